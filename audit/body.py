@@ -1,5 +1,6 @@
 """An event's row as the body that is hashed, exported and verified (docs/audit-format.md)."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ COLUMNS = (
 
 
 def body_of(row: Sequence[Any]) -> dict[str, Any]:
-    """The body of a row of `COLUMNS`."""
+    """The body of a row of `COLUMNS`, `facts` being JSON text as Django reads it."""
     event_id, org_id, at, kind, actor_kind, actor_id, actor_label, target_kind, target_id, target_label, workspace_id, request_id, facts = row
     return {
         "id": str(event_id),
@@ -35,5 +36,5 @@ def body_of(row: Sequence[Any]) -> dict[str, Any]:
         "target": {"kind": target_kind, "id": target_id, "label": target_label},
         "workspace": str(workspace_id) if workspace_id else None,
         "request_id": request_id,
-        "facts": facts,
+        "facts": json.loads(facts),
     }
