@@ -34,10 +34,9 @@ def _arguments() -> argparse.Namespace:
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 < port < 65536:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
         raise argparse.ArgumentTypeError(f"{text} is not a port (1 to 65535)")
-    return port
+    return int(text)
 
 
 def _issuer_url(text: str) -> str:

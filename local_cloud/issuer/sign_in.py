@@ -35,7 +35,7 @@ async def authorize(request: Request) -> Response:
         return pages.message(
             title="This sign-in cannot start",
             text=str(error),
-            next_step="Nothing was sent to any application. Start again from the page of the application.",
+            next_step="Nothing was sent to any application. Go back to the application and sign in from there.",
             status_code=400,
         )
     except AuthorizationRefusedError as refused:
@@ -172,6 +172,6 @@ def _stale(text: str) -> Response:
     return pages.message(
         title="This sign-in was not completed",
         text=text,
-        next_step="Nobody was signed in. Start again from the page of the application.",
+        next_step="Nobody was signed in. Go back to the application and sign in from there.",
         status_code=400,
     )

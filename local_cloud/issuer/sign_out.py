@@ -31,7 +31,7 @@ async def logout(request: Request) -> Response:
         return pages.message(
             title="This sign-out cannot start",
             text=str(error),
-            next_step="Nobody was signed out. Sign out from the page of the application.",
+            next_step="Nobody was signed out. Go back to the application and sign out from there.",
             status_code=400,
         )
     signed_in = session_of(request)
@@ -68,7 +68,7 @@ async def answer(request: Request) -> Response:
         return pages.message(
             title="Nobody was signed out",
             text="This page was answered before, is too old, or was shown in another browser.",
-            next_step="Sign out from the page of the application.",
+            next_step="Go back to the application and sign out from there.",
             status_code=400,
         )
     signed_in = session_of(request)
