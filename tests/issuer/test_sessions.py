@@ -84,11 +84,13 @@ def test_cancel_goes_back_with_access_denied(browser: Browser) -> None:
 def test_the_page_cannot_be_answered_from_another_browser(issuer: RunningIssuer, browser: Browser) -> None:
     """Cross-site request forgery: the form is tied to a cookie that another site's post does not carry."""
     page = browser.authorize()
-    for stranger in (Browser(issuer), Browser(issuer)):
-        with stranger.http:
+    bare, with_its_own_page = Browser(issuer), Browser(issuer)
+    with bare.http, with_its_own_page.http:
+        with_its_own_page.authorize()
+        for stranger in (bare, with_its_own_page):
             response = stranger.choose(page, "mallory")
-        assert response.status_code == 400
-        assert "set-cookie" not in response.headers
+            assert response.status_code == 400
+            assert "set-cookie" not in response.headers
     assert "code" in answer(browser.choose(page, "alice"))
 
 
