@@ -1,5 +1,7 @@
 """What a person sees while the local cloud works: lasting lines, and one line that shows progress."""
 
+import contextlib
+import shutil
 import sys
 import threading
 import time
@@ -27,7 +29,10 @@ class Console:
 
     def say(self, text: str = "") -> None:
         """Write lines that stay."""
-        with self._lock:
+        with (
+            self._lock,
+            contextlib.suppress(OSError),
+        ):  # a terminal that went away must not keep us from stopping
             self._clear()
             self._stream.write(text + "\n")
             self._stream.flush()
@@ -35,10 +40,10 @@ class Console:
 
     def progress(self, text: str) -> None:
         """Show what is going on now; the next call or `say` replaces it."""
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError):
             if self._tty:
                 self._clear()
-                self._stream.write("  " + text[:100])
+                self._stream.write("  " + text[: shutil.get_terminal_size().columns - 3])
                 self._shown = True
             elif time.monotonic() - self._last_plain >= PLAIN_INTERVAL_S:
                 self._stream.write("  " + text + "\n")
@@ -68,7 +73,7 @@ class Console:
 
     def clear(self) -> None:
         """Take the passing line away."""
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError):
             self._clear()
             self._stream.flush()
 

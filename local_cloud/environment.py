@@ -59,6 +59,7 @@ SIGN_IN = frozenset(("AUTH0_CLIENT_SECRET",))
 METRICS = frozenset(("ENVFORGE_METRICS_TOKEN",))
 OWNER = frozenset(("ENVFORGE_OWNER_DATABASE_URL",))
 SEALER = frozenset(("ENVFORGE_SEALER_DATABASE_URL",))
+SEALER_IDENTITY = frozenset(("ENVFORGE_SEALER_AWS_ACCESS_KEY_ID", "ENVFORGE_SEALER_AWS_SECRET_ACCESS_KEY"))
 
 SCOPES: dict[str, frozenset[str]] = {
     "web": EVERYWHERE | CONTROL_PLANE_IDENTITY | SIGN_IN | METRICS,
@@ -68,7 +69,7 @@ SCOPES: dict[str, frozenset[str]] = {
     "migrate": EVERYWHERE | OWNER,
     "seed": EVERYWHERE | CONTROL_PLANE_IDENTITY | SIGN_IN,
     # A person at the keyboard: what manage.py or a test may be asked to do is not known beforehand.
-    "manage": EVERYWHERE | CONTROL_PLANE_IDENTITY | SIGN_IN | METRICS | OWNER | SEALER,
+    "manage": EVERYWHERE | CONTROL_PLANE_IDENTITY | SIGN_IN | METRICS | OWNER | SEALER | SEALER_IDENTITY,
 }
 
 RANDOM_KEYS: dict[str, Callable[[], str]] = {
@@ -80,8 +81,6 @@ RANDOM_KEYS: dict[str, Callable[[], str]] = {
     "django_secret_key": lambda: secrets.token_urlsafe(48),
     "auth0_client_secret": lambda: secrets.token_urlsafe(32),
     "metrics_token": lambda: secrets.token_urlsafe(32),
-    "aws_root_access_key_id": lambda: "AKIA" + secrets.token_hex(8).upper(),
-    "aws_root_secret_access_key": lambda: secrets.token_urlsafe(30),
 }
 
 
@@ -137,7 +136,7 @@ def ambient(caller: Mapping[str, str]) -> dict[str, str]:
 def for_part(name: str, product: Mapping[str, str], caller: Mapping[str, str]) -> dict[str, str]:
     """The complete environment of one part of the product: what its row of SCOPES names.
 
-    The sealer finds its own AWS identity under the usual names.
+    The sealer finds its own AWS identity under the usual names, a person or a test both identities.
     """
     scope = SCOPES[name]
     chosen = {key: value for key, value in product.items() if key in scope}

@@ -92,7 +92,7 @@ def choose_home(repository: Path, environ: Mapping[str, str], euid: int) -> tupl
     )
 
 
-def write_private(path: Path, document: Mapping[str, Any]) -> None:
+def write_private(path: Path, document: Mapping[str, Any] | list[Any]) -> None:
     """Replace a JSON file in one step, readable by its owner alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")

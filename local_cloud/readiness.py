@@ -1,9 +1,13 @@
 """Ways to ask whether a server is ready; each answers within a second and never raises."""
 
 import http.client
+import os
 import socket
+from pathlib import Path
 
 TIMEOUT_S = 0.8
+LOG_WINDOW_BYTES = 64 * 1024
+START_MARK = "--- started "
 
 
 def tcp(port: int) -> bool:
@@ -25,3 +29,15 @@ def http_ok(port: int, path: str) -> bool:
         return False
     finally:
         connection.close()
+
+
+def log_says(log: Path, words: str) -> bool:
+    """Whether a log has these words since the last start of its part."""
+    try:
+        with log.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - LOG_WINDOW_BYTES))
+            text = file.read().decode(errors="replace")
+    except FileNotFoundError:
+        return False
+    return words in text.rpartition(START_MARK)[2]

@@ -17,6 +17,7 @@ from local_cloud.console import Console
 from local_cloud.errors import LocalCloudError
 from local_cloud.home import REPOSITORY, Account, Home
 from local_cloud.processes import HOME_MARK, STOP_GRACE_S, Records
+from local_cloud.readiness import START_MARK
 
 LAUNCHER = Path(__file__).with_name("launch.py")
 TICK_S = 0.05
@@ -233,6 +234,8 @@ class Supervisor:
             if part.prepare is not None:
                 part.prepare()
             with child.log.open("ab") as log:
+                log.write(f"{START_MARK}{time.strftime('%Y-%m-%d %H:%M:%S')} ---\n".encode())
+                log.flush()
                 child.process = subprocess.Popen(
                     [
                         *(sys.executable, "-I", "-S", str(LAUNCHER)),
@@ -314,8 +317,6 @@ class Supervisor:
         path = self._home.logs / f"{name}.log"
         if path.exists() and path.stat().st_size > LOG_LIMIT_BYTES:
             path.replace(path.with_suffix(".log.1"))
-        with path.open("a") as file:
-            file.write(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} ---\n")
         return path
 
     def _tell_crash(self, crash: Crash) -> None:
