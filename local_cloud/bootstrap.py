@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         console.say("Interrupted. Run the same command again to go on.")
         return 130
-    _become(home, python, arguments)
+    return _become(home, python, arguments)
 
 
 def _become(home: Home, python: Path, arguments: Sequence[str]) -> NoReturn:
