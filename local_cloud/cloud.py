@@ -1,0 +1,234 @@
+"""One local cloud: its home, its ports, its servers, and the environment they make up."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from local_cloud.console import Console
+from local_cloud.environment import (
+    AUDIT_KEY,
+    AUDIT_VAULT_BUCKET,
+    CLIENT_ID,
+    REGION,
+    REPLACEABLE,
+    for_part,
+    given_services,
+    load_keys,
+)
+from local_cloud.errors import LocalCloudError
+from local_cloud.home import Home, HomeLock
+from local_cloud.ports import Ports
+from local_cloud.postgres import Postgres, RolePasswords, prepare_database
+from local_cloud.supervisor import Supervisor
+from local_cloud.valkey import BROKER_DATABASE, CACHE_DATABASE, Valkey
+
+DATABASE = "envforge"
+WANTED_PORTS = {"web": 8000, "issuer": 8010, "aws": 8020, "postgres": 54330, "valkey": 63810}
+APART_PORTS = {"web": 18000, "issuer": 18010, "aws": 18020, "postgres": 54380, "valkey": 63860}
+PORT_TITLES = {
+    "web": "the console",
+    "issuer": "the sign-in service",
+    "aws": "the AWS endpoint",
+    "postgres": "PostgreSQL",
+    "valkey": "Valkey",
+}
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """The servers of one home and how to reach them. Making one starts nothing."""
+
+    home: Home
+    caller: Mapping[str, str]
+    keys: Mapping[str, str]
+    given: Mapping[str, Mapping[str, str]]
+    ports: Mapping[str, int]
+    durable: bool = True
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def console_url(self) -> str:
+        return f"http://localhost:{self.ports['web']}"
+
+    @property
+    def issuer_url(self) -> str:
+        return f"http://localhost:{self.ports['issuer']}"
+
+    @property
+    def aws_url(self) -> str:
+        return f"http://127.0.0.1:{self.ports['aws']}"
+
+    @property
+    def postgres(self) -> Postgres:
+        return Postgres(
+            self.home.root / "postgres",
+            port=self.ports["postgres"],
+            password=self.keys["postgres_admin_password"],
+            durable=self.durable,
+        )
+
+    @property
+    def valkey(self) -> Valkey:
+        return Valkey(
+            self.home.root / "valkey", port=self.ports["valkey"], password=self.keys["valkey_password"]
+        )
+
+    @property
+    def role_passwords(self) -> RolePasswords:
+        return RolePasswords(
+            **{role: self.keys[f"postgres_{role}_password"] for role in ("owner", "app", "sealer")}
+        )
+
+    def with_keys(self, keys: Mapping[str, str]) -> "Cloud":
+        """The same cloud after more keys were issued."""
+        return replace(self, keys=keys)
+
+    def database_url(self, role: str, database: str = DATABASE) -> str:
+        """The address of a database of the local PostgreSQL for one of its roles (owner, app, sealer)."""
+        password = self.keys[f"postgres_{role}_password"]
+        return f"postgresql://envforge_{role}:{password}@127.0.0.1:{self.ports['postgres']}/{database}"
+
+    def product(self) -> dict[str, str]:
+        """Every variable of the product; `environment` cuts it down to what a part may know."""
+        values = {
+            "ENVFORGE_MODE": "development",
+            "DJANGO_SECRET_KEY": self.keys["django_secret_key"],
+            "ENVFORGE_CONSOLE_URL": self.console_url,
+            "ENVFORGE_METRICS_TOKEN": self.keys["metrics_token"],
+            "ENVFORGE_AUDIT_KEY": AUDIT_KEY,
+            "ENVFORGE_AUDIT_VAULT_BUCKET": AUDIT_VAULT_BUCKET,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+        }
+        for service in REPLACEABLE:
+            values |= self.given[service] if service in self.given else self._own(service)
+        return values
+
+    def environment(self, part: str) -> dict[str, str]:
+        """The complete environment of one part of the product."""
+        return for_part(part, self.product(), self.caller)
+
+    def _own(self, service: str) -> dict[str, str]:
+        if service == "postgres":
+            return {
+                "DATABASE_URL": self.database_url("app"),
+                "ENVFORGE_OWNER_DATABASE_URL": self.database_url("owner"),
+                "ENVFORGE_SEALER_DATABASE_URL": self.database_url("sealer"),
+            }
+        if service == "valkey":
+            return {
+                "CELERY_BROKER_URL": self.valkey.url(BROKER_DATABASE),
+                "CACHE_URL": self.valkey.url(CACHE_DATABASE),
+            }
+        if service == "issuer":
+            return {
+                "AUTH0_ISSUER": self.issuer_url,
+                "AUTH0_CLIENT_ID": CLIENT_ID,
+                "AUTH0_CLIENT_SECRET": self.keys["auth0_client_secret"],
+            }
+        issued = {
+            "AWS_ACCESS_KEY_ID": "control_plane_access_key_id",
+            "AWS_SECRET_ACCESS_KEY": "control_plane_secret_access_key",
+            "ENVFORGE_SEALER_AWS_ACCESS_KEY_ID": "sealer_access_key_id",
+            "ENVFORGE_SEALER_AWS_SECRET_ACCESS_KEY": "sealer_secret_access_key",
+        }
+        return {"AWS_ENDPOINT_URL": self.aws_url} | {
+            name: self.keys[key] for name, key in issued.items() if key in self.keys
+        }
+
+
+def plan(home: Home, caller: Mapping[str, str], *, durable: bool = True, apart: bool = False) -> Cloud:
+    """Settle keys and ports of a home, which must be locked by us.
+
+    With `apart` the servers stand beside those of ./dev up: nothing the caller names replaces one, since tests
+    tamper with what they find, and the ports are others.
+
+    Raises:
+        LocalCloudError: the caller names a service incompletely, or no port is free.
+    """
+    home.root.mkdir(parents=True, exist_ok=True)
+    given = {} if apart else given_services(caller)
+    ports = Ports(home)
+    chosen = {}
+    notes = []
+    for name, wanted in (APART_PORTS if apart else WANTED_PORTS).items():
+        if name in given:
+            continue
+        choice = ports.choose(name, wanted)
+        chosen[name] = choice.port
+        if choice.note and name == "web":
+            notes.append(f"{choice.note}; the console is at http://localhost:{choice.port} this time.")
+        elif choice.note:
+            notes.append(f"{choice.note}; {PORT_TITLES[name]} uses port {choice.port} this time.")
+    return Cloud(home, caller, load_keys(home), given, chosen, durable, tuple(notes))
+
+
+def unstarted(home: Home, caller: Mapping[str, str]) -> Cloud:
+    """A cloud for commands that need its settings and none of its servers."""
+    return Cloud(home, caller, load_keys(home), {}, WANTED_PORTS)
+
+
+def lock_of(home: Home) -> HomeLock:
+    """The lock of whoever runs servers in this home."""
+    return HomeLock(home.run / "lock")
+
+
+def describe_holder(note: str) -> dict[str, Any]:
+    """What the holder of a lock wrote about itself: command, pid, address, ports."""
+    try:
+        found = json.loads(note)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+@contextmanager
+def exclusive(home: Home, command: str) -> Iterator[HomeLock]:
+    """Be the one command that runs servers in this home.
+
+    Raises:
+        LocalCloudError: another one is.
+    """
+    lock = lock_of(home)
+    if not lock.acquire():
+        holder = describe_holder(lock.holder_note())
+        at = f" at {holder['address']}" if holder.get("address") else ""
+        raise LocalCloudError(
+            f"./dev {holder.get('command', '')} (process {holder.get('pid', '?')}) already runs here{at}.\n"
+            "Use that one, or stop it with Ctrl-C where it runs and try again."
+        )
+    try:
+        lock.note(json.dumps({"command": command, "pid": os.getpid()}))
+        yield lock
+    finally:
+        lock.release()
+
+
+def running(home: Home, caller: Mapping[str, str]) -> Cloud | None:
+    """The cloud that ./dev up runs in this home now, or None."""
+    lock = lock_of(home)
+    if lock.acquire():
+        lock.release()
+        return None
+    holder = describe_holder(lock.holder_note())
+    if holder.get("command") != "up" or "ports" not in holder:
+        return None
+    return Cloud(home, caller, load_keys(home), given_services(caller), holder["ports"])
+
+
+@contextmanager
+def stores(home: Home, caller: Mapping[str, str], *, durable: bool = False) -> Iterator[Cloud]:
+    """PostgreSQL with its roles and database, and Valkey, for as long as the block runs.
+
+    Raises:
+        LocalCloudError: the home is in use, or a server does not start.
+    """
+    with exclusive(home, "stores"):
+        cloud = plan(home, caller, durable=durable, apart=True)
+        with Supervisor(home, console=Console()) as supervisor:
+            supervisor.start([cloud.postgres.part(), cloud.valkey.part()])
+            prepare_database(cloud.postgres.admin_dsn, DATABASE, cloud.role_passwords)
+            yield cloud

@@ -1,0 +1,31 @@
+"""./dev bench: the measurements in bench/, each beside fresh services."""
+
+import sys
+from collections.abc import Mapping, Sequence
+
+from local_cloud.commands.foreground import run_in_foreground
+from local_cloud.commands.services import services
+from local_cloud.commands.testing import environment
+from local_cloud.console import Console
+from local_cloud.errors import LocalCloudError
+from local_cloud.home import REPOSITORY, Home
+
+BENCHES = REPOSITORY / "bench"
+
+
+def run(home: Home, caller: Mapping[str, str], arguments: Sequence[str], console: Console) -> int:
+    """Run the named measurement with the arguments after it, or all of them in turn."""
+    have = {path.stem: path for path in sorted(BENCHES.glob("*.py")) if not path.stem.startswith("_")}
+    if arguments and arguments[0] not in have:
+        listed = ", ".join(have) or "none yet"
+        raise LocalCloudError(f"There is no measurement {arguments[0]!r} in bench/. There are: {listed}.")
+    if not have:
+        raise LocalCloudError("There are no measurements in bench/ yet.")
+    chosen = [have[arguments[0]]] if arguments else list(have.values())
+    worst = 0
+    for script in chosen:
+        console.say(f"\n{script.stem}")
+        with services(Home(home.directory("bench")), caller, "bench", console, apart=True) as cloud:
+            command = [sys.executable, str(script), *arguments[1:]]
+            worst = max(worst, run_in_foreground(command, environment(cloud, caller)))
+    return worst

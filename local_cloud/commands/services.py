@@ -1,0 +1,51 @@
+"""The services below the product, up for as long as a command runs."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from local_cloud.cloud import Cloud, exclusive, plan
+from local_cloud.console import Console
+from local_cloud.home import Home
+from local_cloud.interruption import Interruption
+from local_cloud.parts import backing_parts
+from local_cloud.steps import prepare_stores
+from local_cloud.supervisor import Supervisor
+
+STATE = ("postgres", "postgres.partial", "valkey", "aws", "issuer")
+
+
+@contextmanager
+def services(
+    home: Home,
+    caller: Mapping[str, str],
+    command: str,
+    console: Console,
+    *,
+    durable: bool = True,
+    apart: bool = False,
+) -> Iterator[Cloud]:
+    """Start the backing services of a home, prepared but without tables; stop them at the end of the block.
+
+    With `apart` they start empty every time, on ports of their own.
+
+    Raises:
+        LocalCloudError: another command runs in this home, or a service does not start.
+    """
+    with Interruption() as interruption, exclusive(home, command):
+        if apart:
+            clear_state(home)
+        cloud = plan(home, caller, durable=durable, apart=apart)
+        if not apart:
+            for note in cloud.notes:
+                console.say(note)
+        with Supervisor(home, console=console) as supervisor:
+            interruption.hurry = supervisor.hurry
+            supervisor.start(backing_parts(cloud))
+            yield prepare_stores(cloud, console)
+
+
+def clear_state(home: Home) -> None:
+    """Remove what the services keep in a home; keys, ports and logs stay."""
+    for name in STATE:
+        shutil.rmtree(home.root / name, ignore_errors=True)

@@ -1,0 +1,42 @@
+"""./dev test and ./dev drill: pytest beside a set of services that belongs to the tests alone."""
+
+import sys
+from collections.abc import Mapping, Sequence
+
+from local_cloud.cloud import Cloud
+from local_cloud.commands.browser import browser_environment
+from local_cloud.commands.foreground import run_in_foreground
+from local_cloud.commands.services import services
+from local_cloud.console import Console
+from local_cloud.home import Home
+
+PYTEST = (sys.executable, "-m", "pytest", "-p", "local_cloud.pytest_browser")
+SERIAL = ("-n", "--numprocesses", "--pdb", "-s", "--collect-only", "--co")
+
+
+def run_tests(home: Home, caller: Mapping[str, str], arguments: Sequence[str], console: Console) -> int:
+    """Every test but the drills, two at a time; arguments go to pytest."""
+    browser = browser_environment(caller, console)
+    side_by_side = () if any(word.startswith(SERIAL) for word in arguments) else ("-n", "2")
+    chosen = () if "-m" in arguments else ("-m", "not drill")
+    with services(Home(home.directory("test")), caller, "test", console, durable=False, apart=True) as cloud:
+        return run_in_foreground(
+            [*PYTEST, *side_by_side, *chosen, *arguments], environment(cloud, caller) | browser
+        )
+
+
+def run_drills(home: Home, caller: Mapping[str, str], arguments: Sequence[str], console: Console) -> int:
+    """The long fault tests, one after the other; arguments go to pytest."""
+    browser = browser_environment(caller, console)
+    with services(Home(home.directory("drill")), caller, "drill", console, apart=True) as cloud:
+        return run_in_foreground([*PYTEST, "-m", "drill", *arguments], environment(cloud, caller) | browser)
+
+
+def environment(cloud: Cloud, caller: Mapping[str, str]) -> dict[str, str]:
+    """What a test process knows: all of the product's variables, and the database's superuser."""
+    passed_on = {name: value for name, value in caller.items() if name.startswith("PYTEST_")}
+    return (
+        cloud.environment("manage")
+        | passed_on
+        | {"ENVFORGE_TEST_ADMIN_DATABASE_URL": cloud.postgres.admin_dsn}
+    )

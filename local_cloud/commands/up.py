@@ -1,0 +1,77 @@
+"""./dev up: the whole product on this machine until Ctrl-C."""
+
+import importlib
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+
+from local_cloud.cloud import Cloud, exclusive, plan
+from local_cloud.console import Console
+from local_cloud.errors import LocalCloudError
+from local_cloud.home import Home
+from local_cloud.interruption import Interruption
+from local_cloud.parts import backing_parts, product_parts
+from local_cloud.steps import migrate, prepare_stores, seed
+from local_cloud.supervisor import Supervisor
+
+FOREVER_S = 3600.0
+
+
+def run(home: Home, caller: Mapping[str, str], arguments: Sequence[str], console: Console) -> int:
+    """Start everything, say where it is, and stop everything when asked to."""
+    if arguments:
+        raise LocalCloudError("./dev up takes no arguments.")
+    began = time.monotonic()
+    with Interruption() as interruption, exclusive(home, "up") as lock:
+        is_up = False
+        try:
+            cloud = plan(home, caller)
+            for note in cloud.notes:
+                console.say(note)
+            lock.note(
+                json.dumps(
+                    {
+                        "command": "up",
+                        "pid": os.getpid(),
+                        "address": cloud.console_url,
+                        "ports": dict(cloud.ports),
+                    }
+                )
+            )
+            with Supervisor(home, console=console) as supervisor:
+                interruption.hurry = supervisor.hurry
+                supervisor.start(backing_parts(cloud))
+                cloud = prepare_stores(cloud, console)
+                migrate(cloud, console)
+                seed(cloud, console)
+                supervisor.start(product_parts(cloud))
+                console.say(welcome(cloud, time.monotonic() - began))
+                is_up = True
+                while True:
+                    time.sleep(FOREVER_S)
+        except KeyboardInterrupt:
+            console.say("Everything is stopped. The state is kept; ./dev up continues from it.")
+            return 0 if is_up else 130
+
+
+def welcome(cloud: Cloud, seconds: float) -> str:
+    """The last words of a start: where, as whom, what next."""
+    lines = ["", f"EnvForge is up ({seconds:.1f} s).", "", f"  Console    {cloud.console_url}"]
+    if "issuer" in cloud.given:
+        lines.append(f"  Sign in    with your account at {cloud.given['issuer']['AUTH0_ISSUER']}")
+    else:
+        cast = importlib.import_module("local_cloud.issuer.cast").CAST
+        lines.append("  Sign in    as any of these, with no password:")
+        lines += [f"               {person.login:<9}{person.email:<22}{person.blurb}" for person in cast]
+    command = cloud.home.venv / "bin" / "envforge"
+    return "\n".join(
+        [
+            *lines,
+            f"  Logs       ./dev logs   (in {cloud.home.logs})",
+            "",
+            f"Next: open {cloud.console_url}, or in another terminal: {command} --help",
+            "Ctrl-C stops everything that was started here.",
+            "",
+        ]
+    )

@@ -1,0 +1,125 @@
+"""The processes of the local cloud, as a list: what runs, after what, with what it may know."""
+
+import os
+import sys
+from collections.abc import Callable
+
+from local_cloud.cloud import Cloud
+from local_cloud.environment import CLIENT_ID, ambient
+from local_cloud.home import REPOSITORY, write_private
+from local_cloud.readiness import http_ok, log_says
+from local_cloud.supervisor import Part
+
+SIGN_IN_PATH = "/auth/callback"
+SIGNED_OUT_PATH = "/"
+WORKER_PROCESSES = 2
+
+
+def backing_parts(cloud: Cloud) -> list[Part]:
+    """The services below the product, without those the caller brings along."""
+    return [make(cloud) for name, make in BACKING.items() if name not in cloud.given]
+
+
+def product_parts(cloud: Cloud) -> list[Part]:
+    """EnvForge itself: web, worker, beat and sealer."""
+    needs = tuple(part.name for part in backing_parts(cloud))
+    celery = (sys.executable, "-m", "celery", "-A", "envforge")
+    schedule = cloud.home.run / "beat-schedule"
+    web = cloud.ports["web"]
+    return [
+        Part(
+            name="web",
+            title="Console and API",
+            command=(
+                *(sys.executable, "-m", "uvicorn", "envforge.asgi:application", "--host", "127.0.0.1"),
+                *("--port", str(web), "--no-access-log"),
+            ),
+            environment=cloud.environment("web"),
+            ready=lambda: http_ok(web, "/"),
+            needs=needs,
+        ),
+        Part(
+            name="worker",
+            title="Worker",
+            command=(*celery, "worker", "--concurrency", str(WORKER_PROCESSES), "--loglevel", "info"),
+            environment=_celery_environment(cloud, "worker"),
+            ready=lambda: log_says(cloud.home.logs / "worker.log", " ready."),
+            needs=needs,
+        ),
+        Part(
+            name="beat",
+            title="Schedule",
+            command=(
+                *(*celery, "beat", "-s", str(schedule), "--loglevel", "info"),
+                *("--pidfile", ""),  # the supervisor sees to it that there is one
+            ),
+            environment=_celery_environment(cloud, "beat"),
+            ready=lambda: log_says(cloud.home.logs / "beat.log", "beat: Starting"),
+            needs=needs,
+        ),
+        Part(
+            name="sealer",
+            title="Audit sealer",
+            command=(sys.executable, str(REPOSITORY / "manage.py"), "seal_audit"),
+            environment=cloud.environment("sealer"),
+            needs=needs,
+        ),
+    ]
+
+
+def _aws(cloud: Cloud) -> Part:
+    port = cloud.ports["aws"]
+    return Part(
+        name="aws",
+        title="AWS endpoint",
+        command=(
+            *(sys.executable, "-m", "local_cloud.aws", "--port", str(port)),
+            *("--state", str(cloud.home.directory("aws"))),
+        ),
+        environment=ambient(cloud.caller),
+        ready=lambda: http_ok(port, "/health"),
+    )
+
+
+def _issuer(cloud: Cloud) -> Part:
+    port = cloud.ports["issuer"]
+    clients = cloud.home.run / "issuer-clients.json"
+
+    def register() -> None:
+        write_private(
+            clients,
+            [
+                {
+                    "client_id": CLIENT_ID,
+                    "client_secret": cloud.keys["auth0_client_secret"],
+                    "redirect_uris": [cloud.console_url + SIGN_IN_PATH],
+                    "post_logout_redirect_uris": [cloud.console_url + SIGNED_OUT_PATH],
+                    "name": "EnvForge",
+                }
+            ],
+        )
+
+    return Part(
+        name="issuer",
+        title="Sign-in service",
+        command=(
+            *(sys.executable, "-m", "local_cloud.issuer", "--port", str(port), "--issuer", cloud.issuer_url),
+            *("--state", str(cloud.home.directory("issuer")), "--clients", str(clients)),
+        ),
+        environment=ambient(cloud.caller),
+        prepare=register,
+        ready=lambda: http_ok(port, "/health"),
+    )
+
+
+def _celery_environment(cloud: Cloud, part: str) -> dict[str, str]:
+    # Celery warns root off pickled tasks; ours are JSON.
+    return cloud.environment(part) | ({"C_FORCE_ROOT": "1"} if os.geteuid() == 0 else {})
+
+
+BACKING: dict[str, Callable[[Cloud], Part]] = {
+    "postgres": lambda cloud: cloud.postgres.part(),
+    "valkey": lambda cloud: cloud.valkey.part(),
+    "aws": _aws,
+    "issuer": _issuer,
+}
