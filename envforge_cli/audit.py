@@ -71,14 +71,12 @@ def run_verify(arguments: argparse.Namespace) -> int:
     keys = None if arguments.keys is None else _keys(arguments.keys)
     expect = None if arguments.expect is None else _checkpoint(arguments.expect)
     with _opened(arguments.file) as file:
-        try:
-            lines = bounded_lines(file)
-            first = next(lines, b"")
-            _refuse_csv(arguments.file, first)
-            head = [first] if first else []
-            report = verify(chain(head, lines), keys, expect, allow_unsigned=arguments.allow_unsigned)
-        except OSError as error:
-            raise _unreadable(arguments.file, error) from None
+        lines = bounded_lines(file)
+        first = next(lines, b"")
+        _refuse_csv(arguments.file, first)
+        report = verify(
+            chain([first] if first else [], lines), keys, expect, allow_unsigned=arguments.allow_unsigned
+        )
     if arguments.json:
         print(json.dumps(report.to_json(), indent=2))
     else:
@@ -130,20 +128,19 @@ def _checked(report: "Report") -> str:
 
 @contextmanager
 def _opened(name: str) -> Iterator[BinaryIO]:
-    if name == "-":
-        yield sys.stdin.buffer
-        return
     try:
-        file = Path(name).open("rb")
+        if name == "-":
+            yield sys.stdin.buffer
+        else:
+            with Path(name).open("rb") as file:
+                yield file
     except OSError as error:
         raise _unreadable(name, error) from None
-    with file:
-        yield file
 
 
 def _refuse_csv(name: str, first_line: bytes) -> None:
-    looks_like_csv = not first_line.lstrip().startswith((b"{", b"[")) and b"," in first_line
-    if looks_like_csv or name.lower().endswith(".csv"):
+    is_json = first_line.lstrip().startswith((b"{", b"["))
+    if not is_json and (b"," in first_line or name.lower().endswith(".csv")):
         raise CommandError(
             f"{name} looks like CSV. CSV is for reading and cannot be verified; export as JSON Lines."
         )

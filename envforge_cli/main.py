@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_BROKEN_PIPE
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - the program's edge: a person gets words, never a stack trace
+    except Exception as error:  # the program's edge: a person gets words, never a stack trace
         if os.environ.get("ENVFORGE_DEBUG"):
             raise
         return _fail(f"unexpected {type(error).__name__}: {error}. ENVFORGE_DEBUG=1 shows where.")

@@ -71,6 +71,8 @@ class _Verifier:
         self._said_chain = False
         self._last_checkpoint: Checkpoint | None = None
         self._expect_signed = False
+        # The last sequence number at which a genuine checkpoint and the chain agree.
+        self._agreed = -1
 
     def take(self, record: Record) -> bool:
         """Check the next record; False when the rest cannot be checked."""
@@ -110,6 +112,7 @@ class _Verifier:
         report = self.report
         if self._header is None and not self._stopped:
             self._add(None, None, "empty", "the file is empty")
+            self._stop()
         elif self._end is None and not self._stopped:
             self._add(
                 self._last + 1,
@@ -118,7 +121,8 @@ class _Verifier:
                 f"the file has no end line: it was cut off after event {self._last}, and what followed is missing",
             )
         self._finish_expected()
-        if not report.signs_anything and not allow_unsigned:
+        covered = self._agreed >= (report.first_seq or 0)
+        if not covered and not allow_unsigned and not self._stopped:
             words = "nothing is signed: no checkpoint that could be verified covers an event of this file"
             self._add(None, None, "unsigned", words)
         report.ok = not report.problems
@@ -238,7 +242,7 @@ class _Verifier:
         checkpoint = record.checkpoint
         if checkpoint.seq != self._last:
             self._add(
-                self._last,
+                self._last + 1,
                 record.line,
                 "checkpoint_place",
                 f"the checkpoint of event {checkpoint.seq} stands after event {self._last}",
@@ -311,7 +315,7 @@ class _Verifier:
             return
         if not signed:
             return
-        self._tips, self._confirmed = [checkpoint.hash], seq
+        self._tips, self._confirmed, self._agreed = [checkpoint.hash], seq, seq
         if line is not None:
             report.checkpoints_verified += 1
         if checkpoint.key_id not in report.key_ids:
