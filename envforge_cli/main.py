@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from typing import NoReturn
 
 from envforge_cli.errors import CommandError
@@ -28,6 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Wrong usage and whatever a command cannot read or reach end with 2 and words on standard error. Set
     ENVFORGE_DEBUG=1 to see where an unexpected error was raised.
     """
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A terminal that cannot show a letter gets its escape: no name may end a command.
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = sys.argv[1:] if argv is None else list(argv)
     parsed = _parser(arguments).parse_args(arguments)
     try:

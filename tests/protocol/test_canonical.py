@@ -16,7 +16,7 @@ class Colour(StrEnum):
     RED = "red"
 
 
-def test_keys_are_sorted_by_utf16_unit_as_in_the_rfc():
+def test_keys_are_sorted_by_utf16_unit_as_in_the_rfc() -> None:
     # RFC 8785, section 3.2.3: the emoji's first surrogate sorts before U+FB33, its code point after it.
     value = {"\u20ac": 1, "\r": 2, "\ufb33": 3, "1": 4, "\U0001f600": 5, "\x80": 6, "\u00f6": 7}
     assert (
@@ -25,18 +25,18 @@ def test_keys_are_sorted_by_utf16_unit_as_in_the_rfc():
     )
 
 
-def test_nested_keys_are_sorted_by_utf16_unit_too():
-    value = {"list": [{"\ufb33": [], "\U0001f600": {}}]}
+def test_nested_keys_are_sorted_by_utf16_unit_too() -> None:
+    value: object = {"list": [{"\ufb33": [], "\U0001f600": {}}]}
     assert canonical(value) == '{"list":[{"\U0001f600":{},"\ufb33":[]}]}'.encode()
 
 
-def test_strings_are_escaped_as_in_the_rfc_and_no_further():
+def test_strings_are_escaped_as_in_the_rfc_and_no_further() -> None:
     # RFC 8785, section 3.2.2.2: short escapes where JSON has them, lower-case hex, the rest as it is.
     text = '\u20ac$\u000f\nA\'B"\\\\"/\x7f\u2028\b\t\f\r\x1f'
     assert canonical(text) == '"\u20ac$\\u000f\\nA\'B\\"\\\\\\\\\\"/\x7f\u2028\\b\\t\\f\\r\\u001f"'.encode()
 
 
-def test_literals_and_integers():
+def test_literals_and_integers() -> None:
     value = [None, True, False, 0, -1, 2**53 - 1, -(2**53 - 1)]
     assert canonical(value) == b"[null,true,false,0,-1,9007199254740991,-9007199254740991]"
 
@@ -58,14 +58,14 @@ def test_literals_and_integers():
         ({"facts": {"nan": float("nan")}}, "facts.nan"),
     ],
 )
-def test_what_has_no_canonical_form_is_refused_by_path(value: object, path: str):
+def test_what_has_no_canonical_form_is_refused_by_path(value: object, path: str) -> None:
     with pytest.raises(NotCanonical) as refused:
         canonical(value)
     assert refused.value.path == path
     assert isinstance(refused.value, ValueError)
 
 
-def test_endless_nesting_is_refused():
+def test_endless_nesting_is_refused() -> None:
     value: list[object] = []
     value.append(value)
     with pytest.raises(NotCanonical):
@@ -95,13 +95,18 @@ def reference(value: object) -> str:
 
 
 @given(JSON_VALUES)
-def test_any_value_has_the_form_of_the_plain_reference(value: object):
+def test_any_value_has_the_form_of_the_plain_reference(value: object) -> None:
     assert canonical(value) == reference(value).encode()
 
 
-def test_golden_event_chain():
+def test_golden_event_chain() -> None:
     """Fixed values: they must never change, or every chain ever sealed would stop verifying."""
-    body = {"kind": "runtime.woken", "chain": CHAIN, "facts": {"size": "small", "awake_s": 90}, "at": "t"}
+    body: dict[str, object] = {
+        "kind": "runtime.woken",
+        "chain": CHAIN,
+        "facts": {"size": "small", "awake_s": 90},
+        "at": "t",
+    }
     text = (
         '{"at":"t","chain":"11111111-1111-4111-8111-111111111111",'
         '"facts":{"awake_s":90,"size":"small"},"kind":"runtime.woken"}'
@@ -120,6 +125,6 @@ def test_golden_event_chain():
     assert linked.hex() == "98952b761d7305ab239f93fdeaecfb37bf1a25a246782241438d37f3601cb53a"
 
 
-def test_a_link_takes_only_whole_hashes():
+def test_a_link_takes_only_whole_hashes() -> None:
     with pytest.raises(ValueError, match="32 bytes"):
         link(b"short", 1, bytes(32))
