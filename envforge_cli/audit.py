@@ -88,15 +88,11 @@ def _words(report: "Report", *, kept: bool) -> Iterator[str]:
     if report.chain is not None:
         yield f"Chain          {report.chain}, which the file calls {report.name}"
     yield f"Checked        {_checked(report)}"
-    if report.signed_through is None:
-        yield "Signed         nothing is signed"
-    else:
-        count = report.checkpoints_verified
-        kept_words = " and the one you kept" if kept and report.ok else ""
-        yield f"Signed         through event {report.signed_through}, by {count} checkpoint(s) of this file{kept_words}"
+    yield f"Signed         {_signed(report, kept=kept)}"
+    if report.key_ids:
         yield f"Keys           {', '.join(report.key_ids)}"
     unsigned = (report.signed_through or (report.first_seq or 1) - 1) + 1
-    if report.last_seq is not None and unsigned <= report.last_seq:
+    if report.ok and report.last_seq is not None and unsigned <= report.last_seq:
         yield f"Not signed     events {unsigned} to {report.last_seq}: chained, but no signature vouches for them yet"
     if report.omitted:
         yield f"Left out       {report.omitted} event(s): the chain holds their digests, the file does not show them"
@@ -118,6 +114,15 @@ def _words(report: "Report", *, kept: bool) -> Iterator[str]:
     if report.first_bad_seq is not None:
         yield f"First bad sequence number: {report.first_bad_seq}"
     yield "NOT VERIFIED"
+
+
+def _signed(report: "Report", *, kept: bool) -> str:
+    if report.signed_through is None:
+        return "nothing is signed" if not report.key_ids else "nothing before the first problem is signed"
+    if not report.ok:
+        return f"through event {report.signed_through}; trust nothing after it"
+    by_file = f"by {report.checkpoints_verified} checkpoint(s) of this file"
+    return f"through event {report.signed_through}, {by_file}" + (" and the one you kept" if kept else "")
 
 
 def _checked(report: "Report") -> str:

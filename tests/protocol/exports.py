@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from envforge_protocol.audit import export_format
 from envforge_protocol.audit.canonical import digest, genesis, link
 from envforge_protocol.audit.checkpoints import Checkpoint, Keys, load_keys
+from envforge_protocol.audit.verify import Report, verify
 
 ACME = "11111111-1111-4111-8111-111111111111"
 MALLET = "22222222-2222-4222-8222-222222222222"
@@ -107,3 +108,21 @@ def export(
 
 def as_bytes(lines: list[str]) -> list[bytes]:
     return [line.encode() + b"\n" for line in lines]
+
+
+def check(lines: list[str], expect: Checkpoint | None = None, *, allow_unsigned: bool = False) -> Report:
+    return verify(as_bytes(lines), KEYS, expect, allow_unsigned=allow_unsigned)
+
+
+def at(lines: list[str], seq: int, kind: str = "event") -> int:
+    """The index of the line of that type and sequence number."""
+    records = [json.loads(line) for line in lines]
+    return next(i for i, record in enumerate(records) if record["type"] == kind and record.get("seq") == seq)
+
+
+def edit(line: str, **fields: object) -> str:
+    return json.dumps({**json.loads(line), **fields})
+
+
+def codes(report: Report) -> list[str]:
+    return [problem.code for problem in report.problems]
