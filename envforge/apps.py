@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class EnvforgeConfig(AppConfig):
+    name = "envforge"
+    verbose_name = "EnvForge"

@@ -1,0 +1,40 @@
+"""The Celery application. Tasks are nudges: a lost one costs time, never correctness (DESIGN 1)."""
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "envforge.settings")
+
+app = Celery("envforge")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.conf.update(
+    task_serializer="json",
+    accept_content=["json"],
+    task_ignore_result=True,
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    worker_prefetch_multiplier=1,
+    worker_hijack_root_logger=False,
+    broker_connection_retry_on_startup=True,
+    broker_transport_options={
+        # A killed worker's tasks come back after this; tasks are short, and safe to run twice.
+        "visibility_timeout": 60,
+        "unacked_restore_interval": 2,
+        "unacked_restore_throttle": 1,
+        "socket_connect_timeout": 2,
+        "socket_timeout": 10,
+    },
+    beat_schedule={
+        "envforge.health.heartbeat": {"task": "envforge.health.heartbeat", "schedule": 15.0, "options": {"expires": 15}},
+        "envforge.sessions.clear_expired": {"task": "envforge.sessions.clear_expired", "schedule": 3600.0},
+    },
+)
+app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def _keep_our_logging(**_: Any) -> None:
+    """Django's settings have configured logging; connecting here keeps Celery from doing it again."""

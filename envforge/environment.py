@@ -1,0 +1,172 @@
+"""What the process is told by its environment, read once and checked whole.
+
+A missing or malformed setting stops the start; the message lists every wrong one with its name and the expected form,
+and never a value.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+MODES = ("production", "development")
+KNOWN_KEYS = ("insecure", "change-me", "changeme", "example")
+MIN_KEY_LENGTH = 50
+
+
+class EnvironmentInvalid(ImproperlyConfigured):
+    """The environment lacks settings or holds unusable ones; `problems` has a sentence for each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        super().__init__(f"EnvForge cannot start with this environment:\n{listed}\ndocs/settings.md lists every setting.")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: its name, the form people are told, and the reader of its text."""
+
+    name: str
+    form: str
+    read: Callable[[str], Any]
+    default: Any = ...
+    production: Callable[[Any], str | None] | None = None
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if value not in choices:
+            raise ValueError
+        return value
+
+    return read
+
+
+def _boolean(value: str) -> bool:
+    return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[value.lower()]
+
+
+def _seconds(value: str) -> int:
+    seconds = int(value)
+    if seconds <= 0:
+        raise ValueError
+    return seconds
+
+
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"} or parts.query:
+        raise ValueError
+    _ = parts.port  # raises where the port is no number
+    return value.rstrip("/")
+
+
+def _endpoint(value: str) -> str:
+    return _web_address(value) if value else ""
+
+
+def _postgresql(value: str) -> dict[str, Any]:
+    if urlsplit(value).scheme not in {"postgres", "postgresql"}:
+        raise ValueError
+    read: dict[str, Any] = environ.Env.db_url_config(value)
+    if not all(read.get(part) for part in ("NAME", "USER", "PASSWORD", "HOST")):
+        raise ValueError
+    return read
+
+
+def _url_of(*schemes: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in schemes or (parts.scheme != "sqs" and not parts.hostname):
+            raise ValueError
+        return value
+
+    return read
+
+
+def _needs_https(value: str) -> str | None:
+    return None if not value or value.startswith("https://") else "must begin with https:// in production"
+
+
+def _needs_strong_key(value: str) -> str | None:
+    if len(value) < MIN_KEY_LENGTH or any(known in value.lower() for known in KNOWN_KEYS) or len(set(value)) < 10:
+        return f"must be random and of at least {MIN_KEY_LENGTH} characters in production"
+    return None
+
+
+def _needs_off(value: bool) -> str | None:
+    return "must be false in production" if value else None
+
+
+DATABASE_FORM = "postgresql://USER:PASSWORD@HOST:PORT/NAME"
+
+SETTINGS = (
+    Setting("ENVFORGE_MODE", "production or development", _one_of(*MODES), default="production"),
+    Setting("ENVFORGE_DEBUG", "true or false", _boolean, default=False, production=_needs_off),
+    Setting("ENVFORGE_LOG_FORMAT", "json or text", _one_of("json", "text"), default="json"),
+    Setting("ENVFORGE_CONSOLE_URL", "the console's address, such as https://console.example.com", _web_address, production=_needs_https),
+    Setting("ENVFORGE_STATIC_ROOT", "a directory that `collectstatic` may fill", _text, default="staticfiles"),
+    Setting("ENVFORGE_METRICS_TOKEN", "the bearer token /metrics asks for; empty closes it", _text, default=""),
+    Setting("DJANGO_SECRET_KEY", f"random text, {MIN_KEY_LENGTH} characters or more", _text, production=_needs_strong_key),
+    Setting("DATABASE_URL", f"{DATABASE_FORM}, as the role envforge_app", _postgresql),
+    Setting("ENVFORGE_OWNER_DATABASE_URL", f"{DATABASE_FORM}, as envforge_owner; for `migrate` only", _postgresql, default=None),
+    Setting("ENVFORGE_SEALER_DATABASE_URL", f"{DATABASE_FORM}, as envforge_sealer; for the sealer only", _postgresql, default=None),
+    Setting("CELERY_BROKER_URL", "redis://…, rediss://… or sqs://", _url_of("redis", "rediss", "sqs")),
+    Setting("CACHE_URL", "redis://… or rediss://…", _url_of("redis", "rediss")),
+    Setting("AWS_REGION", "an AWS region, such as eu-central-1", _text),
+    Setting("AWS_ENDPOINT_URL", "empty for AWS itself, or another endpoint's address", _endpoint, default="", production=_needs_https),
+    Setting("ENVFORGE_AUDIT_KEY", "a KMS signing key (ECC_NIST_P256): id, ARN or alias/…", _text),
+    Setting("ENVFORGE_AUDIT_VAULT_BUCKET", "an S3 bucket with object lock for checkpoints; empty keeps none there", _text, default=""),
+    Setting("ENVFORGE_AUDIT_CHECKPOINT_S", "seconds between a chain's signed checkpoints", _seconds, default=60),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The settings as read: `environment["DATABASE_URL"]`."""
+
+    values: Mapping[str, Any]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+    @property
+    def production(self) -> bool:
+        return bool(self.values["ENVFORGE_MODE"] == "production")
+
+
+def read(source: Mapping[str, str]) -> Environment:
+    """Read and check every setting.
+
+    Raises:
+        EnvironmentInvalid: naming each wrong or missing setting and its expected form.
+    """
+    problems: list[str] = []
+    values: dict[str, Any] = {}
+    for setting in SETTINGS:
+        given = source.get(setting.name, "").strip()
+        if not given:
+            if setting.default is ...:
+                problems.append(f"{setting.name} is missing. Expected: {setting.form}.")
+            values[setting.name] = setting.default
+            continue
+        try:
+            values[setting.name] = setting.read(given)
+        except (ValueError, KeyError, ImproperlyConfigured):
+            problems.append(f"{setting.name} is not usable. Expected: {setting.form}.")
+    if not problems and values["ENVFORGE_MODE"] == "production":
+        for setting in SETTINGS:
+            unsafe = setting.production and setting.production(values[setting.name])
+            if unsafe:
+                problems.append(f"{setting.name} {unsafe}. Expected: {setting.form}.")
+    if problems:
+        raise EnvironmentInvalid(problems)
+    return Environment(values)

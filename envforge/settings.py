@@ -1,0 +1,158 @@
+"""Django's settings, all from the environment (`envforge.environment`); nothing here knows where it runs."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from csp.constants import NONCE, NONE, SELF
+
+from envforge import environment, logs
+
+try:
+    env = environment.read(os.environ)
+except environment.EnvironmentInvalid as wrong:
+    sys.exit(str(wrong))
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+PRODUCTION = env.production
+DEBUG = env["ENVFORGE_DEBUG"]
+SECRET_KEY = env["DJANGO_SECRET_KEY"]
+CONSOLE_URL = env["ENVFORGE_CONSOLE_URL"]
+CONSOLE_HOST = urlsplit(CONSOLE_URL).hostname or ""
+ALLOWED_HOSTS = [CONSOLE_HOST]
+CSRF_TRUSTED_ORIGINS = [CONSOLE_URL]
+
+INSTALLED_APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "csp",
+    "django_prometheus",
+    "envforge",
+    "audit",
+    "orgs",
+]
+
+MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "envforge.request_id.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "envforge.headers.HeadersMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "envforge.problems.ProblemsMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+
+ROOT_URLCONF = "envforge.urls"
+ASGI_APPLICATION = "envforge.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "csp.context_processors.nonce",
+            ]
+        },
+    }
+]
+
+
+def _database(config: dict[str, Any], **options: Any) -> dict[str, Any]:
+    return {
+        **config,
+        "ENGINE": "django.db.backends.postgresql",
+        "CONN_MAX_AGE": 0,
+        "OPTIONS": {"application_name": "envforge", "connect_timeout": 5, **options, **config.get("OPTIONS", {})},
+    }
+
+
+# One database, up to three ways in: each process is given only the roles it needs.
+DATABASES = {"default": _database(env["DATABASE_URL"], pool={"min_size": 1, "max_size": 16, "timeout": 5})}
+if env["ENVFORGE_OWNER_DATABASE_URL"]:
+    DATABASES["owner"] = _database(env["ENVFORGE_OWNER_DATABASE_URL"])
+if env["ENVFORGE_SEALER_DATABASE_URL"]:
+    DATABASES["sealer"] = _database(env["ENVFORGE_SEALER_DATABASE_URL"])
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "orgs.Person"
+
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": env["CACHE_URL"],
+        "KEY_PREFIX": "envforge",
+        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
+    }
+}
+
+CELERY_BROKER_URL = env["CELERY_BROKER_URL"]
+
+AWS_REGION = env["AWS_REGION"]
+AWS_ENDPOINT_URL = env["AWS_ENDPOINT_URL"] or None
+AUDIT_KEY = env["ENVFORGE_AUDIT_KEY"]
+AUDIT_VAULT_BUCKET = env["ENVFORGE_AUDIT_VAULT_BUCKET"]
+AUDIT_CHECKPOINT_S = env["ENVFORGE_AUDIT_CHECKPOINT_S"]
+METRICS_TOKEN = env["ENVFORGE_METRICS_TOKEN"]
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+STATIC_URL = "/static/"
+STATIC_ROOT = env["ENVFORGE_STATIC_ROOT"]
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+# __Host- cookies are host-only and Secure; browsers accept Secure cookies on http://localhost too.
+SESSION_COOKIE_NAME = "__Host-envforge"
+SESSION_COOKIE_SECURE = True
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 3600
+CSRF_COOKIE_NAME = "__Host-envforge-csrf"
+CSRF_COOKIE_SECURE = True
+CSRF_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "envforge.problems.csrf_failure"
+
+SECURE_SSL_REDIRECT = PRODUCTION
+SECURE_REDIRECT_EXEMPT = [r"^health/"]
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PRODUCTION else None
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if PRODUCTION else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF, NONCE],
+        "style-src": [SELF, NONCE],
+        "img-src": [SELF],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+        "manifest-src": [SELF],
+    }
+}
+
+LOGGING_CONFIG = None
+logs.configure(env["ENVFORGE_LOG_FORMAT"])

@@ -1,0 +1,221 @@
+"""Migration operations that raise the walls: row level security, composite keys, grants, look-ups.
+
+Every tenant table's migration contains one `Wall`; every relation added later to a walled table, one `WallRelation`.
+What must be known before the organization is known is a `Lookup`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import models
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ProjectState
+
+APP_ROLE = "envforge_app"
+SEALER_ROLE = "envforge_sealer"
+LOOKUP_ROLE = "envforge_lookup"
+ORGANIZATION_TABLE = "orgs_organization"
+
+# A sub-select, so that the planner evaluates the setting once per query; NULLIF, since after a transaction that set
+# it the setting reads as an empty string.
+CURRENT_ORG = "(SELECT NULLIF(current_setting('envforge.org_id', true), '')::uuid)"
+
+
+def row_security(table: str, *, key: str = "org_id") -> list[str]:
+    """SQL that closes a table to everything but the entered organization's rows, its owner included."""
+    return [
+        f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
+        f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
+        f"CREATE POLICY tenant ON {table} USING ({key} = {CURRENT_ORG}) WITH CHECK ({key} = {CURRENT_ORG})",
+    ]
+
+
+class Wall(Operation):
+    """Raise both walls around the table of a model that has `org_id` (or is the organization itself: `key="id"`).
+
+    Args:
+        grants: what the application role may do with the table.
+        organization_exists: whether `org_id` must name a living organization; history does without.
+    """
+
+    reduces_to_sql = True
+    reversible = True
+
+    def __init__(
+        self,
+        model_name: str,
+        *,
+        key: str = "org_id",
+        grants: Sequence[str] = ("SELECT", "INSERT", "UPDATE", "DELETE"),
+        organization_exists: bool = True,
+    ) -> None:
+        self.model_name = model_name
+        self.key = key
+        self.grants = tuple(grants)
+        self.organization_exists = organization_exists
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        """The walls are PostgreSQL's, not the model state's."""
+
+    def database_forwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        model = to_state.apps.get_model(app_label, self.model_name)
+        table = model._meta.db_table
+        statements = row_security(table, key=self.key)
+        columns = {field.column for field in model._meta.concrete_fields}
+        if {"id", "org_id"} <= columns:
+            statements.append(f"ALTER TABLE {table} ADD CONSTRAINT {table}_id_org UNIQUE (id, org_id)")
+        if "org_id" in columns and self.organization_exists:
+            statements.append(
+                f"ALTER TABLE {table} ADD CONSTRAINT {table}_org_fk FOREIGN KEY (org_id) "
+                f"REFERENCES {ORGANIZATION_TABLE} (id) DEFERRABLE INITIALLY DEFERRED"
+            )
+        for field in model._meta.concrete_fields:
+            if isinstance(field, models.ForeignKey) and is_tenant(field):
+                statements.append(composite_key(field))
+        statements.append(f"GRANT {', '.join(self.grants)} ON {table} TO {APP_ROLE}")
+        for statement in statements:
+            schema_editor.execute(statement)
+
+    def database_backwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        """The table goes with its CreateModel, and the walls with it."""
+
+    def describe(self) -> str:
+        return f"Raise the walls between organizations around {self.model_name}"
+
+
+class WallRelation(Operation):
+    """Keep a foreign key that was added after its table's `Wall` inside one organization."""
+
+    reduces_to_sql = True
+    reversible = True
+
+    def __init__(self, model_name: str, field_name: str) -> None:
+        self.model_name = model_name
+        self.field_name = field_name
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        """As in `Wall`."""
+
+    def database_forwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        field = to_state.apps.get_model(app_label, self.model_name)._meta.get_field(self.field_name)
+        if not isinstance(field, models.ForeignKey) or not is_tenant(field):
+            raise TypeError(f"{self.model_name}.{self.field_name} is not a foreign key to a tenant table.")
+        schema_editor.execute(composite_key(field))
+
+    def database_backwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        """The constraint goes with its column."""
+
+    def describe(self) -> str:
+        return f"Keep {self.model_name}.{self.field_name} inside one organization"
+
+
+def is_tenant(field: "models.ForeignKey[Any, Any]") -> bool:
+    """Whether the key's target is a tenant table."""
+    target = field.related_model
+    return not isinstance(target, str) and any(f.name == "org_id" for f in target._meta.get_fields())
+
+
+def composite_key(field: "models.ForeignKey[Any, Any]") -> str:
+    """SQL for the second foreign key, on `(id, org_id)`: a row that joins two organizations cannot be stored."""
+    table, column = field.model._meta.db_table, field.column
+    target = field.related_model._meta.db_table
+    return (
+        f"ALTER TABLE {table} ADD CONSTRAINT {table}_{column}_org FOREIGN KEY ({column}, org_id) "
+        f"REFERENCES {target} (id, org_id) DEFERRABLE INITIALLY DEFERRED"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """The columns of one table that a look-up may read across organizations."""
+
+    table: str
+    columns: tuple[str, ...]
+
+
+class Lookup(Operation):
+    """A function `lookup.NAME` that answers ids from what is known before the organization is (N1).
+
+    It runs as a role that cannot log in, owns no table and may read the named columns only; its search_path is pinned.
+
+    Args:
+        arguments: SQL, such as `wanted text`.
+        returns: SQL, such as `uuid` or `SETOF uuid`.
+        query: one SELECT over schema-qualified tables.
+    """
+
+    reduces_to_sql = True
+    reversible = True
+
+    def __init__(self, name: str, *, arguments: str, returns: str, query: str, reads: Sequence[Reads]) -> None:
+        self.name = name
+        self.arguments = arguments
+        self.returns = returns
+        self.query = query
+        self.reads = tuple(reads)
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        """A function is no model."""
+
+    def database_forwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        for read in self.reads:
+            schema_editor.execute(f"GRANT SELECT ({', '.join(read.columns)}) ON {read.table} TO {LOOKUP_ROLE}")
+            schema_editor.execute(f"DROP POLICY IF EXISTS lookup ON {read.table}")
+            schema_editor.execute(f"CREATE POLICY lookup ON {read.table} FOR SELECT TO {LOOKUP_ROLE} USING (true)")
+        schema_editor.execute(f"SET LOCAL ROLE {LOOKUP_ROLE}")
+        schema_editor.execute(
+            f"CREATE FUNCTION lookup.{self.name}({self.arguments}) RETURNS {self.returns} LANGUAGE sql STABLE "
+            f"SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $lookup$ {self.query} $lookup$"
+        )
+        schema_editor.execute(f"REVOKE ALL ON FUNCTION lookup.{self.name} FROM PUBLIC")
+        schema_editor.execute(f"GRANT EXECUTE ON FUNCTION lookup.{self.name} TO {APP_ROLE}")
+        schema_editor.execute("RESET ROLE")
+
+    def database_backwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        schema_editor.execute(f"SET LOCAL ROLE {LOOKUP_ROLE}")
+        schema_editor.execute(f"DROP FUNCTION lookup.{self.name}")
+        schema_editor.execute("RESET ROLE")
+
+    def describe(self) -> str:
+        return f"Look-up function {self.name}"
+
+
+class PlatformTable(Operation):
+    """Grants on a table that belongs to no organization (people, sessions, Django's own)."""
+
+    reduces_to_sql = True
+    reversible = True
+
+    def __init__(self, table: str, *, grants: Sequence[str]) -> None:
+        self.table = table
+        self.grants = tuple(grants)
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        """Grants are PostgreSQL's."""
+
+    def database_forwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        schema_editor.execute(f"GRANT {', '.join(self.grants)} ON {self.table} TO {APP_ROLE}")
+
+    def database_backwards(
+        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
+    ) -> None:
+        schema_editor.execute(f"REVOKE {', '.join(self.grants)} ON {self.table} FROM {APP_ROLE}")
+
+    def describe(self) -> str:
+        return f"Grants on {self.table}"

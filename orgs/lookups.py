@@ -1,0 +1,20 @@
+"""What must be known before the organization is: functions in PostgreSQL that answer ids alone (THREATS N1)."""
+
+from uuid import UUID
+
+from django.db import connection
+
+
+def organization_by_slug(slug: str) -> UUID | None:
+    """The id of the organization with this slug."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT lookup.organization_by_slug(%s)", [slug])
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def organizations_of_person(person_id: UUID) -> list[UUID]:
+    """The ids of the organizations the person is a member of, the oldest membership first."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT lookup.organizations_of_person(%s)", [person_id])
+        return [row[0] for row in cursor.fetchall()]

@@ -1,0 +1,101 @@
+"""Organizations, the people in them, and what those people may do."""
+
+from typing import ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.core.validators import RegexValidator
+from django.db import models
+
+from envforge.actor import Target, UserActor
+from envforge.ids import uuid7
+from envforge.tenancy.models import TenantModel
+
+# A DNS label that can stand in a dev host (L2), without the doubled dash that separates labels there.
+SLUG_FORM = r"[a-z0-9](?:-?[a-z0-9]){1,38}"
+
+
+class Organization(models.Model):
+    """A customer: the tenant itself."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    slug = models.TextField(unique=True, validators=[RegexValidator(rf"\A{SLUG_FORM}\Z")])
+    name = models.CharField(max_length=80)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(slug__regex=rf"^{SLUG_FORM}$"), name="orgs_organization_slug_form")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def as_target(self) -> Target:
+        return Target("organization", str(self.id), self.name)
+
+
+class Person(AbstractBaseUser):
+    """Somebody an identity provider knows, keyed by issuer and subject; the e-mail address is only a way to reach them (N2)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    issuer = models.TextField()
+    subject = models.TextField()
+    email = models.EmailField()
+    email_verified = models.BooleanField(default=False)
+    name = models.CharField(max_length=120)
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    password = None  # type: ignore[assignment]
+
+    objects: ClassVar[BaseUserManager["Person"]] = BaseUserManager()
+
+    USERNAME_FIELD = "id"
+    REQUIRED_FIELDS = ["issuer", "subject", "email", "name"]
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["issuer", "subject"], name="orgs_person_identity")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def as_target(self) -> Target:
+        return Target("person", str(self.id), self.name)
+
+    def as_actor(self) -> UserActor:
+        return UserActor(id=str(self.id), label=self.name, person_id=self.id)
+
+
+class Membership(TenantModel):
+    """A person belongs to an organization; what they may do there is in their role grants."""
+
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+", db_index=False)
+    joined_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["org_id", "person"], name="orgs_membership_once")]
+        indexes = [models.Index(fields=["person"], name="orgs_membership_person")]
+
+    def __str__(self) -> str:
+        return f"{self.person_id} in {self.org_id}"
+
+
+class Role(models.TextChoices):
+    """What a member may be in an organization."""
+
+    OWNER = "owner"
+    ADMIN = "admin"
+    DEVELOPER = "developer"
+    VIEWER = "viewer"
+    BILLING = "billing"
+
+
+class RoleGrant(TenantModel):
+    """One role of one member, in the organization as a whole."""
+
+    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="grants", db_index=False)
+    role = models.TextField(choices=Role)
+    granted_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["org_id", "membership", "role"], name="orgs_role_grant_once")]
+
+    def __str__(self) -> str:
+        return f"{self.role} of {self.membership_id}"

@@ -1,0 +1,75 @@
+"""Who may do what: one table, asked by every operation and selector (DESIGN 4)."""
+
+from enum import StrEnum
+from uuid import UUID
+
+from envforge import tenancy
+from envforge.actor import Actor, HasTarget, SystemActor, UserActor
+from envforge.errors import Denial, NotAllowed, NotVisible
+from orgs.models import Role, RoleGrant
+
+
+class Action(StrEnum):
+    """What can be done, in the imperative; the words stand in refusals and in `access.denied`."""
+
+    ORGANIZATION_VIEW = "organization.view"
+    ORGANIZATION_RENAME = "organization.rename"
+    MEMBER_ADD = "member.add"
+    AUDIT_READ = "audit.read"
+    AUDIT_EXPORT = "audit.export"
+
+
+EVERYBODY = frozenset(Role)
+
+MAY: dict[Action, frozenset[Role]] = {
+    Action.ORGANIZATION_VIEW: EVERYBODY,
+    Action.ORGANIZATION_RENAME: frozenset({Role.OWNER, Role.ADMIN}),
+    Action.MEMBER_ADD: frozenset({Role.OWNER, Role.ADMIN}),
+    Action.AUDIT_READ: frozenset({Role.OWNER, Role.ADMIN}),
+    Action.AUDIT_EXPORT: frozenset({Role.OWNER, Role.ADMIN}),
+}
+
+# Nobody grants a role above their own (N2): what a holder of each role may grant.
+MAY_GRANT: dict[Role, frozenset[Role]] = {
+    Role.OWNER: EVERYBODY,
+    Role.ADMIN: EVERYBODY - {Role.OWNER},
+}
+
+
+def require(actor: Actor, action: Action, target: HasTarget) -> None:
+    """Let the actor do this in the entered organization, or refuse.
+
+    Raises:
+        NotVisible: the actor is no member here; the target might as well not exist.
+        NotAllowed: the actor may see the target, and no role of theirs allows this.
+    """
+    if isinstance(actor, SystemActor):
+        return
+    roles = _roles(actor)
+    if not roles & MAY[Action.ORGANIZATION_VIEW]:
+        raise NotVisible
+    if not roles & MAY[action]:
+        needed = " or ".join(role.value for role in Role if role in MAY[action])
+        _refuse(actor, action, target, rule="role", why=f"This takes the role {needed} in this organization.")
+
+
+def require_grantable(actor: Actor, role: Role, target: HasTarget) -> None:
+    """Let the actor give this role to somebody, or refuse; errors as `require`, for `member.add`."""
+    require(actor, Action.MEMBER_ADD, target)
+    if isinstance(actor, SystemActor):
+        return
+    grantable = frozenset[Role]().union(*(MAY_GRANT.get(own, frozenset()) for own in _roles(actor)))
+    if role not in grantable:
+        _refuse(actor, Action.MEMBER_ADD, target, rule="role-above-own", why=f"Nobody grants a role above their own; {role.value} is above yours.")
+
+
+def _roles(actor: Actor) -> frozenset[Role]:
+    if not isinstance(actor, UserActor):
+        return frozenset()
+    granted = RoleGrant.objects.filter(membership__person_id=actor.person_id).values_list("role", flat=True)
+    return frozenset(Role(role) for role in granted)
+
+
+def _refuse(actor: Actor, action: Action, target: HasTarget, *, rule: str, why: str) -> None:
+    org_id: UUID = tenancy.current_org()
+    raise NotAllowed(Denial(org_id, actor, action.value, target.as_target(), rule), why)
