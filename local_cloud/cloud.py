@@ -95,6 +95,8 @@ class Cloud:
         """Every variable of the product; `environment` cuts it down to what a part may know."""
         values = {
             "ENVFORGE_MODE": "development",
+            "ENVFORGE_LOG_FORMAT": "text",
+            "ENVFORGE_STATIC_ROOT": str(self.home.root / "static"),
             "DJANGO_SECRET_KEY": self.keys["django_secret_key"],
             "ENVFORGE_CONSOLE_URL": self.console_url,
             "ENVFORGE_METRICS_TOKEN": self.keys["metrics_token"],

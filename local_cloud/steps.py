@@ -18,6 +18,7 @@ from local_cloud.postgres import prepare_database
 from local_cloud.supervisor import LAUNCHER, log_tail
 
 STOP_GRACE_S = 5.0
+MANAGE = (sys.executable, str(REPOSITORY / "manage.py"))
 
 
 def prepare_stores(cloud: Cloud, console: Console) -> Cloud:
@@ -40,10 +41,15 @@ def prepare_stores(cloud: Cloud, console: Console) -> Cloud:
     return cloud.with_keys(load_keys(cloud.home))
 
 
+def collect_static(cloud: Cloud, console: Console) -> None:
+    """Gather the static files under the names the pages use."""
+    command = (*MANAGE, "collectstatic", "--no-input")
+    run_step(cloud, console, "static", "Static files", command, cloud.environment("static"))
+
+
 def migrate(cloud: Cloud, console: Console) -> None:
     """Bring the database's tables up to date, as their owner."""
-    manage = (sys.executable, str(REPOSITORY / "manage.py"))
-    command = (*manage, "migrate", "--database=owner", "--no-input")
+    command = (*MANAGE, "migrate", "--database=owner", "--no-input")
     run_step(cloud, console, "migrate", "Migrations", command, cloud.environment("migrate"))
 
 

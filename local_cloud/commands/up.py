@@ -12,7 +12,7 @@ from local_cloud.errors import LocalCloudError
 from local_cloud.home import Home
 from local_cloud.interruption import Interruption
 from local_cloud.parts import backing_parts, product_parts
-from local_cloud.steps import migrate, prepare_stores, seed
+from local_cloud.steps import collect_static, migrate, prepare_stores, seed
 from local_cloud.supervisor import Supervisor
 
 FOREVER_S = 3600.0
@@ -43,6 +43,7 @@ def run(home: Home, caller: Mapping[str, str], arguments: Sequence[str], console
                 interruption.hurry = supervisor.hurry
                 supervisor.start(backing_parts(cloud))
                 cloud = prepare_stores(cloud, console)
+                collect_static(cloud, console)
                 migrate(cloud, console)
                 seed(cloud, console)
                 supervisor.start(product_parts(cloud))
