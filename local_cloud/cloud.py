@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from local_cloud.console import Console
@@ -60,6 +61,10 @@ class Cloud:
     @property
     def aws_url(self) -> str:
         return f"http://127.0.0.1:{self.ports['aws']}"
+
+    @property
+    def aws_root_key_file(self) -> Path:
+        return self.home.root / "aws" / "root-key.json"
 
     @property
     def postgres(self) -> Postgres:

@@ -75,7 +75,7 @@ def _aws(cloud: Cloud) -> Part:
         title="AWS endpoint",
         command=(
             *(sys.executable, "-m", "local_cloud.aws", "--port", str(port)),
-            *("--state", str(cloud.home.directory("aws"))),
+            *("--state", str(cloud.home.directory("aws")), "--root-key-file", str(cloud.aws_root_key_file)),
         ),
         environment=ambient(cloud.caller),
         ready=lambda: http_ok(port, "/health"),

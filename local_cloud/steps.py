@@ -1,7 +1,6 @@
 """Work that is done once on the way up, each with its progress and its log."""
 
 import contextlib
-import importlib
 import os
 import signal
 import subprocess
@@ -28,9 +27,12 @@ def prepare_stores(cloud: Cloud, console: Console) -> Cloud:
             prepare_database(cloud.postgres.admin_dsn, DATABASE, cloud.role_passwords)
     if "aws" not in cloud.given:
         with console.step("AWS identities"):
-            provisioning = importlib.import_module("local_cloud.aws.provision")
-            root = provisioning.root_credentials(cloud.home.root / "aws")
-            issued = provisioning.provision(cloud.aws_url, root, REGION)
+            # moto takes most of a second to import; only the commands that start it pay.
+            from local_cloud.aws.identities import load_or_create_root_key  # noqa: PLC0415
+            from local_cloud.aws.provision import provision  # noqa: PLC0415
+
+            root = load_or_create_root_key(cloud.aws_root_key_file)
+            issued = provision(cloud.aws_url, root, REGION, state_directory=cloud.home.directory("aws"))
             keep_keys(
                 cloud.home,
                 control_plane_access_key_id=issued.control_plane.access_key_id,

@@ -223,6 +223,8 @@ class Supervisor:
         elif child.state is State.STARTING:
             if child.part.ready():
                 child.state = State.READY
+                if child.was_ready:
+                    self._console.say(f"{child.part.title} runs again.")
                 child.was_ready = True
             elif not child.was_ready and time.monotonic() - child.started_at > child.part.ready_within_s:
                 self._fail(child, f"was not ready after {child.part.ready_within_s:.0f} s")
