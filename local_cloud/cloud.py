@@ -48,7 +48,8 @@ class Cloud:
     given: Mapping[str, Mapping[str, str]]
     ports: Mapping[str, int]
     durable: bool = True
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    claims: Ports | None = field(default=None, repr=False)
 
     @property
     def console_url(self) -> str:
@@ -170,7 +171,7 @@ def plan(home: Home, caller: Mapping[str, str], *, durable: bool = True, apart: 
             notes.append(f"{choice.note}; the console is at http://localhost:{choice.port} this time.")
         elif choice.note:
             notes.append(f"{choice.note}; {PORT_TITLES[name]} uses port {choice.port} this time.")
-    return Cloud(home, caller, load_keys(home), given, chosen, durable, tuple(notes))
+    return Cloud(home, caller, load_keys(home), given, chosen, durable, tuple(notes), ports)
 
 
 def unstarted(home: Home, caller: Mapping[str, str]) -> Cloud:

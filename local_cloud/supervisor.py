@@ -221,13 +221,16 @@ class Supervisor:
             if time.monotonic() >= child.next_start_at:
                 self._spawn(child)
         elif child.state is State.STARTING:
-            if child.part.ready():
-                child.state = State.READY
-                if child.was_ready:
-                    self._console.say(f"{child.part.title} runs again.")
-                child.was_ready = True
-            elif not child.was_ready and time.monotonic() - child.started_at > child.part.ready_within_s:
-                self._fail(child, f"was not ready after {child.part.ready_within_s:.0f} s")
+            self._look(child)
+
+    def _look(self, child: _Child) -> None:
+        if child.part.ready():
+            child.state = State.READY
+            if child.was_ready:
+                self._console.say(f"{child.part.title} runs again.")
+            child.was_ready = True
+        elif not child.was_ready and time.monotonic() - child.started_at > child.part.ready_within_s:
+            self._fail(child, f"was not ready after {child.part.ready_within_s:.0f} s")
 
     def _spawn(self, child: _Child) -> None:
         part = child.part
