@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from local_cloud.aws import asks, asks_s3, instances, keys, parameters, sigv4, sts, wire, world
+from local_cloud.aws import asks, asks_s3, instance_credentials, instances, keys, parameters, sigv4, sts, wire, world
 from local_cloud.aws.identities import Identities, Identity
 from local_cloud.aws.policies import MalformedPolicyError, Verdict
 from local_cloud.aws.state import Snapshots
@@ -25,7 +25,7 @@ from local_cloud.aws.world import Call
 
 log = logging.getLogger("local_cloud.aws")
 
-INSTANCE_CREDENTIALS_PATH = "/_local/instance-credentials"
+
 _SECTION = "layer"
 _READING = re.compile(r"(?:Describe|Get|Head|List)[A-Z]\w*")
 _KMS_READING = keys.CRYPTOGRAPHIC | {"GenerateRandom"}
@@ -92,7 +92,7 @@ class Endpoint:
         payload = sigv4.verify(request, claim, secret, now)
         caller = self._identities.identify(claim.access_key_id, now)
         trace.identity = caller.arn
-        if request.raw_path == INSTANCE_CREDENTIALS_PATH and claim.service == "sts":
+        if request.raw_path == instance_credentials.PATH and claim.service == "sts":
             trace.action = "MintInstanceCredentials"
             answer = sts.mint_instance_credentials(payload, caller, self._identities, now)
             self._save_layer()
