@@ -4,6 +4,12 @@ import os
 import sys
 
 from local_cloud.cli import main
+from local_cloud.environment import ambient
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    caller = dict(os.environ)
+    # libpq and botocore read the environment by themselves; what is set there means other servers than ours.
+    for name in [name for name in os.environ if name.startswith(("PG", "AWS_"))]:
+        del os.environ[name]
+    os.environ.update(ambient(caller))
+    sys.exit(main(sys.argv[1:], caller))

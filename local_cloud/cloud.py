@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from local_cloud.console import Console
@@ -47,7 +48,8 @@ class Cloud:
     given: Mapping[str, Mapping[str, str]]
     ports: Mapping[str, int]
     durable: bool = True
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    claims: Ports | None = field(default=None, repr=False)
 
     @property
     def console_url(self) -> str:
@@ -60,6 +62,10 @@ class Cloud:
     @property
     def aws_url(self) -> str:
         return f"http://127.0.0.1:{self.ports['aws']}"
+
+    @property
+    def aws_root_key_file(self) -> Path:
+        return self.home.root / "aws" / "root-key.json"
 
     @property
     def postgres(self) -> Postgres:
@@ -95,6 +101,8 @@ class Cloud:
         """Every variable of the product; `environment` cuts it down to what a part may know."""
         values = {
             "ENVFORGE_MODE": "development",
+            "ENVFORGE_LOG_FORMAT": "text",
+            "ENVFORGE_STATIC_ROOT": str(self.home.root / "static"),
             "DJANGO_SECRET_KEY": self.keys["django_secret_key"],
             "ENVFORGE_CONSOLE_URL": self.console_url,
             "ENVFORGE_METRICS_TOKEN": self.keys["metrics_token"],
@@ -163,7 +171,7 @@ def plan(home: Home, caller: Mapping[str, str], *, durable: bool = True, apart: 
             notes.append(f"{choice.note}; the console is at http://localhost:{choice.port} this time.")
         elif choice.note:
             notes.append(f"{choice.note}; {PORT_TITLES[name]} uses port {choice.port} this time.")
-    return Cloud(home, caller, load_keys(home), given, chosen, durable, tuple(notes))
+    return Cloud(home, caller, load_keys(home), given, chosen, durable, tuple(notes), ports)
 
 
 def unstarted(home: Home, caller: Mapping[str, str]) -> Cloud:

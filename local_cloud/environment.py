@@ -49,7 +49,14 @@ AMBIENT = frozenset(
 
 EVERYWHERE = frozenset(
     {
-        *("ENVFORGE_MODE", "DJANGO_SECRET_KEY", "ENVFORGE_CONSOLE_URL", "DATABASE_URL"),
+        *(
+            "ENVFORGE_MODE",
+            "ENVFORGE_LOG_FORMAT",
+            "ENVFORGE_STATIC_ROOT",
+            "DJANGO_SECRET_KEY",
+            "ENVFORGE_CONSOLE_URL",
+            "DATABASE_URL",
+        ),
         *("CELERY_BROKER_URL", "CACHE_URL", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION"),
         *("AUTH0_ISSUER", "AUTH0_CLIENT_ID", "ENVFORGE_AUDIT_KEY", "ENVFORGE_AUDIT_VAULT_BUCKET"),
     }
@@ -66,6 +73,7 @@ SCOPES: dict[str, frozenset[str]] = {
     "worker": EVERYWHERE | CONTROL_PLANE_IDENTITY,
     "beat": EVERYWHERE,
     "sealer": EVERYWHERE | SEALER,
+    "static": EVERYWHERE,
     "migrate": EVERYWHERE | OWNER,
     "seed": EVERYWHERE | CONTROL_PLANE_IDENTITY | SIGN_IN,
     # A person at the keyboard: what manage.py or a test may be asked to do is not known beforehand.

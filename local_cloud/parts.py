@@ -35,7 +35,7 @@ def product_parts(cloud: Cloud) -> list[Part]:
                 *("--port", str(web), "--no-access-log"),
             ),
             environment=cloud.environment("web"),
-            ready=lambda: http_ok(web, "/"),
+            ready=lambda: http_ok(web, "/health/ready"),
             needs=needs,
         ),
         Part(
@@ -62,6 +62,7 @@ def product_parts(cloud: Cloud) -> list[Part]:
             title="Audit sealer",
             command=(sys.executable, str(REPOSITORY / "manage.py"), "seal_audit"),
             environment=cloud.environment("sealer"),
+            ready=lambda: log_says(cloud.home.logs / "sealer.log", "sealer.partitions"),
             needs=needs,
         ),
     ]
@@ -74,7 +75,7 @@ def _aws(cloud: Cloud) -> Part:
         title="AWS endpoint",
         command=(
             *(sys.executable, "-m", "local_cloud.aws", "--port", str(port)),
-            *("--state", str(cloud.home.directory("aws"))),
+            *("--state", str(cloud.home.directory("aws")), "--root-key-file", str(cloud.aws_root_key_file)),
         ),
         environment=ambient(cloud.caller),
         ready=lambda: http_ok(port, "/health"),

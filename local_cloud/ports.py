@@ -1,7 +1,10 @@
 """Which loopback port each server gets: the same one every time, or another with a word about why."""
 
+import contextlib
 import errno
+import os
 import socket
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,13 +24,38 @@ class Choice:
     note: str | None
 
 
+class Claim:
+    """Keeps a port from being chosen by another local cloud before our server listens on it.
+
+    It is an abstract socket name, which the kernel gives back when this object or its process ends (unix(7)).
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def __del__(self) -> None:
+        os.close(self._fd)
+
+
+def claim(port: int) -> Claim | None:
+    """Claim a port, or None if another local cloud has."""
+    name = f"\0envforge-port-{port}" if sys.platform == "linux" else ""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as taken:
+        try:
+            if name:
+                taken.bind(name)
+        except OSError:
+            return None
+        return Claim(taken.detach())
+
+
 class Ports:
-    """Remembers the port of each server of a home in ports.json."""
+    """Remembers the port of each server of a home in ports.json; its claims last as long as it does."""
 
     def __init__(self, home: Home) -> None:
         self._path = home.root / "ports.json"
         self._remembered: dict[str, int] = read_document(self._path)
-        self._chosen: set[int] = set()
+        self._claims: dict[int, Claim] = {}
 
     def choose(self, name: str, default: int) -> Choice:
         """The remembered port, else the default; else the next free one above, for this time only.
@@ -37,8 +65,8 @@ class Ports:
         """
         usual = self._remembered.get(name, default)
         for port in range(usual, usual + TRIES):
-            if port not in self._chosen and is_free(port):
-                self._chosen.add(port)
+            if port not in self._claims and (mine := claim(port)) is not None and is_free(port):
+                self._claims[port] = mine
                 if name not in self._remembered:
                     self._remembered[name] = port
                     write_private(self._path, self._remembered)
@@ -70,14 +98,19 @@ def holder(port: int) -> str:
     """Who listens on a port, in words; "another program" where the kernel does not tell."""
     inodes = _listening_inodes(port)
     for entry in PROC.glob("[0-9]*"):
-        try:
-            links = {str(descriptor.readlink()) for descriptor in (entry / "fd").iterdir()}
-        except OSError:
-            continue
-        if links & inodes:
+        if inodes & _open_files(entry):
             name = (entry / "comm").read_text().strip()
             return f"another program ({name}, process {entry.name})"
     return "another program"
+
+
+def _open_files(process: Path) -> set[str]:
+    found = set()
+    with contextlib.suppress(OSError):  # gone, or another account's
+        for descriptor in (process / "fd").iterdir():
+            with contextlib.suppress(OSError):
+                found.add(str(descriptor.readlink()))
+    return found
 
 
 def _listening_inodes(port: int) -> set[str]:

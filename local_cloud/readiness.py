@@ -20,11 +20,11 @@ def tcp(port: int) -> bool:
 
 
 def http_ok(port: int, path: str) -> bool:
-    """Whether a loopback server answers a GET with a status below 500."""
+    """Whether a loopback server answers a GET with 200."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
     try:
         connection.request("GET", path, headers={"Host": f"localhost:{port}"})
-        return connection.getresponse().status < http.client.INTERNAL_SERVER_ERROR
+        return connection.getresponse().status == http.client.OK
     except (OSError, http.client.HTTPException):
         return False
     finally:

@@ -1,7 +1,6 @@
 """Work that is done once on the way up, each with its progress and its log."""
 
 import contextlib
-import importlib
 import os
 import signal
 import subprocess
@@ -18,6 +17,7 @@ from local_cloud.postgres import prepare_database
 from local_cloud.supervisor import LAUNCHER, log_tail
 
 STOP_GRACE_S = 5.0
+MANAGE = (sys.executable, str(REPOSITORY / "manage.py"))
 
 
 def prepare_stores(cloud: Cloud, console: Console) -> Cloud:
@@ -27,9 +27,12 @@ def prepare_stores(cloud: Cloud, console: Console) -> Cloud:
             prepare_database(cloud.postgres.admin_dsn, DATABASE, cloud.role_passwords)
     if "aws" not in cloud.given:
         with console.step("AWS identities"):
-            provisioning = importlib.import_module("local_cloud.aws.provision")
-            root = provisioning.root_credentials(cloud.home.root / "aws")
-            issued = provisioning.provision(cloud.aws_url, root, REGION)
+            # moto takes most of a second to import; only the commands that start it pay.
+            from local_cloud.aws.identities import load_or_create_root_key  # noqa: PLC0415
+            from local_cloud.aws.provision import provision  # noqa: PLC0415
+
+            root = load_or_create_root_key(cloud.aws_root_key_file)
+            issued = provision(cloud.aws_url, root, REGION, state_directory=cloud.home.directory("aws"))
             keep_keys(
                 cloud.home,
                 control_plane_access_key_id=issued.control_plane.access_key_id,
@@ -40,10 +43,15 @@ def prepare_stores(cloud: Cloud, console: Console) -> Cloud:
     return cloud.with_keys(load_keys(cloud.home))
 
 
+def collect_static(cloud: Cloud, console: Console) -> None:
+    """Gather the static files under the names the pages use."""
+    command = (*MANAGE, "collectstatic", "--no-input")
+    run_step(cloud, console, "static", "Static files", command, cloud.environment("static"))
+
+
 def migrate(cloud: Cloud, console: Console) -> None:
     """Bring the database's tables up to date, as their owner."""
-    manage = (sys.executable, str(REPOSITORY / "manage.py"))
-    command = (*manage, "migrate", "--database=owner", "--no-input")
+    command = (*MANAGE, "migrate", "--database=owner", "--no-input")
     run_step(cloud, console, "migrate", "Migrations", command, cloud.environment("migrate"))
 
 

@@ -68,6 +68,7 @@ class Crash:
     how: str
     log_tail: str
     restart_in_s: float
+    was_ready: bool
 
 
 class PartFailedError(LocalCloudError):
@@ -220,11 +221,16 @@ class Supervisor:
             if time.monotonic() >= child.next_start_at:
                 self._spawn(child)
         elif child.state is State.STARTING:
-            if child.part.ready():
-                child.state = State.READY
-                child.was_ready = True
-            elif not child.was_ready and time.monotonic() - child.started_at > child.part.ready_within_s:
-                self._fail(child, f"was not ready after {child.part.ready_within_s:.0f} s")
+            self._look(child)
+
+    def _look(self, child: _Child) -> None:
+        if child.part.ready():
+            child.state = State.READY
+            if child.was_ready:
+                self._console.say(f"{child.part.title} runs again.")
+            child.was_ready = True
+        elif not child.was_ready and time.monotonic() - child.started_at > child.part.ready_within_s:
+            self._fail(child, f"was not ready after {child.part.ready_within_s:.0f} s")
 
     def _spawn(self, child: _Child) -> None:
         part = child.part
@@ -284,7 +290,7 @@ class Supervisor:
             return
         child.state = State.BACKING_OFF
         child.next_start_at = time.monotonic() + pause
-        self._on_crash(Crash(child.part, _how(code), log_tail(child.log), pause))
+        self._on_crash(Crash(child.part, _how(code), log_tail(child.log), pause, child.was_ready))
 
     def _fail(self, child: _Child, why: str, *, tail: bool = True) -> None:
         last = log_tail(child.log) if tail else ""
@@ -320,6 +326,11 @@ class Supervisor:
         return path
 
     def _tell_crash(self, crash: Crash) -> None:
+        if not crash.was_ready:
+            self._console.say(
+                f"  {crash.part.title} ended while it started ({crash.how}); trying again in {crash.restart_in_s:.0f} s"
+            )
+            return
         self._console.say(
             f"\n{crash.part.title} stopped by itself ({crash.how}). Its last lines:\n{crash.log_tail}\n"
             f"It is started again in {crash.restart_in_s:.0f} s; the whole log is "
@@ -328,7 +339,7 @@ class Supervisor:
 
 
 def log_tail(path: Path, lines: int = TAIL_LINES) -> str:
-    """The last lines of a log, indented for a message."""
+    """The last lines of a log since its part was last started, indented for a message."""
     try:
         with path.open("rb") as file:
             file.seek(0, os.SEEK_END)
@@ -336,7 +347,8 @@ def log_tail(path: Path, lines: int = TAIL_LINES) -> str:
             text = file.read().decode(errors="replace")
     except FileNotFoundError:
         return ""
-    return "\n".join(f"    {line}" for line in text.splitlines()[-lines:])
+    since_start = text.rpartition(START_MARK)[2].splitlines()[1:] if START_MARK in text else text.splitlines()
+    return "\n".join(f"    {line}" for line in since_start[-lines:]) or "    (it wrote nothing)"
 
 
 def _how(code: int) -> str:

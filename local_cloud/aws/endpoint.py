@@ -16,7 +16,18 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from local_cloud.aws import asks, asks_s3, instance_credentials, instances, keys, parameters, sigv4, sts, wire, world
+from local_cloud.aws import (
+    asks,
+    asks_s3,
+    instance_credentials,
+    instances,
+    keys,
+    parameters,
+    sigv4,
+    sts,
+    wire,
+    world,
+)
 from local_cloud.aws.identities import Identities, Identity
 from local_cloud.aws.policies import MalformedPolicyError, Verdict
 from local_cloud.aws.state import Snapshots

@@ -32,7 +32,9 @@ class Provisioned:
     sealer: AccessKey
 
 
-def provision(endpoint_url: str, root_credentials: AccessKey, region: str, *, state_directory: Path) -> Provisioned:
+def provision(
+    endpoint_url: str, root_credentials: AccessKey, region: str, *, state_directory: Path
+) -> Provisioned:
     """Make what is missing and correct what differs; running it again changes nothing.
 
     IAM shows a secret key once, so the keys are kept in `state_directory`, in a file of its owner alone. A user whose
@@ -73,7 +75,9 @@ def _vault(s3: Any, region: str) -> None:
     except ClientError as error:
         if error.response["Error"]["Code"] not in {"404", "NoSuchBucket"}:
             raise
-        elsewhere = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        elsewhere = (
+            {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        )
         s3.create_bucket(Bucket=VAULT_BUCKET, ObjectLockEnabledForBucket=True, **elsewhere)
     wanted = {
         "ObjectLockEnabled": "Enabled",

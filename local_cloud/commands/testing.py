@@ -9,6 +9,7 @@ from local_cloud.commands.foreground import run_in_foreground
 from local_cloud.commands.services import services
 from local_cloud.console import Console
 from local_cloud.home import Home
+from local_cloud.steps import collect_static
 
 PYTEST = (sys.executable, "-m", "pytest", "-p", "local_cloud.pytest_browser")
 SERIAL = ("-n", "--numprocesses", "--pdb", "-s", "--collect-only", "--co")
@@ -20,6 +21,7 @@ def run_tests(home: Home, caller: Mapping[str, str], arguments: Sequence[str], c
     side_by_side = () if any(word.startswith(SERIAL) for word in arguments) else ("-n", "2")
     chosen = () if "-m" in arguments else ("-m", "not drill")
     with services(Home(home.directory("test")), caller, "test", console, durable=False, apart=True) as cloud:
+        collect_static(cloud, console)
         return run_in_foreground(
             [*PYTEST, *side_by_side, *chosen, *arguments], environment(cloud, caller) | browser
         )
@@ -29,6 +31,7 @@ def run_drills(home: Home, caller: Mapping[str, str], arguments: Sequence[str], 
     """The long fault tests, one after the other; arguments go to pytest."""
     browser = browser_environment(caller, console)
     with services(Home(home.directory("drill")), caller, "drill", console, apart=True) as cloud:
+        collect_static(cloud, console)
         return run_in_foreground([*PYTEST, "-m", "drill", *arguments], environment(cloud, caller) | browser)
 
 

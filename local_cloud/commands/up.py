@@ -1,6 +1,5 @@
 """./dev up: the whole product on this machine until Ctrl-C."""
 
-import importlib
 import json
 import os
 import time
@@ -11,8 +10,9 @@ from local_cloud.console import Console
 from local_cloud.errors import LocalCloudError
 from local_cloud.home import Home
 from local_cloud.interruption import Interruption
+from local_cloud.issuer.cast import CAST
 from local_cloud.parts import backing_parts, product_parts
-from local_cloud.steps import migrate, prepare_stores, seed
+from local_cloud.steps import collect_static, migrate, prepare_stores, seed
 from local_cloud.supervisor import Supervisor
 
 FOREVER_S = 3600.0
@@ -43,6 +43,7 @@ def run(home: Home, caller: Mapping[str, str], arguments: Sequence[str], console
                 interruption.hurry = supervisor.hurry
                 supervisor.start(backing_parts(cloud))
                 cloud = prepare_stores(cloud, console)
+                collect_static(cloud, console)
                 migrate(cloud, console)
                 seed(cloud, console)
                 supervisor.start(product_parts(cloud))
@@ -61,9 +62,8 @@ def welcome(cloud: Cloud, seconds: float) -> str:
     if "issuer" in cloud.given:
         lines.append(f"  Sign in    with your account at {cloud.given['issuer']['AUTH0_ISSUER']}")
     else:
-        cast = importlib.import_module("local_cloud.issuer.cast").CAST
         lines.append("  Sign in    as any of these, with no password:")
-        lines += [f"               {person.login:<9}{person.email:<22}{person.blurb}" for person in cast]
+        lines += [f"               {person.login:<9}{person.email:<22}{person.blurb}" for person in CAST]
     command = cloud.home.venv / "bin" / "envforge"
     return "\n".join(
         [
