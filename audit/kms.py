@@ -1,6 +1,5 @@
 """The only way to AWS KMS for signing checkpoints; takes and returns our types, raises our errors."""
 
-import hashlib
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -19,24 +18,24 @@ def _client() -> "KMSClient":
     return client
 
 
-def sign(message: bytes) -> tuple[str, bytes]:
-    """Sign with the audit key (ECDSA P-256 over SHA-256).
-
-    Returns:
-        The key's id (its ARN) and the DER signature.
+def signing_key() -> str:
+    """The ARN of the key that the audit key's name (an alias, perhaps) stands for now.
 
     Raises:
         Unavailable: KMS does not answer, or refuses.
     """
-    digest = hashlib.sha256(message).digest()
-    with aws.speaking(f"The audit key {settings.AUDIT_KEY} cannot sign"):
-        answer = _client().sign(KeyId=settings.AUDIT_KEY, Message=digest, MessageType="DIGEST", SigningAlgorithm="ECDSA_SHA_256")
-    return answer["KeyId"], answer["Signature"]
-
-
-def public_key() -> tuple[str, str]:
-    """The audit key's id and its public half as PEM; errors as `sign`."""
     with aws.speaking(f"The audit key {settings.AUDIT_KEY} cannot be read"):
-        answer = _client().get_public_key(KeyId=settings.AUDIT_KEY)
-    key = load_der_public_key(answer["PublicKey"])
-    return answer["KeyId"], key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+        return _client().describe_key(KeyId=settings.AUDIT_KEY)["KeyMetadata"]["Arn"]
+
+
+def sign(key: str, message: bytes) -> bytes:
+    """Sign with the key of this ARN (ECDSA P-256 over SHA-256; at most 4,096 bytes); answers the DER signature. Errors as `signing_key`."""
+    with aws.speaking(f"The audit key {settings.AUDIT_KEY} cannot sign"):
+        return _client().sign(KeyId=key, Message=message, MessageType="RAW", SigningAlgorithm="ECDSA_SHA_256")["Signature"]
+
+
+def public_key(key: str) -> str:
+    """The public half of the key of this ARN as PEM; errors as `signing_key`."""
+    with aws.speaking(f"The audit key {settings.AUDIT_KEY} cannot be read"):
+        der = _client().get_public_key(KeyId=key)["PublicKey"]
+    return load_der_public_key(der).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
