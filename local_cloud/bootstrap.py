@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from local_cloud.console import Console
 from local_cloud.errors import LocalCloudError
-from local_cloud.home import REPOSITORY, Home, choose_home
+from local_cloud.home import ORDINARY_UMASK, REPOSITORY, Home, choose_home
 from local_cloud.menu import COMMANDS, help_text, nearest
 
 REQUIREMENTS = REPOSITORY / "requirements"
@@ -35,6 +35,7 @@ def main(arguments: Sequence[str]) -> int:
         print(nearest(name), file=sys.stderr)
         return 2
     console = Console()
+    os.umask(ORDINARY_UMASK)  # PostgreSQL's account must be able to read the binaries we install
     try:
         home, note = choose_home(REPOSITORY, os.environ, os.geteuid())
         if note:
@@ -92,7 +93,7 @@ def prepare_environment(home: Home, lock_name: str, console: Console) -> Path:
 
 def _require_own(home: Home) -> None:
     try:
-        home.root.mkdir(parents=True, exist_ok=True)
+        home.make()
     except PermissionError:
         raise LocalCloudError(
             f"{home.root} cannot be made by this account. Set ENVFORGE_HOME to a directory of yours."

@@ -157,7 +157,7 @@ def plan(home: Home, caller: Mapping[str, str], *, durable: bool = True, apart: 
     Raises:
         LocalCloudError: the caller names a service incompletely, or no port is free.
     """
-    home.root.mkdir(parents=True, exist_ok=True)
+    home.make()
     given = {} if apart else given_services(caller)
     ports = Ports(home)
     chosen = {}

@@ -16,6 +16,8 @@ from local_cloud.errors import LocalCloudError
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED_STATE = Path("/var/lib/envforge")
 WORLD_SEARCHABLE = stat.S_IXOTH
+PASSAGE_MODE = 0o711
+ORDINARY_UMASK = 0o022
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,23 @@ class Home:
 
     root: Path
 
+    def make(self) -> None:
+        """Make the home if it is missing: others may pass through it, as PostgreSQL's account must, not look in."""
+        self.root.parent.mkdir(parents=True, exist_ok=True)
+        self.root.mkdir(mode=PASSAGE_MODE, exist_ok=True)
+
+    def nested(self, name: str) -> "Home":
+        """A home of its own within this one, such as that of the tests."""
+        self.make()
+        home = Home(self.root / name)
+        home.make()
+        return home
+
     def directory(self, name: str) -> Path:
-        """A directory below the home, made if it is missing."""
+        """A directory of this home that only its owner may enter, made if it is missing."""
+        self.make()
         path = self.root / name
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
         return path
 
     @property

@@ -25,7 +25,7 @@ def run(home: Home, caller: Mapping[str, str], arguments: Sequence[str], console
     worst = 0
     for script in chosen:
         console.say(f"\n{script.stem}")
-        with services(Home(home.directory("bench")), caller, "bench", console, apart=True) as cloud:
+        with services(home.nested("bench"), caller, "bench", console, apart=True) as cloud:
             command = [sys.executable, str(script), *arguments[1:]]
             worst = max(worst, run_in_foreground(command, environment(cloud, caller)))
     return worst

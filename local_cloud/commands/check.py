@@ -18,7 +18,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "Lint": (sys.executable, "-m", "ruff", "check", ".", "dev"),
     "Types": (sys.executable, "-m", "mypy", "."),
     "Migrations": (*MANAGE, "makemigrations", "--check", "--dry-run"),
-    "Rooms": (sys.executable, "-m", "pytest", "-q", "tests/house"),
+    "Rooms": (sys.executable, "-m", "pytest", "-q", "--confcutdir=tests/house", "tests/house"),
     "Links in documents": (sys.executable, "-m", "local_cloud.links"),
 }
 

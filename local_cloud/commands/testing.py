@@ -20,7 +20,7 @@ def run_tests(home: Home, caller: Mapping[str, str], arguments: Sequence[str], c
     browser = browser_environment(caller, console)
     side_by_side = () if any(word.startswith(SERIAL) for word in arguments) else ("-n", "2")
     chosen = () if "-m" in arguments else ("-m", "not drill")
-    with services(Home(home.directory("test")), caller, "test", console, durable=False, apart=True) as cloud:
+    with services(home.nested("test"), caller, "test", console, durable=False, apart=True) as cloud:
         collect_static(cloud, console)
         return run_in_foreground(
             [*PYTEST, *side_by_side, *chosen, *arguments], environment(cloud, caller) | browser
@@ -30,7 +30,7 @@ def run_tests(home: Home, caller: Mapping[str, str], arguments: Sequence[str], c
 def run_drills(home: Home, caller: Mapping[str, str], arguments: Sequence[str], console: Console) -> int:
     """The long fault tests, one after the other; arguments go to pytest."""
     browser = browser_environment(caller, console)
-    with services(Home(home.directory("drill")), caller, "drill", console, apart=True) as cloud:
+    with services(home.nested("drill"), caller, "drill", console, apart=True) as cloud:
         collect_static(cloud, console)
         return run_in_foreground([*PYTEST, "-m", "drill", *arguments], environment(cloud, caller) | browser)
 
