@@ -16,6 +16,7 @@ from local_cloud.aws.identities import AccessKey, write_private
 
 AUDIT_KEY_ALIAS = "alias/envforge-audit"
 VAULT_BUCKET = "envforge-audit-vault"
+VAULT_RETENTION: dict[str, Any] = {"Mode": "GOVERNANCE", "Days": 1}
 CONTROL_PLANE = "envforge-control-plane"
 SEALER = "envforge-sealer"
 KEYS_FILE = "iam-keys.json"
@@ -32,7 +33,9 @@ class Provisioned:
     sealer: AccessKey
 
 
-def provision(endpoint_url: str, root_credentials: AccessKey, region: str, *, state_directory: Path) -> Provisioned:
+def provision(
+    endpoint_url: str, root_credentials: AccessKey, region: str, *, state_directory: Path
+) -> Provisioned:
     """Make what is missing and correct what differs; running it again changes nothing.
 
     IAM shows a secret key once, so the keys are kept in `state_directory`, in a file of its owner alone. A user whose
@@ -73,18 +76,15 @@ def _vault(s3: Any, region: str) -> None:
     except ClientError as error:
         if error.response["Error"]["Code"] not in {"404", "NoSuchBucket"}:
             raise
-        elsewhere = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        elsewhere = (
+            {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        )
         s3.create_bucket(Bucket=VAULT_BUCKET, ObjectLockEnabledForBucket=True, **elsewhere)
-    wanted = {
-        "ObjectLockEnabled": "Enabled",
-        "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}},
-    }
-    try:
-        found = s3.get_object_lock_configuration(Bucket=VAULT_BUCKET)["ObjectLockConfiguration"]
-    except ClientError:
-        found = None
-    if found != wanted:
-        s3.put_object_lock_configuration(Bucket=VAULT_BUCKET, ObjectLockConfiguration=wanted)
+    configuration = s3.get_object_lock_configuration(Bucket=VAULT_BUCKET)["ObjectLockConfiguration"]
+    found = configuration.get("Rule", {}).get("DefaultRetention", {})
+    if {name: found.get(name) for name in VAULT_RETENTION} != VAULT_RETENTION:
+        rule = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": VAULT_RETENTION}}
+        s3.put_object_lock_configuration(Bucket=VAULT_BUCKET, ObjectLockConfiguration=rule)
 
 
 def _control_plane_policy(key_arn: str) -> dict[str, Any]:
