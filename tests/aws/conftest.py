@@ -33,6 +33,7 @@ class Server:
     log_path: Path
     port: int = 0
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    clients: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def url(self) -> str:
@@ -78,6 +79,14 @@ class Server:
         self, service: str, key: AccessKey | None = None, token: str | None = None, **options: Any
     ) -> Any:
         key = key or self.root
+        named = repr(
+            (service, key.access_key_id, key.secret_access_key, token, self.port, sorted(options.items()))
+        )
+        if named not in self.clients:
+            self.clients[named] = self._connect(service, key, token, **options)
+        return self.clients[named]
+
+    def _connect(self, service: str, key: AccessKey, token: str | None, **options: Any) -> Any:
         connect: Any = boto3.client
         return connect(
             service,

@@ -6,11 +6,14 @@ import signal
 import stat
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local_cloud.aws import instance_credentials
+from local_cloud.aws.state import Snapshots, UnreadableStateError
 from tests.aws.conftest import REGION, Server, allow, new_user, policy
 
 
@@ -107,13 +110,13 @@ def test_everything_outlives_the_process(own_server: Server, how: signal.Signals
     server.start()
     assert _things(server) == before
     assert server.client("kms").verify(**message, Signature=signature)["SignatureValid"]
-    # What was one object before is one object still: a role's new policy is seen through the instance profile.
-    server.client("ec2").terminate_instances(InstanceIds=[before["instances"][0][0]])
+    # What was one object before is one object still: the instance's profile is the one IAM changes.
+    running = next(one[0] for one in before["instances"] if one[1] == "running")
+    place = (server.url, server.root, REGION)
+    assert instance_credentials.mint(*place, role_name="host", instance_id=running)["Code"] == "Success"
     server.client("iam").remove_role_from_instance_profile(InstanceProfileName="host", RoleName="host")
-    assert server.end(how) == (0 if how is signal.SIGTERM else -signal.SIGKILL)
-    server.start()
-    profile = server.client("iam").get_instance_profile(InstanceProfileName="host")["InstanceProfile"]
-    assert profile["Roles"] == []
+    with pytest.raises(instance_credentials.InstanceCredentialsRefusedError):
+        instance_credentials.mint(*place, role_name="host", instance_id=running)
 
 
 def test_networks_made_by_reading_stay_the_same(own_server: Server) -> None:
@@ -198,24 +201,40 @@ def test_state_is_private(own_server: Server) -> None:
     assert set(modes.values()) == {0o600}
 
 
+def test_an_endpoint_does_not_start_on_a_damaged_state(own_server: Server) -> None:
+    server = own_server
+    server.client("ssm").put_parameter(Name="/a", Value="b", Type="String")
+    server.end()
+    path = server.state / "ssm.state"
+    damaged = path.read_bytes()[:-20]
+    path.write_bytes(damaged)
+    with pytest.raises(AssertionError) as failed:
+        server.start()
+    assert str(path) in str(failed.value)
+    assert "./dev reset" in str(failed.value)
+    assert path.read_bytes() == damaged
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
         (lambda content: content[:-20], "damaged"),
         (lambda content: content.replace(b'"format": 1', b'"format": 0'), "was written by"),
+        (lambda content: content.replace(b'"moto": "', b'"moto": "0.'), "was written by"),
+        (lambda content: content.replace(b'"section": "layer"', b'"section": "other"'), "damaged"),
         (lambda _content: b"not a state file", "no readable header"),
         (lambda _content: b"", "no readable header"),
     ],
 )
-def test_an_unusable_state_file_is_named_and_kept(own_server: Server, damage: Any, said: str) -> None:
-    server = own_server
-    server.client("ssm").put_parameter(Name="/a", Value="b", Type="String")
-    server.end()
-    path = server.state / "ssm.state"
-    path.write_bytes(damage(path.read_bytes()))
-    damaged = path.read_bytes()
-    with pytest.raises(AssertionError) as failed:
-        server.start()
+def test_an_unusable_state_file_is_named_and_kept(tmp_path: Path, damage: Any, said: str) -> None:
+    snapshots = Snapshots(tmp_path)
+    snapshots.save("layer", {"a": 1})
+    assert snapshots.load("layer") == {"a": 1}
+    path = tmp_path / "layer.state"
+    damaged = damage(path.read_bytes())
+    path.write_bytes(damaged)
+    with pytest.raises(UnreadableStateError) as failed:
+        snapshots.load("layer")
     assert str(path) in str(failed.value)
     assert said in str(failed.value)
     assert "./dev reset" in str(failed.value)
