@@ -4,6 +4,7 @@ Runs as a process of its own with the sealer's database role; requests never wai
 to run twice: a chain's head row is locked while it grows, and a checkpoint is unique by chain and sequence number.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -103,31 +104,28 @@ def sign_pass() -> int:
         grown = cursor.fetchall()
     if not grown:
         return 0
-    key_id, pem = kms.public_key()
+    key = kms.signing_key()
+    pem = kms.public_key(key)
     for org_id, seq, head in grown:
-        unsigned = Checkpoint(chain=str(org_id), seq=seq, hash=bytes(head), at=rfc3339(timezone.now()), key_id=key_id, signature=b"")
-        signer, signature = kms.sign(unsigned.signed_bytes())
-        if signer != key_id:
-            # The alias moved to another key between the two calls.
-            return sign_pass()
-        _record(org_id, unsigned, signature, pem)
+        unsigned = Checkpoint(chain=str(org_id), seq=seq, hash=bytes(head), at=rfc3339(timezone.now()), key_id=key, signature=b"")
+        _record(org_id, replace(unsigned, signature=kms.sign(key, unsigned.signed_bytes())), pem)
     return len(grown)
 
 
-def _record(org_id: UUID, unsigned: Checkpoint, signature: bytes, pem: str) -> None:
-    at = datetime.fromisoformat(unsigned.at)
+def _record(org_id: UUID, checkpoint: Checkpoint, pem: str) -> None:
+    at = datetime.fromisoformat(checkpoint.at)
     with transaction.atomic(using=DATABASE), connections[DATABASE].cursor() as cursor:
         cursor.execute(
-            "INSERT INTO audit_signing_key (key_id, pem, first_used_at) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", [unsigned.key_id, pem, at]
+            "INSERT INTO audit_signing_key (key_id, pem, first_used_at) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", [checkpoint.key_id, pem, at]
         )
         cursor.execute(
             "INSERT INTO audit_checkpoint (id, org_id, seq, hash, at, key_id, signature) VALUES (gen_random_uuid(), %s, %s, %s, %s, %s, %s) "
             "ON CONFLICT (org_id, seq) DO NOTHING",
-            [org_id, unsigned.seq, unsigned.hash, at, unsigned.key_id, signature],
+            [org_id, checkpoint.seq, checkpoint.hash, at, checkpoint.key_id, checkpoint.signature],
         )
         cursor.execute(
             "UPDATE audit_chain_head SET signed_seq = %s, signed_at = %s WHERE org_id = %s AND signed_seq < %s",
-            [unsigned.seq, at, org_id, unsigned.seq],
+            [checkpoint.seq, at, org_id, checkpoint.seq],
         )
 
 

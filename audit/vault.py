@@ -4,12 +4,9 @@ import json
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 
-from envforge.errors import Unavailable
+from envforge import aws
 from envforge_protocol.audit.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
@@ -18,8 +15,8 @@ if TYPE_CHECKING:
 
 @lru_cache(maxsize=1)
 def _client() -> "S3Client":
-    config = Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 3}, s3={"addressing_style": "path"})
-    return boto3.client("s3", region_name=settings.AWS_REGION, endpoint_url=settings.AWS_ENDPOINT_URL, config=config)
+    client: S3Client = aws.client("s3")
+    return client
 
 
 def object_key(checkpoint: Checkpoint) -> str:
@@ -34,10 +31,11 @@ def keep(checkpoint: Checkpoint) -> None:
         Unavailable: S3 does not answer, or refuses.
     """
     body = json.dumps(checkpoint.to_json(), sort_keys=True).encode()
-    try:
+    with aws.speaking(f"The audit vault {settings.AUDIT_VAULT_BUCKET} takes no checkpoint"):
         _client().put_object(
-            Bucket=settings.AUDIT_VAULT_BUCKET, Key=object_key(checkpoint), Body=body, ContentType="application/json", ChecksumAlgorithm="SHA256"
+            Bucket=settings.AUDIT_VAULT_BUCKET,
+            Key=object_key(checkpoint),
+            Body=body,
+            ContentType="application/json",
+            ChecksumAlgorithm="SHA256",
         )
-    except (ClientError, BotoCoreError) as error:
-        code = error.response["Error"].get("Code", "refused") if isinstance(error, ClientError) else type(error).__name__
-        raise Unavailable(f"The audit vault {settings.AUDIT_VAULT_BUCKET} takes no checkpoint: {code}") from None

@@ -79,8 +79,11 @@ def _database(config: dict[str, Any], **options: Any) -> dict[str, Any]:
     }
 
 
+# A request or task that waits on a lock or runs astray is ended, and its transaction with it.
+LIMITS = "-c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s"
+
 # One database, up to three ways in: each process is given only the roles it needs.
-DATABASES = {"default": _database(env["DATABASE_URL"], pool={"min_size": 1, "max_size": 16, "timeout": 5})}
+DATABASES = {"default": _database(env["DATABASE_URL"], options=LIMITS, pool={"min_size": 1, "max_size": 16, "timeout": 5})}
 if env["ENVFORGE_OWNER_DATABASE_URL"]:
     DATABASES["owner"] = _database(env["ENVFORGE_OWNER_DATABASE_URL"])
 if env["ENVFORGE_SEALER_DATABASE_URL"]:

@@ -71,14 +71,12 @@ def run_verify(arguments: argparse.Namespace) -> int:
     keys = None if arguments.keys is None else _keys(arguments.keys)
     expect = None if arguments.expect is None else _checkpoint(arguments.expect)
     with _opened(arguments.file) as file:
-        try:
-            lines = bounded_lines(file)
-            first = next(lines, b"")
-            _refuse_csv(arguments.file, first)
-            head = [first] if first else []
-            report = verify(chain(head, lines), keys, expect, allow_unsigned=arguments.allow_unsigned)
-        except OSError as error:
-            raise _unreadable(arguments.file, error) from None
+        lines = bounded_lines(file)
+        first = next(lines, b"")
+        _refuse_csv(arguments.file, first)
+        report = verify(
+            chain([first] if first else [], lines), keys, expect, allow_unsigned=arguments.allow_unsigned
+        )
     if arguments.json:
         print(json.dumps(report.to_json(), indent=2))
     else:
@@ -90,15 +88,11 @@ def _words(report: "Report", *, kept: bool) -> Iterator[str]:
     if report.chain is not None:
         yield f"Chain          {report.chain}, which the file calls {report.name}"
     yield f"Checked        {_checked(report)}"
-    if report.signed_through is None:
-        yield "Signed         nothing is signed"
-    else:
-        count = report.checkpoints_verified
-        kept_words = " and the one you kept" if kept and report.ok else ""
-        yield f"Signed         through event {report.signed_through}, by {count} checkpoint(s) of this file{kept_words}"
+    yield f"Signed         {_signed(report, kept=kept)}"
+    if report.key_ids:
         yield f"Keys           {', '.join(report.key_ids)}"
     unsigned = (report.signed_through or (report.first_seq or 1) - 1) + 1
-    if report.last_seq is not None and unsigned <= report.last_seq:
+    if report.ok and report.last_seq is not None and unsigned <= report.last_seq:
         yield f"Not signed     events {unsigned} to {report.last_seq}: chained, but no signature vouches for them yet"
     if report.omitted:
         yield f"Left out       {report.omitted} event(s): the chain holds their digests, the file does not show them"
@@ -122,6 +116,15 @@ def _words(report: "Report", *, kept: bool) -> Iterator[str]:
     yield "NOT VERIFIED"
 
 
+def _signed(report: "Report", *, kept: bool) -> str:
+    if report.signed_through is None:
+        return "nothing is signed" if not report.key_ids else "nothing before the first problem is signed"
+    if not report.ok:
+        return f"through event {report.signed_through}; trust nothing after it"
+    by_file = f"by {report.checkpoints_verified} checkpoint(s) of this file"
+    return f"through event {report.signed_through}, {by_file}" + (" and the one you kept" if kept else "")
+
+
 def _checked(report: "Report") -> str:
     if report.first_seq is None:
         return "no events"
@@ -130,20 +133,19 @@ def _checked(report: "Report") -> str:
 
 @contextmanager
 def _opened(name: str) -> Iterator[BinaryIO]:
-    if name == "-":
-        yield sys.stdin.buffer
-        return
     try:
-        file = Path(name).open("rb")
+        if name == "-":
+            yield sys.stdin.buffer
+        else:
+            with Path(name).open("rb") as file:
+                yield file
     except OSError as error:
         raise _unreadable(name, error) from None
-    with file:
-        yield file
 
 
 def _refuse_csv(name: str, first_line: bytes) -> None:
-    looks_like_csv = not first_line.lstrip().startswith((b"{", b"[")) and b"," in first_line
-    if looks_like_csv or name.lower().endswith(".csv"):
+    is_json = first_line.lstrip().startswith((b"{", b"["))
+    if not is_json and (b"," in first_line or name.lower().endswith(".csv")):
         raise CommandError(
             f"{name} looks like CSV. CSV is for reading and cannot be verified; export as JSON Lines."
         )

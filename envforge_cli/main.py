@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from typing import NoReturn
 
 from envforge_cli.errors import CommandError
@@ -28,6 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Wrong usage and whatever a command cannot read or reach end with 2 and words on standard error. Set
     ENVFORGE_DEBUG=1 to see where an unexpected error was raised.
     """
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A terminal that cannot show a letter gets its escape: no name may end a command.
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = sys.argv[1:] if argv is None else list(argv)
     parsed = _parser(arguments).parse_args(arguments)
     try:
@@ -41,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_BROKEN_PIPE
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - the program's edge: a person gets words, never a stack trace
+    except Exception as error:  # the program's edge: a person gets words, never a stack trace
         if os.environ.get("ENVFORGE_DEBUG"):
             raise
         return _fail(f"unexpected {type(error).__name__}: {error}. ENVFORGE_DEBUG=1 shows where.")

@@ -56,7 +56,7 @@ def canonical(value: object) -> bytes:
         raise _objection(value)
     text = _encode_sorted(value)
     # Python sorts keys by code point, the RFC by UTF-16 unit: the orders differ only beyond U+FFFF.
-    if not text.isascii() and _BEYOND_UTF16_UNIT.search(text):
+    if not text.isascii() and _BEYOND_UTF16_UNIT.search(text) and _has_key_beyond_ascii(value):
         text = _encode_as_is(_in_utf16_order(value))
     try:
         return text.encode()
@@ -107,6 +107,12 @@ def _is_plain(value: object, depth: int) -> bool:
                 return False
         return True
     return kind is list and all(_is_plain(item, depth - 1) for item in value)  # type: ignore[attr-defined]
+
+
+def _has_key_beyond_ascii(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(not key.isascii() or _has_key_beyond_ascii(item) for key, item in value.items())
+    return isinstance(value, list) and any(map(_has_key_beyond_ascii, value))
 
 
 def _in_utf16_order(value: object) -> object:

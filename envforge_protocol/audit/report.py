@@ -22,7 +22,9 @@ class Report:
 
     `first_bad_seq` is the first place in the sequence where the file is not, or cannot be told to be, what was
     sealed; None when no problem has a place. Where only a checkpoint or the event after omitted ones betrays a
-    change, it is the first sequence number that the change can have touched.
+    change, it is the first sequence number that the change can have touched. An event that does not follow from
+    those before it is named itself, though one of them may have been changed and its hash made to fit: through
+    `signed_through` that is excluded.
 
     `signed_through` is the highest sequence number that a verified checkpoint covers with nothing wrong
     before it: through there the file is exactly what was signed. Events after it follow from one another but

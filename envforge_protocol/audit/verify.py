@@ -68,9 +68,13 @@ class _Verifier:
         self._needs_start = False
         # The last sequence number whose hash the file itself or a signature confirms.
         self._confirmed = 0
+        # Since here the events follow from one another: what a checkpoint contradicts lies no earlier.
+        self._linked_from = 0
         self._said_chain = False
         self._last_checkpoint: Checkpoint | None = None
         self._expect_signed = False
+        # The last sequence number at which a genuine checkpoint and the chain agree.
+        self._agreed = -1
 
     def take(self, record: Record) -> bool:
         """Check the next record; False when the rest cannot be checked."""
@@ -110,6 +114,7 @@ class _Verifier:
         report = self.report
         if self._header is None and not self._stopped:
             self._add(None, None, "empty", "the file is empty")
+            self._stop()
         elif self._end is None and not self._stopped:
             self._add(
                 self._last + 1,
@@ -118,7 +123,8 @@ class _Verifier:
                 f"the file has no end line: it was cut off after event {self._last}, and what followed is missing",
             )
         self._finish_expected()
-        if not report.signs_anything and not allow_unsigned:
+        covered = self._agreed >= (report.first_seq or 0)
+        if not covered and not allow_unsigned and not self._stopped:
             words = "nothing is signed: no checkpoint that could be verified covers an event of this file"
             self._add(None, None, "unsigned", words)
         report.ok = not report.problems
@@ -174,6 +180,7 @@ class _Verifier:
             self._add(expected, record.line, "missing", f"{_span(expected, record.seq - 1)} missing")
             self._tips = []
             self._confirmed = record.seq - 1
+            self._linked_from = record.seq
         if report.first_seq is None:
             report.first_seq = record.seq
         self._last = report.last_seq = record.seq
@@ -205,23 +212,24 @@ class _Verifier:
             self._add(
                 record.seq, record.line, "not_canonical", f"event {record.seq} has no canonical form: {where}"
             )
-            self._tips, self._confirmed = [record.hash], record.seq
+            self._tips, self._confirmed, self._linked_from = [record.hash], record.seq, record.seq
             return
         tips = [link(tip, record.seq, body) for tip in self._tips]
         if not tips or record.hash in tips:
             self._tips = [record.hash]
         else:
             self._add(self._confirmed + 1, record.line, "hash", self._hash_words(record))
-            self._tips = [record.hash, tips[0]]
+            self._tips, self._linked_from = [record.hash, tips[0]], record.seq
         self._confirmed = record.seq
 
     def _hash_words(self, record: Event) -> str:
         kind, at = (printable(str(record.body.get(name, "?")), 60) for name in ("kind", "at"))
-        words = f"event {record.seq} ({kind}, {at}) was changed: its hash does not follow from the events before it"
-        first = self._confirmed + 1
-        if first < record.seq:
-            words += f"; or the digest of one of the left out {_range(first, record.seq - 1)} was"
-        return words
+        first, last = self._confirmed + 1, record.seq - 1
+        others = f"the digest of {_range(first, last)}, left out here, was, " if first <= last else ""
+        return (
+            f"event {record.seq} ({kind}, {at}) does not follow from the events before it: "
+            f"it was changed, or {others}or an earlier one was and its hash made to fit"
+        )
 
     def _check_body_chain(self, record: Event) -> None:
         if self.report.chain == record.body.get("chain") or self._said_chain:
@@ -238,7 +246,7 @@ class _Verifier:
         checkpoint = record.checkpoint
         if checkpoint.seq != self._last:
             self._add(
-                self._last,
+                self._last + 1,
                 record.line,
                 "checkpoint_place",
                 f"the checkpoint of event {checkpoint.seq} stands after event {self._last}",
@@ -296,7 +304,7 @@ class _Verifier:
         """Hold the chain against a checkpoint of its last sequence number."""
         report, seq = self.report, checkpoint.seq
         if self._tips and checkpoint.hash not in self._tips:
-            first = (self._start if report.signed_through is None else report.signed_through) + 1
+            first = max(self._start + 1, self._agreed + 1, self._linked_from)
             which = "checkpoint" if line else "checkpoint kept elsewhere"
             doubt = f"one of the {_range(first, seq)} was changed and the hashes after it rewritten"
             words = doubt if first <= seq else "the file starts from another hash"
@@ -311,7 +319,7 @@ class _Verifier:
             return
         if not signed:
             return
-        self._tips, self._confirmed = [checkpoint.hash], seq
+        self._tips, self._confirmed, self._agreed = [checkpoint.hash], seq, seq
         if line is not None:
             report.checkpoints_verified += 1
         if checkpoint.key_id not in report.key_ids:

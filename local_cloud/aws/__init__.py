@@ -16,6 +16,7 @@ checked against the resources its request names; `kms:Encrypt` and `kms:Decrypt`
 A condition operator or key that is not supported refuses the request and is logged.
 
 What is not: KMS key policies, bucket policies and queue policies (read as AWS's default, which leaves the decision
-to IAM); `ec2` condition keys other than tags and `ec2:CreateAction`; service quotas; throttling. `kms:Decrypt` is asked for parameters under
-`alias/aws/ssm` too, where AWS's own key policy would grant it. Services other than those named are refused.
+to IAM); the role inside a launch template's instance profile; service quotas; throttling. `kms:Decrypt` is asked for
+parameters under `alias/aws/ssm` too, where AWS's own key policy would grant it. A repeated client token gets the
+first answer again, with the states of that moment. Services and STS actions other than those named are refused.
 """

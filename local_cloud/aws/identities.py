@@ -2,6 +2,7 @@
 
 import hmac
 import json
+import logging
 import os
 import secrets
 import string
@@ -13,6 +14,8 @@ from typing import Any, Literal
 
 from local_cloud.aws import policies, world
 from local_cloud.aws.wire import Fault, RefusedError
+
+log = logging.getLogger("local_cloud.aws")
 
 _KEY_ALPHABET = string.ascii_uppercase + "234567"
 _REMEMBER_EXPIRED = timedelta(hours=1)
@@ -73,10 +76,14 @@ class Identity:
         """ALLOWED only when the identity's own policies and every boundary allow; DENIED when any denies."""
         if self.kind == "root":
             return policies.Verdict.ALLOWED
-        verdicts = [
-            policies.evaluate([policies.parse(document) for document in documents], ask)
-            for documents in (self.grants, *self.boundaries)
-        ]
+        try:
+            verdicts = [
+                policies.evaluate([policies.parse(document) for document in documents], ask)
+                for documents in (self.grants, *self.boundaries)
+            ]
+        except policies.MalformedPolicyError as error:
+            log.warning("a policy of %s cannot be read, so nothing is allowed: %s", self.arn, error)
+            return policies.Verdict.DENIED
         if policies.Verdict.DENIED in verdicts:
             return policies.Verdict.DENIED
         silent = policies.Verdict.SILENT in verdicts

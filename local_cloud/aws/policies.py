@@ -105,9 +105,10 @@ def evaluate_trust(
     `callers` maps a principal type ("AWS", "Service") to names, the most exact the caller goes by, joined by spaces.
     """
     verdict = TrustVerdict(Verdict.SILENT)
+    accounts = {account_root, account_root.split(":")[4]}
     for statement in policy:
         by_name = _names(statement, callers)
-        by_account = "AWS" in callers and account_root in _principals(statement, "AWS")
+        by_account = "AWS" in callers and bool(accounts.intersection(_principals(statement, "AWS")))
         if not (by_name or by_account) or not _applies(statement, ask, with_resource=False):
             continue
         if not statement.allows:

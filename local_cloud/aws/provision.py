@@ -16,6 +16,7 @@ from local_cloud.aws.identities import AccessKey, write_private
 
 AUDIT_KEY_ALIAS = "alias/envforge-audit"
 VAULT_BUCKET = "envforge-audit-vault"
+VAULT_RETENTION: dict[str, Any] = {"Mode": "GOVERNANCE", "Days": 1}
 CONTROL_PLANE = "envforge-control-plane"
 SEALER = "envforge-sealer"
 KEYS_FILE = "iam-keys.json"
@@ -79,16 +80,11 @@ def _vault(s3: Any, region: str) -> None:
             {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
         )
         s3.create_bucket(Bucket=VAULT_BUCKET, ObjectLockEnabledForBucket=True, **elsewhere)
-    wanted = {
-        "ObjectLockEnabled": "Enabled",
-        "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}},
-    }
-    try:
-        found = s3.get_object_lock_configuration(Bucket=VAULT_BUCKET)["ObjectLockConfiguration"]
-    except ClientError:
-        found = None
-    if found != wanted:
-        s3.put_object_lock_configuration(Bucket=VAULT_BUCKET, ObjectLockConfiguration=wanted)
+    configuration = s3.get_object_lock_configuration(Bucket=VAULT_BUCKET)["ObjectLockConfiguration"]
+    found = configuration.get("Rule", {}).get("DefaultRetention", {})
+    if {name: found.get(name) for name in VAULT_RETENTION} != VAULT_RETENTION:
+        rule = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": VAULT_RETENTION}}
+        s3.put_object_lock_configuration(Bucket=VAULT_BUCKET, ObjectLockConfiguration=rule)
 
 
 def _control_plane_policy(key_arn: str) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def serve(*, port: int, state_directory: Path, root_key_file: Path | None = None
     _end_on_signals(server)
     threading.Thread(target=_warm_up, args=(endpoint,), daemon=True).start()
     try:
-        server.serve_forever()
+        server.serve_forever(poll_interval=0.05)
     finally:
         # A change that is being made is finished and durable before the process ends.
         with endpoint.lock:

@@ -153,10 +153,11 @@ class _Pickler(pickle.Pickler):
                 serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
             return _load_private_key, (der,)
-        if isinstance(value, defaultdict) and type(value) is not defaultdict:
-            # Its own __init__ takes other arguments than the ones defaultdict's way of pickling gives.
-            items = iter(list(dict.items(value)))
-            return _new_defaultdict, (type(value), value.default_factory), value.__dict__, None, items
+        if isinstance(value, dict) and type(value).__module__.startswith("moto."):
+            # moto's own dicts read and write differently than a dict does: an S3 key's item is its last version.
+            factory = value.default_factory if isinstance(value, defaultdict) else None
+            state = (value.__dict__, list(dict.items(value)), factory)
+            return _empty_dict, (type(value),), state, None, None, _fill_dict
         if type(value) in _LOCKS:
             return _LOCKS[type(value)], ()
         return NotImplemented
@@ -176,10 +177,17 @@ def _find_instance_profile(name: str, path: str, profile_id: str) -> Any:
     return found
 
 
-def _new_defaultdict(kind: type[Any], factory: Any) -> Any:
-    made = kind.__new__(kind)
-    defaultdict.__init__(made, factory)
-    return made
+def _empty_dict(kind: type[dict[Any, Any]]) -> Any:
+    return kind.__new__(kind)
+
+
+def _fill_dict(made: Any, state: tuple[dict[str, Any], list[tuple[Any, Any]], Any]) -> None:
+    attributes, items, factory = state
+    made.__dict__.update(attributes)
+    if isinstance(made, defaultdict):
+        made.default_factory = factory
+    for key, value in items:
+        dict.__setitem__(made, key, value)
 
 
 def _load_private_key(der: bytes) -> Any:

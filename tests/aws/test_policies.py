@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+
 from local_cloud.aws.policies import Ask, MalformedPolicyError, Verdict, evaluate, parse
 
 ARN = "arn:aws:ssm:eu-west-1:123456789012:parameter/envforge/acme/key"

@@ -5,6 +5,7 @@ import stat
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from local_cloud.aws.provision import AUDIT_KEY_ALIAS, KEYS_FILE, VAULT_BUCKET, Provisioned, provision
 from tests.aws.conftest import REGION, Server, refusal
 
@@ -33,7 +34,7 @@ def test_e1_the_sealer_signs_and_the_control_plane_does_not(server: Server, prov
     control_plane = server.client("kms", provisioned.control_plane)
     signature = sealer.sign(**MESSAGE)["Signature"]
     assert refusal(control_plane.sign, **MESSAGE) == "AccessDeniedException"
-    assert control_plane.get_public_key(KeyId=AUDIT_KEY_ALIAS)["KeyId"] == provisioned.audit_key_arn
+    assert control_plane.get_public_key(KeyId=AUDIT_KEY_ALIAS)["KeyUsage"] == "SIGN_VERIFY"
     assert server.client("kms").verify(**MESSAGE, Signature=signature)["SignatureValid"]
     assert refusal(sealer.schedule_key_deletion, KeyId=provisioned.audit_key_arn) == "AccessDeniedException"
     assert refusal(sealer.disable_key, KeyId=provisioned.audit_key_arn) == "AccessDeniedException"

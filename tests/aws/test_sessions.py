@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from local_cloud.aws.identities import AccessKey, Identities, Session
 from local_cloud.aws.state import Snapshots
 from tests.aws.conftest import ACCOUNT, REGION, Server, allow, new_server, new_user, policy, refusal
@@ -78,14 +79,18 @@ def test_k2_a_session_reads_exactly_its_five_parameters(server: Server, control_
     assert ssm.get_parameter(Name=PARAMETERS + NAMES[0], WithDecryption=True)["Parameter"]["Name"] == NAMES[0]
 
 
-def test_k2_a_parameter_beside_the_session_policy_is_refused(server: Server, control_plane: AccessKey) -> None:
+def test_k2_a_parameter_beside_the_session_policy_is_refused(
+    server: Server, control_plane: AccessKey
+) -> None:
     ssm = reader(server, control_plane, Policy=session_policy(NAMES))
     other = "/envforge/acme/app/unlisted"
     assert refusal(ssm.get_parameter, Name=other, WithDecryption=True) == "AccessDeniedException"
     assert refusal(ssm.get_parameter, Name=other) == "AccessDeniedException"
     both = [NAMES[0], other]
     assert refusal(ssm.get_parameters, Names=both, WithDecryption=True) == "AccessDeniedException"
-    assert refusal(ssm.get_parameters_by_path, Path="/envforge/acme", Recursive=True) == "AccessDeniedException"
+    assert (
+        refusal(ssm.get_parameters_by_path, Path="/envforge/acme", Recursive=True) == "AccessDeniedException"
+    )
 
 
 def test_k2_a_session_policy_adds_nothing(server: Server, control_plane: AccessKey) -> None:
@@ -93,10 +98,14 @@ def test_k2_a_session_policy_adds_nothing(server: Server, control_plane: AccessK
     assert refusal(ssm.get_parameter, Name="/envforge/mallet/app/s0") == "AccessDeniedException"
     assert refusal(ssm.get_parameter, Name="/platform/key") == "AccessDeniedException"
     assert refusal(ssm.put_parameter, Name=NAMES[0], Value="x", Type="String") == "AccessDeniedException"
-    assert ssm.get_parameter(Name=NAMES[0], WithDecryption=True)["Parameter"]["Value"] == f"value of {NAMES[0]}"
+    assert (
+        ssm.get_parameter(Name=NAMES[0], WithDecryption=True)["Parameter"]["Value"] == f"value of {NAMES[0]}"
+    )
 
 
-def test_k2_decryption_needs_the_key_in_the_session_policy_too(server: Server, control_plane: AccessKey) -> None:
+def test_k2_decryption_needs_the_key_in_the_session_policy_too(
+    server: Server, control_plane: AccessKey
+) -> None:
     ssm = reader(server, control_plane, Policy=session_policy(NAMES, decrypt=False))
     assert refusal(ssm.get_parameter, Name=NAMES[0], WithDecryption=True) == "AccessDeniedException"
     assert "value of" not in ssm.get_parameter(Name=NAMES[0])["Parameter"]["Value"]
@@ -159,7 +168,11 @@ def test_only_who_is_trusted_assumes(server: Server, control_plane: AccessKey) -
 
 def test_passing_tags_needs_tag_session(server: Server) -> None:
     key = new_user(server, "sessions-untagged", allow("sts:*"))
-    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:AssumeRole"}
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+        "Action": "sts:AssumeRole",
+    }
     document = json.dumps({"Version": "2012-10-17", "Statement": trust})
     server.client("iam").create_role(RoleName="no-tags", AssumeRolePolicyDocument=document)
     sts = server.client("sts", key)
@@ -203,7 +216,9 @@ def test_caller_identity_of_a_session(server: Server, control_plane: AccessKey) 
     assert (answer["UserId"], answer["Account"]) == (f"{role_id}:command-1", ACCOUNT)
 
 
-def test_a_policy_taken_from_the_role_ends_what_its_sessions_may(server: Server, control_plane: AccessKey) -> None:
+def test_a_policy_taken_from_the_role_ends_what_its_sessions_may(
+    server: Server, control_plane: AccessKey
+) -> None:
     iam = server.client("iam")
     ssm = reader(server, control_plane)
     assert ssm.get_parameter(Name=NAMES[0])["Parameter"]["Name"] == NAMES[0]
@@ -227,13 +242,19 @@ def test_k2_an_expired_session_is_refused(tmp_path: Path) -> None:
     now = datetime.now(UTC)
     sessions = Identities(server.root)
     for name, left in (("over", timedelta(seconds=-1)), ("valid", timedelta(hours=1))):
-        sessions.open_session(Session(f"ASIA{name.upper():X<16}", "s" * 40, f"token-{name}", "reader", name, now + left))
+        sessions.open_session(
+            Session(f"ASIA{name.upper():X<16}", "s" * 40, f"token-{name}", "reader", name, now + left)
+        )
     content = {"sessions": sessions.sessions, "client_tokens": {}}
     Snapshots(server.state).save("layer", content)
     server.start()
     try:
         over, valid = (
-            {"AccessKeyId": key_id, "SecretAccessKey": one.secret_access_key, "SessionToken": one.session_token}
+            {
+                "AccessKeyId": key_id,
+                "SecretAccessKey": one.secret_access_key,
+                "SessionToken": one.session_token,
+            }
             for key_id, one in sessions.sessions.items()
         )
         assert server.session_client("sts", valid).get_caller_identity()["Arn"].endswith("reader/valid")

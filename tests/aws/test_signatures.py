@@ -16,6 +16,7 @@ from botocore.awsrequest import AWSPreparedRequest, AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from botocore.httpsession import URLLib3Session
+
 from local_cloud.aws.identities import AccessKey
 from tests.aws.conftest import REGION, Server, allow, new_user, refusal
 
@@ -31,7 +32,9 @@ def signing_time(moment: datetime) -> Iterator[None]:
         yield
 
 
-def signed(server: Server, service: str, method: str, path: str, body: bytes, headers: dict[str, str]) -> AWSRequest:
+def signed(
+    server: Server, service: str, method: str, path: str, body: bytes, headers: dict[str, str]
+) -> AWSRequest:
     request = AWSRequest(method, server.url + path, headers, body)
     signer: Any = auth.S3SigV4Auth if service == "s3" else auth.SigV4Auth
     signer(_credentials(server.root), service, REGION).add_auth(request)
@@ -69,7 +72,9 @@ def test_a_signed_request_is_answered(server: Server) -> None:
         ("s3", "list_buckets", {}, "InvalidAccessKeyId"),
     ],
 )
-def test_an_unknown_key(server: Server, service: str, operation: str, arguments: dict[str, str], code: str) -> None:
+def test_an_unknown_key(
+    server: Server, service: str, operation: str, arguments: dict[str, str], code: str
+) -> None:
     assert refusal(getattr(server.client(service, UNKNOWN), operation), **arguments) == code
 
 
@@ -102,7 +107,9 @@ def test_no_signature(server: Server) -> None:
     form = {"Content-Type": FORM}
     assert "MissingAuthenticationToken" in send(AWSRequest("POST", server.url + "/", form, WHO_AM_I))[1]
     target = {"X-Amz-Target": "AmazonSSM.GetParameter"}
-    assert "MissingAuthenticationTokenException" in send(AWSRequest("POST", server.url + "/", target, b"{}"))[1]
+    assert (
+        "MissingAuthenticationTokenException" in send(AWSRequest("POST", server.url + "/", target, b"{}"))[1]
+    )
     assert "AccessDenied" in send(AWSRequest("GET", server.url + "/bucket/key"))[1]
 
 
@@ -114,7 +121,9 @@ def test_a_changed_body(server: Server) -> None:
 
 
 def test_a_changed_body_in_s3(server: Server) -> None:
-    server.client("s3").create_bucket(Bucket="changed", CreateBucketConfiguration={"LocationConstraint": REGION})
+    server.client("s3").create_bucket(
+        Bucket="changed", CreateBucketConfiguration={"LocationConstraint": REGION}
+    )
     request = signed(server, "s3", "PUT", "/changed/key", b"as signed", {})
     request.data = b"otherwise"
     assert "XAmzContentSHA256Mismatch" in send(request)[1]
@@ -123,7 +132,7 @@ def test_a_changed_body_in_s3(server: Server) -> None:
 
 def test_a_changed_query(server: Server) -> None:
     request = signed(server, "s3", "GET", "/?prefix=a", b"", {})
-    request.url = request.url.replace("prefix=a", "prefix=b")
+    request.url = f"{server.url}/?prefix=b"
     assert "SignatureDoesNotMatch" in send(request)[1]
 
 
@@ -142,7 +151,7 @@ def test_an_added_amazon_header_must_be_signed(server: Server) -> None:
 
 def test_another_path(server: Server) -> None:
     request = signed(server, "s3", "GET", "/bucket/one", b"", {})
-    request.url = request.url.replace("/one", "/two")
+    request.url = f"{server.url}/bucket/two"
     assert "SignatureDoesNotMatch" in send(request)[1]
 
 
@@ -156,7 +165,9 @@ def test_another_path(server: Server) -> None:
         ("s3", "list_buckets", "RequestTimeTooSkewed"),
     ],
 )
-def test_a_request_from_another_time(server: Server, service: str, operation: str, code: str, minutes: int) -> None:
+def test_a_request_from_another_time(
+    server: Server, service: str, operation: str, code: str, minutes: int
+) -> None:
     with signing_time(datetime.now(UTC) + timedelta(minutes=minutes)):
         assert refusal(getattr(server.client(service), operation)) == code
 
@@ -172,9 +183,14 @@ def test_a_replay_is_refused_once_its_time_is_over(server: Server) -> None:
 
 def test_a_session_token_of_another_session(server: Server) -> None:
     key = new_user(server, "signatures-assumer", allow("sts:AssumeRole"))
-    trust = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:root"}, "Action": "sts:AssumeRole"}
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::123456789012:root"},
+        "Action": "sts:AssumeRole",
+    }
     server.client("iam").create_role(
-        RoleName="signatures-role", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+        RoleName="signatures-role",
+        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
     )
     arn = "arn:aws:iam::123456789012:role/signatures-role"
     sts = server.client("sts", key)
@@ -188,7 +204,9 @@ def test_a_session_token_of_another_session(server: Server) -> None:
 
 def test_presigned_identity_tells_who_signed_it(server: Server) -> None:
     key = new_user(server, "signatures-presigner")
-    url = server.client("sts", key).generate_presigned_url("get_caller_identity", ExpiresIn=60, HttpMethod="GET")
+    url = server.client("sts", key).generate_presigned_url(
+        "get_caller_identity", ExpiresIn=60, HttpMethod="GET"
+    )
     assert "user/signatures-presigner" in send(AWSRequest("GET", url))[1]
     json_answer = send(AWSRequest("GET", url, {"Accept": "application/json"}))[1]
     result = json.loads(json_answer)["GetCallerIdentityResponse"]["GetCallerIdentityResult"]
@@ -196,7 +214,9 @@ def test_presigned_identity_tells_who_signed_it(server: Server) -> None:
     changed = url.replace("GetCallerIdentity", "AssumeRole")
     assert "SignatureDoesNotMatch" in send(AWSRequest("GET", changed))[1]
     with signing_time(datetime.now(UTC) - timedelta(seconds=90)):
-        late = server.client("sts", key).generate_presigned_url("get_caller_identity", ExpiresIn=60, HttpMethod="GET")
+        late = server.client("sts", key).generate_presigned_url(
+            "get_caller_identity", ExpiresIn=60, HttpMethod="GET"
+        )
     assert send(AWSRequest("GET", late))[0] == HTTPStatus.FORBIDDEN
 
 
@@ -204,7 +224,9 @@ def test_presigned_s3(server: Server) -> None:
     s3 = server.client("s3", signature_version="s3v4")
     s3.create_bucket(Bucket="presigned", CreateBucketConfiguration={"LocationConstraint": REGION})
     place = {"Bucket": "presigned", "Key": "a b/ü+&c"}
-    put, get = (s3.generate_presigned_url(name, Params=place, ExpiresIn=60) for name in ("put_object", "get_object"))
+    put, get = (
+        s3.generate_presigned_url(name, Params=place, ExpiresIn=60) for name in ("put_object", "get_object")
+    )
     assert send(AWSRequest("PUT", put, {}, b"content"))[0] == HTTPStatus.OK
     assert send(AWSRequest("GET", get)) == (200, "content")
     assert "SignatureDoesNotMatch" in send(AWSRequest("PUT", get, {}, b"other"))[1]
@@ -215,24 +237,22 @@ def test_presigned_s3(server: Server) -> None:
     assert (status, "Request has expired" in text) == (403, True)
 
 
-def _chunked(server: Server, chunks: list[bytes], change: tuple[bytes, bytes] = (b"", b"")) -> tuple[int, str]:
+def _chunked(
+    server: Server, chunks: list[bytes], change: tuple[bytes, bytes] = (b"", b"")
+) -> tuple[int, str]:
     """A PUT in signed chunks, with the signatures computed as S3's documentation says."""
-    framed_length = sum(len(f"{len(one):x};chunk-signature={'0' * 64}\r\n\r\n") + len(one) for one in [*chunks, b""])
+    framed_length = sum(
+        len(f"{len(one):x};chunk-signature={'0' * 64}\r\n\r\n") + len(one) for one in [*chunks, b""]
+    )
     headers = {
         "Content-Encoding": "aws-chunked",
         "X-Amz-Content-SHA256": "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
         "X-Amz-Decoded-Content-Length": str(sum(map(len, chunks))),
     }
 
-    class Signer(auth.SigV4Auth):
-        def payload(self, request: Any) -> str:
-            return headers["X-Amz-Content-SHA256"]
-
-        def canonical_request(self, request: Any) -> str:
-            return str(super().canonical_request(request))
-
     request = AWSRequest("PUT", server.url + "/chunked/key", headers, b"")
-    signer = Signer(_credentials(server.root), "s3", REGION)
+    signer: Any = auth.S3SigV4Auth(_credentials(server.root), "s3", REGION)
+    signer.payload = lambda _request: headers["X-Amz-Content-SHA256"]
     signer.add_auth(request)
     previous = request.headers["Authorization"].rpartition("Signature=")[2]
     body = b""
@@ -262,7 +282,9 @@ def test_signed_chunks(server: Server) -> None:
 
 
 def test_a_parameter_in_query_and_body_is_refused(server: Server) -> None:
-    request = signed(server, "iam", "POST", "/?Action=ListUsers", b"Action=DeleteUser", {"Content-Type": FORM})
+    request = signed(
+        server, "iam", "POST", "/?Action=ListUsers", b"Action=DeleteUser", {"Content-Type": FORM}
+    )
     assert "InvalidParameterCombination" in send(request)[1]
 
 

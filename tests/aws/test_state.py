@@ -1,6 +1,7 @@
 """What was acknowledged is there after a restart, also after `kill -9` in the middle of writes."""
 
 import hashlib
+import itertools
 import signal
 import stat
 import threading
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
+
 from tests.aws.conftest import REGION, Server, allow, new_user, policy
 
 
@@ -16,7 +18,12 @@ def _things(server: Server) -> dict[str, Any]:
     """Everything a caller can see that must outlive the process."""
     ec2, iam, kms, s3, ssm = (server.client(name) for name in ("ec2", "iam", "kms", "s3", "ssm"))
     instances = [
-        (one["InstanceId"], one["State"]["Name"], one.get("IamInstanceProfile", {}).get("Arn"), one.get("Tags"))
+        (
+            one["InstanceId"],
+            one["State"]["Name"],
+            one.get("IamInstanceProfile", {}).get("Arn"),
+            one.get("Tags"),
+        )
         for page in ec2.get_paginator("describe_instances").paginate(MaxResults=5)
         for reservation in page["Reservations"]
         for one in reservation["Instances"]
@@ -28,12 +35,16 @@ def _things(server: Server) -> dict[str, Any]:
         "volumes": sorted(one["VolumeId"] for one in ec2.describe_volumes()["Volumes"]),
         "templates": [one["LaunchTemplateId"] for one in ec2.describe_launch_templates()["LaunchTemplates"]],
         "roles": sorted(one["Arn"] for one in iam.list_roles()["Roles"]),
-        "profile": iam.get_instance_profile(InstanceProfileName="host")["InstanceProfile"]["Roles"][0]["RoleName"],
+        "profile": iam.get_instance_profile(InstanceProfileName="host")["InstanceProfile"]["Roles"][0][
+            "RoleName"
+        ],
         "public_key": kms.get_public_key(KeyId="alias/signing")["PublicKey"],
         "secret": ssm.get_parameter(Name="/envforge/acme/a", WithDecryption=True)["Parameter"]["Value"],
-        "tags": ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId="/envforge/acme/a")["TagList"],
+        "tags": ssm.list_tags_for_resource(ResourceType="Parameter", ResourceId="/envforge/acme/a")[
+            "TagList"
+        ],
         "object": s3.get_object(Bucket="vault", Key="checkpoints/1")["Body"].read(),
-        "lock": s3.get_object_retention(Bucket="vault", Key="checkpoints/1")["Retention"]["Mode"],
+        "lock": s3.head_object(Bucket="vault", Key="checkpoints/1")["ObjectLockMode"],
         "versions": [one["VersionId"] for one in s3.list_object_versions(Bucket="vault")["Versions"]],
         "queues": server.client("sqs").list_queues()["QueueUrls"],
     }
@@ -48,7 +59,11 @@ def _make_things(server: Server) -> None:
     iam.add_role_to_instance_profile(InstanceProfileName="host", RoleName="host")
     tags = [{"ResourceType": "instance", "Tags": [{"Key": "envforge:org", "Value": "acme"}]}]
     made = ec2.run_instances(
-        ImageId="ami-12345678", MinCount=8, MaxCount=8, TagSpecifications=tags, IamInstanceProfile={"Name": "host"}
+        ImageId="ami-12345678",
+        MinCount=8,
+        MaxCount=8,
+        TagSpecifications=tags,
+        IamInstanceProfile={"Name": "host"},
     )
     ids = [one["InstanceId"] for one in made["Instances"]]
     ec2.stop_instances(InstanceIds=ids[:2])
@@ -81,7 +96,12 @@ def test_everything_outlives_the_process(own_server: Server, how: signal.Signals
     before = _things(server)
     assert len(before["instances"]) == 8
     digest = hashlib.sha256(b"checkpoint").digest()
-    message = {"KeyId": "alias/signing", "Message": digest, "MessageType": "DIGEST", "SigningAlgorithm": "ECDSA_SHA_256"}
+    message = {
+        "KeyId": "alias/signing",
+        "Message": digest,
+        "MessageType": "DIGEST",
+        "SigningAlgorithm": "ECDSA_SHA_256",
+    }
     signature = server.client("kms").sign(**message)["Signature"]
     assert server.end(how) == (0 if how is signal.SIGTERM else -signal.SIGKILL)
     server.start()
@@ -104,25 +124,25 @@ def test_networks_made_by_reading_stay_the_same(own_server: Server) -> None:
     assert own_server.client("ec2", region="us-west-2").describe_vpcs()["Vpcs"][0]["VpcId"] == seen
 
 
+def _write_until_killed(
+    server: Server, prefix: str, acknowledged: list[str], writing: threading.Event
+) -> None:
+    ssm = server.client("ssm")
+    try:
+        for number in itertools.count():
+            ssm.put_parameter(Name=f"{prefix}{number}", Value="x" * 200, Type="SecureString")
+            acknowledged.append(f"{prefix}{number}")
+            writing.set()
+    except (BotoCoreError, ClientError):
+        return
+
+
 def test_nothing_acknowledged_is_lost_when_killed_in_the_middle(own_server: Server) -> None:
     server = own_server
-    for round_number in range(3):
+    for prefix in ("/one/", "/two/"):
         acknowledged: list[str] = []
         writing = threading.Event()
-
-        def write(names: list[str] = acknowledged, prefix: int = round_number) -> None:
-            ssm, sequence = server.client("ssm"), 0
-            try:
-                while True:
-                    name = f"/round{prefix}/{sequence}"
-                    ssm.put_parameter(Name=name, Value="x" * 200, Type="SecureString")
-                    names.append(name)
-                    writing.set()
-                    sequence += 1
-            except (BotoCoreError, ClientError):
-                return
-
-        writer = threading.Thread(target=write)
+        writer = threading.Thread(target=_write_until_killed, args=(server, prefix, acknowledged, writing))
         writer.start()
         assert writing.wait(10)
         time.sleep(0.4)
@@ -133,13 +153,17 @@ def test_nothing_acknowledged_is_lost_when_killed_in_the_middle(own_server: Serv
         pages = server.client("ssm").get_paginator("describe_parameters").paginate()
         found = {one["Name"] for page in pages for one in page["Parameters"]}
         assert set(acknowledged) <= found
-        assert len([name for name in found if name.startswith(f"/round{round_number}/")]) <= len(acknowledged) + 1
+        assert len([name for name in found if name.startswith(prefix)]) <= len(acknowledged) + 1
 
 
 def test_sessions_and_keys_outlive_the_process(own_server: Server) -> None:
     server = own_server
     key = new_user(server, "assumer", allow("sts:AssumeRole"))
-    trust = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:user/assumer"}, "Action": "sts:AssumeRole"}
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::123456789012:user/assumer"},
+        "Action": "sts:AssumeRole",
+    }
     server.client("iam").create_role(RoleName="reader", AssumeRolePolicyDocument=policy(trust))
     arn = "arn:aws:iam::123456789012:role/reader"
     opened = server.client("sts", key).assume_role(RoleArn=arn, RoleSessionName="one")["Credentials"]
@@ -147,7 +171,9 @@ def test_sessions_and_keys_outlive_the_process(own_server: Server) -> None:
     server.end(signal.SIGKILL)
     server.start()
     assert server.root == root
-    assert server.session_client("sts", opened).get_caller_identity()["Arn"].endswith("assumed-role/reader/one")
+    assert (
+        server.session_client("sts", opened).get_caller_identity()["Arn"].endswith("assumed-role/reader/one")
+    )
     assert server.client("sts", key).get_caller_identity()["Arn"].endswith("user/assumer")
 
 
@@ -177,8 +203,8 @@ def test_state_is_private(own_server: Server) -> None:
     [
         (lambda content: content[:-20], "damaged"),
         (lambda content: content.replace(b'"format": 1', b'"format": 0'), "was written by"),
-        (lambda content: b"not a state file", "no readable header"),
-        (lambda content: b"", "no readable header"),
+        (lambda _content: b"not a state file", "no readable header"),
+        (lambda _content: b"", "no readable header"),
     ],
 )
 def test_an_unusable_state_file_is_named_and_kept(own_server: Server, damage: Any, said: str) -> None:
