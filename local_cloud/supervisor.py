@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import NoReturn
 
 from local_cloud.console import Console
 from local_cloud.errors import LocalCloudError
@@ -158,6 +159,18 @@ class Supervisor:
     def state(self, name: str) -> State:
         """Where a part is on its way."""
         return self._children[name].state
+
+    def wait(self) -> NoReturn:
+        """Stay until a signal's exception takes us out of here.
+
+        Raises:
+            PartFailedError: the watching thread itself failed, and its parts were told to stop by that.
+        """
+        while self._thread is not None and self._thread.is_alive():
+            self._thread.join(timeout=1)
+        raise PartFailedError(
+            "The supervisor itself failed (see above) and its parts stop. Run ./dev up again."
+        )
 
     def hurry(self) -> None:
         """Stop waiting for parts to end in their own time."""

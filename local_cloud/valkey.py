@@ -61,7 +61,7 @@ class Valkey:
 
     def prepare(self) -> None:
         """Write its configuration: a file, since arguments can be read by every account."""
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         lines = [
             "bind 127.0.0.1",
             f"port {self.port}",

@@ -15,8 +15,6 @@ from local_cloud.parts import backing_parts, product_parts
 from local_cloud.steps import collect_static, migrate, prepare_stores, seed
 from local_cloud.supervisor import Supervisor
 
-FOREVER_S = 3600.0
-
 
 def run(home: Home, caller: Mapping[str, str], arguments: Sequence[str], console: Console) -> int:
     """Start everything, say where it is, and stop everything when asked to."""
@@ -49,8 +47,7 @@ def run(home: Home, caller: Mapping[str, str], arguments: Sequence[str], console
                 supervisor.start(product_parts(cloud))
                 console.say(welcome(cloud, time.monotonic() - began))
                 is_up = True
-                while True:
-                    time.sleep(FOREVER_S)
+                supervisor.wait()
         except KeyboardInterrupt:
             console.say("Everything is stopped. The state is kept; ./dev up continues from it.")
             return 0 if is_up else 130
