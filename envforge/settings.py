@@ -35,6 +35,7 @@ INSTALLED_APPS = [
     "envforge",
     "audit",
     "orgs",
+    "timeline",
 ]
 
 MIDDLEWARE = [

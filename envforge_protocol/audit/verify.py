@@ -270,7 +270,9 @@ class _Verifier:
                 f"the checkpoint of event {checkpoint.seq} is of another chain, {checkpoint.chain}",
             )
             return
-        self._anchor(checkpoint, record.line, signed=signed)
+        if signed or self._keys is None:
+            # What nobody vouches for is no evidence against the events either.
+            self._anchor(checkpoint, record.line, signed=signed)
 
     def _check_signature(self, checkpoint: Checkpoint, line: int | None) -> bool:
         """Whether a checkpoint's signature is verified; says so if not, unless no keys were given at all."""
