@@ -57,13 +57,19 @@ class RequestIdMiddleware:
         if self.is_async:
             return self._answer_async(request)
         chosen = begin()
-        response: HttpResponse = self.get_response(request)
+        try:
+            response: HttpResponse = self.get_response(request)
+        finally:
+            end()
         response[HEADER] = chosen
         return response
 
     async def _answer_async(self, request: HttpRequest) -> HttpResponseBase:
         chosen = begin()
-        response: HttpResponseBase = await self.get_response(request)
+        try:
+            response: HttpResponseBase = await self.get_response(request)
+        finally:
+            end()
         response[HEADER] = chosen
         return response
 

@@ -1,0 +1,98 @@
+"""Nudges and their request ids, through a real broker and a real worker."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import redis
+from django.conf import settings
+from django.core.cache import cache
+from django.db import transaction
+
+from envforge import health, request_id
+from envforge.celery import app
+from envforge.nudge import nudge
+
+QUEUE = "celery"
+
+
+@pytest.fixture(autouse=True)
+def _empty_queue() -> None:
+    redis.Redis.from_url(settings.CELERY_BROKER_URL).delete(QUEUE)
+
+
+def waiting() -> list[dict[str, object]]:
+    broker = redis.Redis.from_url(settings.CELERY_BROKER_URL)
+    return [json.loads(message)["headers"] for message in broker.lrange(QUEUE, 0, -1)]
+
+
+def test_a_nudge_follows_the_commit() -> None:
+    with transaction.atomic():
+        nudge(health.heartbeat)
+        assert waiting() == []
+    assert [headers["task"] for headers in waiting()] == ["envforge.health.heartbeat"]
+
+
+def test_a_rolled_back_write_nudges_nobody() -> None:
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        nudge(health.heartbeat)
+        raise ZeroDivisionError
+    assert waiting() == []
+
+
+def test_a_broker_that_is_away_fails_no_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app.conf, "broker_url", "redis://127.0.0.1:1/0")
+    app.pool.force_close_all()
+    monkeypatch.setattr(app, "_pool", None)
+    app.amqp.__dict__.pop("_producer_pool", None)
+    began = time.monotonic()
+    with transaction.atomic():
+        nudge(health.heartbeat)
+    assert time.monotonic() - began < 3
+    monkeypatch.undo()
+    app.amqp.__dict__.pop("_producer_pool", None)
+
+
+def test_the_request_id_travels_with_the_task() -> None:
+    chosen = request_id.begin()
+    with transaction.atomic():
+        nudge(health.heartbeat)
+    request_id.end()
+    assert [headers[request_id.TASK_HEADER] for headers in waiting()] == [chosen]
+
+
+def test_a_worker_runs_it_under_that_id_and_says_so_in_its_log(tmp_path: Path) -> None:
+    cache.delete(health.HEARTBEAT_KEY.format(part="worker"))
+    chosen = request_id.begin()
+    with transaction.atomic():
+        nudge(health.heartbeat)
+    request_id.end()
+    log = tmp_path / "worker.log"
+    command = [sys.executable, "-m", "celery", "-A", "envforge", "worker", "--concurrency", "1", "--loglevel", "info"]
+    environment = {**os.environ, "C_FORCE_ROOT": "1", "ENVFORGE_LOG_FORMAT": "json"}
+    with log.open("wb") as output:
+        worker = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
+        try:
+            deadline = time.monotonic() + 30
+            while cache.get(health.HEARTBEAT_KEY.format(part="worker")) is None and time.monotonic() < deadline:
+                time.sleep(0.1)
+        finally:
+            worker.terminate()
+            worker.wait(15)
+    assert cache.get(health.HEARTBEAT_KEY.format(part="worker")) is not None, log.read_text()
+    assert any(json.loads(line).get("request_id") == chosen for line in log.read_text().splitlines() if line.startswith("{"))
+
+
+def test_every_task_has_an_explicit_name_and_json_arguments() -> None:
+    """Task names are wire format (STYLE)."""
+    app.loader.import_default_modules()
+    ours = [name for name in app.tasks if not name.startswith("celery.")]
+    assert ours
+    assert all(name.startswith(("envforge.", "audit.", "orgs.")) for name in ours)
+    assert app.conf.accept_content == ["json"]
+    scheduled = {entry["task"] for entry in app.conf.beat_schedule.values()}
+    assert scheduled <= set(ours)
