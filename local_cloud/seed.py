@@ -30,7 +30,9 @@ def main() -> None:
         )
         org_id = organization_by_slug(player.org)
         if org_id is None:
-            operations.create_organization(actor=SYSTEM, slug=player.org, name=ORGANIZATION_NAMES[player.org], owner=person)
+            operations.create_organization(
+                actor=SYSTEM, slug=player.org, name=ORGANIZATION_NAMES[player.org], owner=person
+            )
         else:
             operations.add_member(actor=SYSTEM, org_id=org_id, person=person, role=Role(player.role))
 

@@ -117,6 +117,8 @@ class Supervisor:
         self._lock = threading.RLock()
         self._stopping = threading.Event()
         self._hurry = threading.Event()
+        # Not Thread.join: Python 3.11 takes a thread for ended when a signal's exception interrupts its join.
+        self._over = threading.Event()
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> "Supervisor":
@@ -166,8 +168,7 @@ class Supervisor:
         Raises:
             PartFailedError: the watching thread itself failed, and its parts were told to stop by that.
         """
-        while self._thread is not None and self._thread.is_alive():
-            self._thread.join(timeout=1)
+        self._over.wait()
         raise PartFailedError(
             "The supervisor itself failed (see above) and its parts stop. Run ./dev up again."
         )
@@ -181,11 +182,10 @@ class Supervisor:
         self._stopping.set()
         if self._thread is None:
             return
-        while self._thread.is_alive():
+        while not self._over.wait(timeout=0.2):
             running = [child.part.title for child in self._children.values() if child.is_running]
             if running:
                 self._console.progress(f"stopping: {', '.join(running)}")
-            self._thread.join(timeout=0.2)
         self._console.clear()
 
     def _await_ready(self, children: list[_Child]) -> None:
@@ -199,7 +199,7 @@ class Supervisor:
                     waiting.remove(child)
                     seconds = time.monotonic() - child.started_at
                     self._console.say(f"  {child.part.title:<26} ready in {seconds:.1f} s")
-            if self._thread is None or not self._thread.is_alive():
+            if self._over.is_set():
                 raise PartFailedError("The parts were stopped while they started.")
             if waiting:
                 names = ", ".join(child.part.title for child in waiting)
@@ -209,13 +209,18 @@ class Supervisor:
     # --- the watching thread
 
     def _watch(self) -> None:
-        while True:
-            with self._lock:
-                for child in self._children.values():
-                    self._step(child)
-                if self._stopping.is_set() and not any(c.is_running for c in self._children.values()):
-                    return
-            time.sleep(TICK_S)
+        try:
+            while not self._turn():
+                time.sleep(TICK_S)
+        finally:
+            self._over.set()
+
+    def _turn(self) -> bool:
+        """One look at every part; true when all have been stopped."""
+        with self._lock:
+            for child in self._children.values():
+                self._step(child)
+            return self._stopping.is_set() and not any(child.is_running for child in self._children.values())
 
     def _step(self, child: _Child) -> None:
         if child.process is not None and self._has_ended(child.process):

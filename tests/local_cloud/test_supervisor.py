@@ -208,3 +208,31 @@ def test_a_part_knows_nothing_of_our_environment(home: Home, monkeypatch: pytest
         supervisor.start([Part("part", "Part", python(show), environment={"ONLY": "this"})])
         eventually(lambda: "ONLY" in (home.logs / "part.log").read_text())
     assert "AWS_PROFILE" not in (home.logs / "part.log").read_text()
+
+
+def test_an_interrupted_wait_still_waits_for_the_parts_to_end(home: Home) -> None:
+    slow = """
+        import signal, sys, time
+        def end(*_):
+            time.sleep(1)
+            sys.exit()
+        signal.signal(signal.SIGTERM, end)
+        print("listening", flush=True)
+        time.sleep(600)
+    """
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with Supervisor(home) as supervisor:
+            supervisor.start([Part("slow", "Slow", python(slow))])
+            eventually(lambda: "listening" in (home.logs / "slow.log").read_text())
+            pid = supervisor.pid("slow")
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
+            with pytest.raises(KeyboardInterrupt):
+                supervisor.wait()
+        assert not is_running(pid)
+    finally:
+        signal.signal(signal.SIGALRM, before)
