@@ -1,7 +1,5 @@
 """Organizations, the people in them, and what those people may do."""
 
-from typing import ClassVar
-
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.core.validators import RegexValidator
 from django.db import models
@@ -45,7 +43,7 @@ class Person(AbstractBaseUser):
     created_at = models.DateTimeField(auto_now_add=True)
     password = None  # type: ignore[assignment]
 
-    objects: ClassVar[BaseUserManager["Person"]] = BaseUserManager()
+    objects = BaseUserManager["Person"]()
 
     USERNAME_FIELD = "id"
     REQUIRED_FIELDS = ["issuer", "subject", "email", "name"]
