@@ -1,15 +1,14 @@
 """Errors as HTTP: once, for every door. Pages for people, `application/problem+json` (RFC 9457) for programs."""
 
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
 from envforge import request_id
 from envforge.errors import EnvForgeError, Invalid, NotAllowed, announce_denial
+from envforge.middleware import Middleware
 
 STATUS_DETAILS = {
     400: "The request could not be understood. Go back, reload the page and try again.",
@@ -53,20 +52,8 @@ def from_error(request: HttpRequest, error: EnvForgeError) -> HttpResponse:
     return respond(request, status=error.status, title=error.title, detail=error.detail, fields=fields, rule=rule)
 
 
-class ProblemsMiddleware:
+class ProblemsMiddleware(Middleware):
     """Maps our errors to answers; anything else stays Django's, and becomes `server_error`."""
-
-    sync_capable = True
-    async_capable = True
-
-    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
-        answer: HttpResponse | Awaitable[HttpResponse] = self.get_response(request)
-        return answer
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         return from_error(request, error) if isinstance(error, EnvForgeError) else None
