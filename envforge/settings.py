@@ -101,6 +101,11 @@ CACHES = {
     }
 }
 
+# Who a person is, is said by an OpenID Connect issuer (Auth0); what they may do is said by `orgs.policy` alone (I1).
+AUTH0_ISSUER = env["AUTH0_ISSUER"]
+AUTH0_CLIENT_ID = env["AUTH0_CLIENT_ID"]
+AUTH0_CLIENT_SECRET = env["AUTH0_CLIENT_SECRET"]
+
 CELERY_BROKER_URL = env["CELERY_BROKER_URL"]
 
 AWS_REGION = env["AWS_REGION"]
