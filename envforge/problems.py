@@ -20,7 +20,13 @@ STATUS_DETAILS = {
 
 
 def respond(
-    request: HttpRequest, *, status: int, title: str, detail: str, fields: dict[str, str] | None = None, rule: str = ""
+    request: HttpRequest,
+    *,
+    status: int,
+    title: str,
+    detail: str,
+    fields: dict[str, str] | None = None,
+    rule: str = "",
 ) -> HttpResponse:
     """The error as a page or as problem+json, whichever the client reads."""
     if wants_json(request):
@@ -31,7 +37,14 @@ def respond(
         if rule:
             body["rule"] = rule
         return JsonResponse(body, status=status, content_type="application/problem+json")
-    context = {"status": status, "title": title, "detail": detail, "fields": fields, "rule": rule, "request_id": request_id.current()}
+    context = {
+        "status": status,
+        "title": title,
+        "detail": detail,
+        "fields": fields,
+        "rule": rule,
+        "request_id": request_id.current(),
+    }
     return render(request, "errors/problem.html", context, status=status)
 
 
@@ -39,7 +52,10 @@ def wants_json(request: HttpRequest) -> bool:
     """Programs say so by address (`/api/`) or by `Accept`; everybody else gets a page."""
     if request.path.startswith(("/api/", "/health/")):
         return True
-    return request.get_preferred_type(["text/html", "application/json", "application/problem+json"]) not in {"text/html", None}
+    return request.get_preferred_type(["text/html", "application/json", "application/problem+json"]) not in {
+        "text/html",
+        None,
+    }
 
 
 def from_error(request: HttpRequest, error: EnvForgeError) -> HttpResponse:
@@ -49,7 +65,9 @@ def from_error(request: HttpRequest, error: EnvForgeError) -> HttpResponse:
         announce_denial(error.denial)
         rule = error.denial.rule
     fields = error.fields if isinstance(error, Invalid) else None
-    return respond(request, status=error.status, title=error.title, detail=error.detail, fields=fields, rule=rule)
+    return respond(
+        request, status=error.status, title=error.title, detail=error.detail, fields=fields, rule=rule
+    )
 
 
 class ProblemsMiddleware(Middleware):

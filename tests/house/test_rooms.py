@@ -32,7 +32,8 @@ COMPOSERS = {"envforge/urls.py", "envforge/settings.py"}
 VENDORS = {
     "boto3": {"envforge/aws.py"},
     "botocore": {"envforge/aws.py"},
-    "requests": set(),
+    "requests": {"orgs/auth0.py"},
+    "authlib": {"orgs/auth0.py"},
     "httpx2": set(),
     "aiohttp": set(),
 }
