@@ -50,8 +50,12 @@ def start(*, redirect_uri: str, organization: str = "", login_hint: str = "") ->
     """
     wishes = {"organization": organization, "login_hint": login_hint}
     client = _client()
-    made = _asking(client.create_authorization_url, redirect_uri, **{name: wish for name, wish in wishes.items() if wish})
-    return Start(address=made["url"], state=made["state"], nonce=made["nonce"], verifier=made["code_verifier"])
+    made = _asking(
+        client.create_authorization_url, redirect_uri, **{name: wish for name, wish in wishes.items() if wish}
+    )
+    return Start(
+        address=made["url"], state=made["state"], nonce=made["nonce"], verifier=made["code_verifier"]
+    )
 
 
 def finish(*, code: str, redirect_uri: str, nonce: str, verifier: str, organization: str = "") -> Identity:
@@ -63,7 +67,9 @@ def finish(*, code: str, redirect_uri: str, nonce: str, verifier: str, organizat
     """
     client = _client()
     try:
-        token = _asking(client.fetch_access_token, redirect_uri=redirect_uri, code=code, code_verifier=verifier)
+        token = _asking(
+            client.fetch_access_token, redirect_uri=redirect_uri, code=code, code_verifier=verifier
+        )
     except OAuthError as refused:
         log.warning("auth0.code_refused", error=refused.error)
         if refused.error in {"invalid_client", "unauthorized_client"}:

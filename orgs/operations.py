@@ -15,7 +15,6 @@ from orgs import policy
 from orgs.models import SLUG_FORM, Membership, Organization, Person, Role, RoleGrant
 from orgs.policy import Action
 
-
 NAME_FORM = "Use one line of 1 to 80 characters."
 SLUG_WORDS = "Use 2 to 39 lowercase letters and digits, with single dashes between them."
 UNVERIFIED = (

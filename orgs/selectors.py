@@ -127,7 +127,9 @@ def organizations(*, actor: UserActor, besides: UUID | None = None) -> list[Orga
         if org_id == besides:
             continue
         with tenancy.enter(org_id):
-            mine += [OrganizationView(found.slug, found.name) for found in Organization.objects.filter(id=org_id)]
+            mine += [
+                OrganizationView(found.slug, found.name) for found in Organization.objects.filter(id=org_id)
+            ]
     return sorted(mine, key=lambda one: (one.name.casefold(), one.slug))
 
 
@@ -150,7 +152,9 @@ def person(*, actor: UserActor) -> Person:
 
 
 @contextmanager
-def _visible(actor: Actor, slug: str, *actions: Action) -> Iterator[tuple[Organization, dict[Action, Answer]]]:
+def _visible(
+    actor: Actor, slug: str, *actions: Action
+) -> Iterator[tuple[Organization, dict[Action, Answer]]]:
     """Enter the organization with this slug, for somebody who may see it, with what policy says of the actions."""
     with tenancy.enter(organization_by_slug(slug) or NOWHERE):
         found = Organization.objects.filter(slug=slug).first()
@@ -161,7 +165,9 @@ def _visible(actor: Actor, slug: str, *actions: Action) -> Iterator[tuple[Organi
 
 
 def _members() -> list[MemberView]:
-    rows = Membership.objects.select_related("person").prefetch_related("grants").order_by("person__name", "id")
+    rows = (
+        Membership.objects.select_related("person").prefetch_related("grants").order_by("person__name", "id")
+    )
     return [
         MemberView(
             row.person.id,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, cast
 from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
@@ -60,7 +60,7 @@ def signed_in(view: "Callable[Concatenate[HttpRequest, Visitor, P], HttpResponse
         back = request.get_full_path() if request.method in {"GET", "HEAD"} else ""
         return to_sign_in(next=back, problem=visitor)
 
-    return door
+    return cast("View[P]", door)  # what `wraps` returns is one in all but name
 
 
 def to_sign_in(**told: str) -> HttpResponseRedirect:

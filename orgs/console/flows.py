@@ -54,4 +54,6 @@ def _set(response: HttpResponse, flows: list[Flow]) -> None:
         response.set_cookie(COOKIE, "", max_age=0, path="/", secure=True, httponly=True, samesite="Lax")
         return
     value = signing.dumps([astuple(flow) for flow in flows], salt=SALT, compress=True)
-    response.set_cookie(COOKIE, value, max_age=LIFETIME_S, path="/", secure=True, httponly=True, samesite="Lax")
+    response.set_cookie(
+        COOKIE, value, max_age=LIFETIME_S, path="/", secure=True, httponly=True, samesite="Lax"
+    )

@@ -37,7 +37,9 @@ def new(request: HttpRequest, visitor: Visitor) -> HttpResponse:
     if request.method == "POST":
         slug = given["slug"].strip()
         try:
-            operations.create_organization(actor=visitor.actor, slug=slug, name=given["name"], owner=visitor.person)
+            operations.create_organization(
+                actor=visitor.actor, slug=slug, name=given["name"], owner=visitor.person
+            )
         except Invalid as invalid:
             wrong, status = invalid.fields, invalid.status
         except Conflict as conflict:
@@ -66,10 +68,19 @@ def settings(request: HttpRequest, visitor: Visitor, slug: str) -> HttpResponse:
     if request.method == "POST":
         given = {"name": request.POST.get("name", "")}
         try:
-            operations.rename_organization(actor=visitor.actor, org_id=seen.organization.id, name=given["name"])
+            operations.rename_organization(
+                actor=visitor.actor, org_id=seen.organization.id, name=given["name"]
+            )
         except Invalid as invalid:
             wrong, status = invalid.fields, invalid.status
         else:
             return see_other(reverse("organization-settings", args=[slug]))
     context = {"rename": seen.rename, "given": given, "wrong": wrong, "here": "settings"}
-    return page(request, visitor, "organizations/settings.html", context, organization=seen.organization, status=status)
+    return page(
+        request,
+        visitor,
+        "organizations/settings.html",
+        context,
+        organization=seen.organization,
+        status=status,
+    )

@@ -61,7 +61,11 @@ def start(request: HttpRequest) -> HttpResponse:
     """To the issuer."""
     wanted, organization = safe_next(request.GET.get("next", "")), _wish(request, "organization")
     try:
-        begun = auth0.start(redirect_uri=_callback_address(), organization=organization, login_hint=_wish(request, "login_hint"))
+        begun = auth0.start(
+            redirect_uri=_callback_address(),
+            organization=organization,
+            login_hint=_wish(request, "login_hint"),
+        )
     except Unavailable:
         return to_sign_in(problem="unavailable", next=wanted, organization=organization)
     response = HttpResponseRedirect(begun.address)
@@ -126,7 +130,9 @@ def _admit(request: HttpRequest, flow: flows.Flow) -> HttpResponse:
         organization=flow.organization,
     )
     before = recognise(request)
-    _, key = sessions.start_session(identity=identity, browser=describe(request.headers.get("User-Agent", "")))
+    _, key = sessions.start_session(
+        identity=identity, browser=describe(request.headers.get("User-Agent", ""))
+    )
     if isinstance(before, Visitor):
         sessions.end_session(actor=before.actor, session_id=before.session.id, cause="signed_in_again")
     response = see_other(flow.next)

@@ -38,8 +38,15 @@ class Crooked:
     def id_token(self) -> str:
         now = int(time.time())
         honest = {
-            **{"iss": self.url, "aud": self.client_id, "sub": "auth0|eve", "iat": now, "exp": now + 600},
-            **{"nonce": self.nonce, "name": "Eve", "email": "eve@eve.test", "email_verified": True},
+            "iss": self.url,
+            "aud": self.client_id,
+            "sub": "auth0|eve",
+            "iat": now,
+            "exp": now + 600,
+            "nonce": self.nonce,
+            "name": "Eve",
+            "email": "eve@eve.test",
+            "email_verified": True,
         }
         said = {name: value for name, value in (honest | self.claims).items() if value is not None}
         return jwt.encode(said, self.key, algorithm=self.algorithm, headers={"kid": "one"})
@@ -77,7 +84,7 @@ def crooked_issuer(client_id: str) -> Iterator[Crooked]:
             self.end_headers()
             self.wfile.write(text)
 
-        do_POST = do_GET
+        do_POST = do_GET  # noqa: N815 - the base class names it
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
             pass

@@ -1,16 +1,18 @@
 """Signing in through the real issuer, every way in which it must fail, and signing out (I1, N2)."""
 
 import logging
+import os
 from collections.abc import Iterator
 from datetime import timedelta
 from urllib.parse import urlencode, urlsplit
 
 import httpx2
-import jwt
+import psycopg
 import pytest
 from django.conf import settings
 from django.test import Client, override_settings
 from django.utils import timezone
+from psycopg import sql
 
 from audit.models import Event
 from envforge import tenancy
@@ -60,7 +62,13 @@ def test_each_of_the_cast_signs_in(player: object) -> None:
     answer = sign_in(browser, login)
     assert (answer.status_code, answer["location"]) == (303, "/")
     cookie = answer.cookies[COOKIE]
-    assert (cookie["secure"], cookie["httponly"], cookie["samesite"], cookie["path"], cookie["domain"]) == (True, True, "Lax", "/", "")
+    assert (cookie["secure"], cookie["httponly"], cookie["samesite"], cookie["path"], cookie["domain"]) == (
+        True,
+        True,
+        "Lax",
+        "/",
+        "",
+    )
     person = person_of(login)
     assert (person.name, person.email_verified) == (player.name, player.email_verified)  # type: ignore[attr-defined]
     page = browser.get("/account").text
@@ -75,7 +83,11 @@ def test_what_the_issuer_says_of_a_person_is_taken_over_at_the_next_sign_in() ->
     known = person_of("sam")
     Person.objects.filter(id=known.id).update(name="Samuel", email_verified=False)
     sign_in(anonymous(), "sam")
-    assert (person_of("sam").id, person_of("sam").name, person_of("sam").email_verified) == (known.id, "Sam", True)
+    assert (person_of("sam").id, person_of("sam").name, person_of("sam").email_verified) == (
+        known.id,
+        "Sam",
+        True,
+    )
 
 
 def test_the_key_is_kept_as_a_digest_alone() -> None:
@@ -112,7 +124,11 @@ def test_beginning_asks_for_code_state_nonce_and_s256_and_writes_nothing() -> No
     count = ConsoleSession.objects.count()
     browser = anonymous()
     asked = parameters(browser.get("/auth/start")["location"])
-    assert (asked["response_type"], asked["scope"], asked["code_challenge_method"]) == ("code", "openid profile email", "S256")
+    assert (asked["response_type"], asked["scope"], asked["code_challenge_method"]) == (
+        "code",
+        "openid profile email",
+        "S256",
+    )
     assert asked["redirect_uri"] == f"{settings.CONSOLE_URL}/auth/callback"
     assert min(len(asked[name]) for name in ("state", "nonce")) >= 20
     assert len(asked["code_challenge"]) == 43
@@ -134,7 +150,9 @@ def test_cancelling_is_explained_and_can_be_tried_again() -> None:
     answer = sign_in(browser, "cancel", next="/account")
     refused(browser, "cancelled", answer)
     page = browser.get(answer["location"])
-    assert 'href="/auth/start?next=/account"' in page.text or 'href="/auth/start?next=%2Faccount"' in page.text
+    assert (
+        'href="/auth/start?next=/account"' in page.text or 'href="/auth/start?next=%2Faccount"' in page.text
+    )
 
 
 def test_a_callback_answers_once() -> None:
@@ -207,7 +225,10 @@ def test_an_answer_of_another_issuer_is_refused() -> None:
 
 def test_the_organization_is_passed_through_and_checked() -> None:
     browser = anonymous()
-    assert parameters(browser.get("/auth/start", {"organization": "org_acme"})["location"])["organization"] == "org_acme"
+    assert (
+        parameters(browser.get("/auth/start", {"organization": "org_acme"})["location"])["organization"]
+        == "org_acme"
+    )
     assert sign_in(browser, "alice", organization="org_acme")["location"] == "/"
     stranger = anonymous()
     refused(stranger, "cancelled", sign_in(stranger, "mallory", organization="org_acme"))
@@ -226,7 +247,9 @@ def test_an_inactive_person_is_refused_and_it_is_on_record() -> None:
     person = person_of("bill")
     Person.objects.filter(id=person.id).update(is_active=False)
     try:
-        assert parameters(browser.get("/account")["location"])["problem"] == "inactive", "the session before stops at once"
+        assert parameters(browser.get("/account")["location"])["problem"] == "inactive", (
+            "the session before stops at once"
+        )
         newcomer = anonymous()
         refused(newcomer, "inactive", sign_in(newcomer, "bill"))
         assert platform_events("session.refused", person)[-1].facts == {"reason": "inactive"}
@@ -252,7 +275,9 @@ def test_an_issuer_that_goes_down_on_the_way_is_explained() -> None:
         refused(browser, "unavailable", browser.get(back))
 
 
-def test_a_secret_the_issuer_does_not_know_is_explained_and_not_shown(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_secret_the_issuer_does_not_know_is_explained_and_not_shown(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     browser = anonymous()
     with override_settings(AUTH0_CLIENT_SECRET="a-wrong-secret-canary"):
         answer = sign_in(browser, "bob")
@@ -309,8 +334,14 @@ def test_a_token_that_does_not_hold_is_refused(crooked: Crooked, claims: dict[st
     refused(browser, "token_invalid", come_back(browser, crooked))
 
 
-@pytest.mark.parametrize(("key", "algorithm"), [(UNPUBLISHED, "RS256"), ("s" * 64, "HS256"), (None, "none")], ids=["key", "hmac", "none"])
-def test_a_token_that_is_not_signed_by_the_issuers_key_is_refused(crooked: Crooked, key: object, algorithm: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "algorithm"),
+    [(UNPUBLISHED, "RS256"), ("s" * 64, "HS256"), (None, "none")],
+    ids=["key", "hmac", "none"],
+)
+def test_a_token_that_is_not_signed_by_the_issuers_key_is_refused(
+    crooked: Crooked, key: object, algorithm: str
+) -> None:
     """Its metadata offers HS256 and none; we take neither."""
     crooked.key, crooked.algorithm = key, algorithm
     browser = anonymous()
@@ -340,7 +371,11 @@ def test_another_organization_than_asked_for_is_refused(crooked: Crooked) -> Non
     browser = anonymous()
     asked = parameters(browser.get("/auth/start", {"organization": "org_acme"})["location"])
     crooked.nonce = asked["nonce"]
-    refused(browser, "organization_mismatch", browser.get("/auth/callback", {"code": "code", "state": asked["state"]}))
+    refused(
+        browser,
+        "organization_mismatch",
+        browser.get("/auth/callback", {"code": "code", "state": asked["state"]}),
+    )
 
 
 def test_n2_mail_counts_only_if_it_is_truly_verified_and_people_are_their_subject(crooked: Crooked) -> None:
@@ -348,19 +383,33 @@ def test_n2_mail_counts_only_if_it_is_truly_verified_and_people_are_their_subjec
         crooked.claims = {"sub": subject, "email": "alice@acme.test", "email_verified": verified}
         come_back(anonymous(), crooked)
     people = Person.objects.filter(issuer=crooked.url).order_by("subject")
-    assert [(person.subject, person.email_verified) for person in people] == [("auth0|one", False), ("auth0|two", True)]
-    assert person_exists_elsewhere(crooked.url)
+    assert [(person.subject, person.email_verified) for person in people] == [
+        ("auth0|one", False),
+        ("auth0|two", True),
+    ]
 
 
-def person_exists_elsewhere(issuer: str) -> bool:
-    """The same address at another issuer is somebody else."""
-    sign_in_at_home = Person.objects.filter(email="alice@acme.test").exclude(issuer=issuer)
-    return all(person.issuer != issuer for person in sign_in_at_home)
+def test_n2_the_same_subject_and_address_at_another_issuer_are_somebody_else(crooked: Crooked) -> None:
+    with override_settings(AUTH0_ISSUER=os.environ["AUTH0_ISSUER"]):
+        sign_in(anonymous(), "alice")
+        alice = person_of("alice")
+    crooked.claims = {"sub": alice.subject, "email": alice.email}
+    browser = anonymous()
+    come_back(browser, crooked)
+    assert "Eve" in browser.get("/account").text
+    assert Person.objects.get(issuer=crooked.url).id != alice.id
 
 
 @pytest.mark.parametrize(
     ("name", "shown"),
-    [("  Eve \n of\tMallet ", "Eve of Mallet"), ("", "eve"), (None, "eve"), (7, "eve"), ("x" * 200, "x" * 120), ("AKIAIOSFODNN7EXAMPLE", "eve")],
+    [
+        ("  Eve \n of\tMallet ", "Eve of Mallet"),
+        ("", "eve"),
+        (None, "eve"),
+        (7, "eve"),
+        ("x" * 200, "x" * 120),
+        ("AKIAIOSFODNN7EXAMPLE", "eve"),
+    ],
 )
 def test_a_strange_name_becomes_a_readable_one(crooked: Crooked, name: object, shown: str) -> None:
     crooked.claims = {"name": name, "sub": f"auth0|strange-{shown[:9]}-{len(str(name))}"}
@@ -403,7 +452,10 @@ def test_signing_out_ends_both() -> None:
         gone = browser.post("/auth/sign-out")
         assert gone.status_code == 303
         assert gone["location"].startswith(settings.AUTH0_ISSUER.rstrip("/") + "/oidc/logout?")
-        assert parameters(gone["location"]) == {"client_id": settings.AUTH0_CLIENT_ID, "post_logout_redirect_uri": settings.CONSOLE_URL + "/"}
+        assert parameters(gone["location"]) == {
+            "client_id": settings.AUTH0_CLIENT_ID,
+            "post_logout_redirect_uri": settings.CONSOLE_URL + "/",
+        }
         asked = issuer.get(gone["location"])
         form = asked.text.split('name="form" value="')[1].split('"')[0]
         done = issuer.post(f"{settings.AUTH0_ISSUER.rstrip('/')}/u/logout", data={"form": form})
@@ -436,7 +488,9 @@ def test_signing_out_without_the_issuer_says_so(world: World) -> None:
     ("column", "age", "cause"),
     [("last_seen_at", ConsoleSession.IDLE_LIMIT, "idle"), ("created_at", ConsoleSession.LIFETIME, "expired")],
 )
-def test_a_session_ends_by_time(world: World, admin: object, database: str, column: str, age: timedelta, cause: str) -> None:
+def test_a_session_ends_by_time(
+    world: World, admin: psycopg.Connection, database: str, column: str, age: timedelta, cause: str
+) -> None:
     browser = signed_in(world.alice)
     assert is_signed_in(browser)
     move_back(admin, world.alice, column, age)
@@ -448,12 +502,15 @@ def test_a_session_ends_by_time(world: World, admin: object, database: str, colu
     assert parameters(browser.get("/account")["location"])["problem"] == cause
 
 
-def move_back(admin: object, person: Person, column: str, age: timedelta) -> None:
-    admin.execute(f"UPDATE orgs_consolesession SET {column} = now() - %s WHERE person_id = %s", [age, person.id])  # type: ignore[attr-defined]
-    admin.commit()  # type: ignore[attr-defined]
+def move_back(admin: psycopg.Connection, person: Person, column: str, age: timedelta) -> None:
+    statement = sql.SQL("UPDATE orgs_consolesession SET {} = now() - %s WHERE person_id = %s").format(
+        sql.Identifier(column)
+    )
+    admin.execute(statement, [age, person.id])
+    admin.commit()
 
 
-def test_being_used_keeps_a_session_and_is_noted_coarsely(world: World, admin: object) -> None:
+def test_being_used_keeps_a_session_and_is_noted_coarsely(world: World, admin: psycopg.Connection) -> None:
     browser = signed_in(world.alice)
     session = ConsoleSession.objects.get(person=world.alice)
     browser.get("/account")
@@ -477,7 +534,7 @@ def test_no_code_token_state_or_cookie_reaches_a_log(caplog: pytest.LogCaptureFi
     stolen = anonymous()
     stolen.get(back)
     ours = "\n".join(record.getMessage() for record in caplog.records if not record.name.startswith("httpx"))
-    for value in (given["code"], given["state"], key, jwt.utils.base64url_encode(b"{").decode() + "eyJ"):
+    for value in (given["code"], given["state"], key, "eyJ"):  # the last is how every token begins
         assert value not in ours
 
 

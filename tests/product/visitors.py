@@ -18,13 +18,20 @@ FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.
 
 def anonymous(*, checks_csrf: bool = False) -> Client:
     """A browser that has never been here."""
-    return Client(enforce_csrf_checks=checks_csrf, headers={"host": settings.CONSOLE_HOST, "user-agent": FIREFOX, "accept": "text/html"})
+    return Client(
+        enforce_csrf_checks=checks_csrf,
+        headers={"host": settings.CONSOLE_HOST, "user-agent": FIREFOX, "accept": "text/html"},
+    )
 
 
 def signed_in(person: Person) -> Client:
     """A browser in which the person is signed in, without the way through the issuer."""
     identity = Identity(
-        issuer=person.issuer, subject=person.subject, email=person.email, email_verified=person.email_verified, name=person.name
+        issuer=person.issuer,
+        subject=person.subject,
+        email=person.email,
+        email_verified=person.email_verified,
+        name=person.name,
     )
     _, key = sessions.start_session(identity=identity, browser="Firefox on Linux")
     browser = anonymous()
