@@ -76,7 +76,12 @@ def _database(config: dict[str, Any], **options: Any) -> dict[str, Any]:
         **config,
         "ENGINE": "django.db.backends.postgresql",
         "CONN_MAX_AGE": 0,
-        "OPTIONS": {"application_name": "envforge", "connect_timeout": 5, **options, **config.get("OPTIONS", {})},
+        "OPTIONS": {
+            "application_name": "envforge",
+            "connect_timeout": 5,
+            **options,
+            **config.get("OPTIONS", {}),
+        },
     }
 
 
@@ -84,7 +89,11 @@ def _database(config: dict[str, Any], **options: Any) -> dict[str, Any]:
 LIMITS = "-c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s"
 
 # One database, up to three ways in: each process is given only the roles it needs.
-DATABASES = {"default": _database(env["DATABASE_URL"], options=LIMITS, pool={"min_size": 1, "max_size": 16, "timeout": 5})}
+DATABASES = {
+    "default": _database(
+        env["DATABASE_URL"], options=LIMITS, pool={"min_size": 1, "max_size": 16, "timeout": 5}
+    )
+}
 if env["ENVFORGE_OWNER_DATABASE_URL"]:
     DATABASES["owner"] = _database(env["ENVFORGE_OWNER_DATABASE_URL"])
 if env["ENVFORGE_SEALER_DATABASE_URL"]:

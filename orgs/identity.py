@@ -20,7 +20,7 @@ class Identity:
     name: str
 
 
-class SignInRefused(EnvForgeError):  # noqa: N818 - named for what happened, as in envforge.errors
+class SignInRefused(EnvForgeError):
     """This sign-in does not come about; `reason` is a word of `audit.facts.WORD` that the sign-in page explains."""
 
     status: ClassVar[int] = 403

@@ -24,7 +24,11 @@ class Organization(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [models.CheckConstraint(condition=models.Q(slug__regex=rf"^{SLUG_FORM}$"), name="orgs_organization_slug_form")]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(slug__regex=rf"^{SLUG_FORM}$"), name="orgs_organization_slug_form"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -46,7 +50,7 @@ class Person(AbstractBaseUser):
     created_at = models.DateTimeField(auto_now_add=True)
     password = None  # type: ignore[assignment]
 
-    objects: ClassVar[BaseUserManager["Person"]] = BaseUserManager()
+    objects = BaseUserManager["Person"]()
 
     USERNAME_FIELD = "id"
     REQUIRED_FIELDS = ["issuer", "subject", "email", "name"]
@@ -87,7 +91,9 @@ class ConsoleSession(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["person"], condition=models.Q(ended_at=None), name="orgs_session_of_person"),
-            models.Index(fields=["last_seen_at"], condition=models.Q(ended_at=None), name="orgs_session_idle"),
+            models.Index(
+                fields=["last_seen_at"], condition=models.Q(ended_at=None), name="orgs_session_idle"
+            ),
             models.Index(fields=["created_at"], condition=models.Q(ended_at=None), name="orgs_session_age"),
         ]
 
@@ -132,12 +138,16 @@ class Role(models.TextChoices):
 class RoleGrant(TenantModel):
     """One role of one member, in the organization as a whole."""
 
-    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="grants", db_index=False)
+    membership = models.ForeignKey(
+        Membership, on_delete=models.CASCADE, related_name="grants", db_index=False
+    )
     role = models.TextField(choices=Role)
     granted_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["org_id", "membership", "role"], name="orgs_role_grant_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["org_id", "membership", "role"], name="orgs_role_grant_once")
+        ]
 
     def __str__(self) -> str:
         return f"{self.role} of {self.membership_id}"

@@ -31,7 +31,9 @@ def create_organization(*, actor: Actor, slug: str, name: str, owner: Person) ->
         Conflict: the slug is taken, or the owner has no verified e-mail address.
     """
     name = " ".join(name.split())
-    fields = ({} if _is_readable(name) else {"name": NAME_FORM}) | ({} if re.fullmatch(SLUG_FORM, slug) else {"slug": SLUG_WORDS})
+    fields = ({} if _is_readable(name) else {"name": NAME_FORM}) | (
+        {} if re.fullmatch(SLUG_FORM, slug) else {"slug": SLUG_WORDS}
+    )
     if fields:
         raise Invalid("An organization cannot be called that.", fields)
     if not owner.email_verified:

@@ -86,7 +86,13 @@ def require_grantable(actor: Actor, role: Role, target: HasTarget) -> None:
         return
     grantable = frozenset[Role]().union(*(MAY_GRANT.get(own, frozenset()) for own in _roles(actor)))
     if role not in grantable:
-        _refuse(actor, Action.MEMBER_ADD, target, rule="role-above-own", why=f"Nobody grants a role above their own; {role.value} is above yours.")
+        _refuse(
+            actor,
+            Action.MEMBER_ADD,
+            target,
+            rule="role-above-own",
+            why=f"Nobody grants a role above their own; {role.value} is above yours.",
+        )
 
 
 def _roles(actor: Actor) -> frozenset[Role]:

@@ -21,6 +21,7 @@ from orgs.models import ConsoleSession
 
 CONSOLE = Target("surface", "console", "the console")
 REFUSALS_WINDOW_S = 60
+IDLE_LIMIT, LIFETIME = ConsoleSession.IDLE_LIMIT, ConsoleSession.LIFETIME
 SWEEP_SIZE = 500
 
 

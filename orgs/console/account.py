@@ -7,7 +7,8 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from orgs import selectors, sessions
-from orgs.console.door import Visitor, page, see_other, signed_in
+from orgs.console.door import page, see_other, signed_in
+from orgs.selectors import Visitor
 
 
 @require_safe
