@@ -65,6 +65,18 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
+class Visitor:
+    """The person who is signed in, and by which session."""
+
+    session: ConsoleSession
+    actor: UserActor
+
+    @property
+    def person(self) -> Person:
+        return self.session.person
+
+
+@dataclass(frozen=True, slots=True)
 class SessionView:
     """One of one's own sessions."""
 
@@ -133,9 +145,11 @@ def organizations(*, actor: UserActor, besides: UUID | None = None) -> list[Orga
     return sorted(mine, key=lambda one: (one.name.casefold(), one.slug))
 
 
-def session_by_key(key: str) -> ConsoleSession | None:
-    """The session with this key, whether it still works (`why_over`) or not, with its person."""
-    return ConsoleSession.objects.select_related("person").filter(key_digest=digest(key)).first()
+def visitor(*, key: str) -> Visitor | str:
+    """Whose session has this key; else the cause for which it no longer works, empty if there is none."""
+    session = ConsoleSession.objects.select_related("person").filter(key_digest=digest(key)).first()
+    over = session.why_over(timezone.now()) if session else ""
+    return Visitor(session, session.person.as_actor()) if session and not over else over
 
 
 def sessions(*, actor: UserActor) -> list[SessionView]:
@@ -144,11 +158,6 @@ def sessions(*, actor: UserActor) -> list[SessionView]:
     rows = ConsoleSession.objects.select_related("person").filter(person_id=actor.person_id, ended_at=None)
     live = [row for row in rows.order_by("-last_seen_at", "-id") if not row.why_over(now)]
     return [SessionView(row.id, row.browser, row.created_at, row.last_seen_at) for row in live]
-
-
-def person(*, actor: UserActor) -> Person:
-    """The actor themselves."""
-    return Person.objects.get(id=actor.person_id)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from orgs.offboarding import Closing
 
 CONSOLE = Target("surface", "console", "the console")
 REFUSALS_WINDOW_S = 60
+IDLE_LIMIT, LIFETIME = ConsoleSession.IDLE_LIMIT, ConsoleSession.LIFETIME
 SWEEP_SIZE = 500
 
 
