@@ -125,7 +125,7 @@ def _answer(actor: Actor, action: Action, roles: frozenset[Role], about: About) 
             allowed=False, rule="token-scope", why=f"This token's scopes do not include {action.value}."
         )
     if not roles & rule.roles and not (rule.or_own and own(actor, about)):
-        return Answer(allowed=False, rule="role", why=f"To {rule.says} takes the role {_needed(rule)}.")
+        return Answer(allowed=False, rule="role", why=f"This takes the role {_needed(rule)}.")
     for condition in rule.conditions:
         if not condition.holds(actor, about):
             return Answer(allowed=False, rule=condition.name, why=condition.why)

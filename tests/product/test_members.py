@@ -146,7 +146,10 @@ def test_an_admin_is_not_over_an_owner(world: World) -> None:
 def test_i4_removing_closes_everything_with_one_receipt(world: World) -> None:
     bob, acme, alice = world.bob, world.acme, world.alice
     sessions.start_session(
-        identity=Identity(bob.issuer, bob.subject, bob.email, True, bob.name), browser="Firefox"
+        identity=Identity(
+            issuer=bob.issuer, subject=bob.subject, email=bob.email, email_verified=True, name=bob.name
+        ),
+        browser="Firefox",
     )
     operations.grant_role(actor=alice.as_actor(), org_id=acme.id, person_id=bob.id, role=Role.ADMIN)
     ci = operations.create_service_account(
