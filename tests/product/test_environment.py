@@ -56,6 +56,8 @@ def test_a_missing_one_is_named_with_its_form(name: str) -> None:
         ("ENVFORGE_CONSOLE_URL", "console.example"),
         ("ENVFORGE_CONSOLE_URL", "https://console.example/path"),
         ("ENVFORGE_CONSOLE_URL", "https://console.example:port"),
+        ("AUTH0_ISSUER", "envforge.eu.auth0.com"),
+        ("AUTH0_ISSUER", "https://envforge.eu.auth0.com/?tenant=1"),
         ("DATABASE_URL", "mysql://u:p@h/d"),
         ("DATABASE_URL", "postgresql://nobody-in-particular"),
         ("CELERY_BROKER_URL", "amqp://broker"),
@@ -76,6 +78,7 @@ def test_a_malformed_one_is_named_and_its_value_is_not_repeated(name: str, value
     [
         ("ENVFORGE_DEBUG", "true", "must be false in production"),
         ("ENVFORGE_CONSOLE_URL", "http://console.example", "must begin with https://"),
+        ("AUTH0_ISSUER", "http://issuer.example/", "must begin with https://"),
         ("AWS_ENDPOINT_URL", "http://127.0.0.1:5000", "must begin with https://"),
         ("DJANGO_SECRET_KEY", "short", "must be random"),
         ("DJANGO_SECRET_KEY", "django-insecure-" + "x7Qz" * 20, "must be random"),
@@ -86,6 +89,11 @@ def test_production_refuses_what_is_unsafe(name: str, value: str, told: str) -> 
     with pytest.raises(EnvironmentInvalid, match=f"{name} {told}"):
         environment.read({**GOOD, name: value})
     environment.read({**GOOD, name: value, "ENVFORGE_MODE": "development"})
+
+
+def test_an_issuer_is_kept_to_the_letter() -> None:
+    for issuer in ("https://envforge.eu.auth0.com/", "https://login.example.com"):
+        assert environment.read({**GOOD, "AUTH0_ISSUER": issuer})["AUTH0_ISSUER"] == issuer
 
 
 def test_all_problems_are_told_at_once() -> None:
