@@ -10,7 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from local_cloud.cloud import Cloud
+import psycopg
+
+from local_cloud.cloud import DATABASE, Cloud
 from local_cloud.home import REPOSITORY
 
 
@@ -59,9 +61,20 @@ def read_ledger(cloud: Cloud, slug: str, papers: Path) -> Ledger:
     run(cloud, "tests.drill.ledger", slug, str(papers))
     kept = json.loads((papers / f"{slug}.ledger.json").read_text())
     keys = papers / "keys.json"
-    with urllib.request.urlopen(f"{cloud.console_url}/.well-known/envforge-audit-keys.json", timeout=20) as answer:  # noqa: S310
+    address = f"{cloud.console_url}/.well-known/envforge-audit-keys.json"
+    with urllib.request.urlopen(address, timeout=20) as answer:  # noqa: S310 - our own
         keys.write_bytes(answer.read())
-    verifier = [sys.executable, "-m", "envforge_cli", "audit", "verify", str(papers / f"{slug}.jsonl"), "--keys", str(keys), "--json"]
+    verifier = [
+        sys.executable,
+        "-m",
+        "envforge_cli",
+        "audit",
+        "verify",
+        str(papers / f"{slug}.jsonl"),
+        "--keys",
+        str(keys),
+        "--json",
+    ]
     said = subprocess.run(verifier, cwd=REPOSITORY, check=False, capture_output=True, text=True)
     assert said.returncode == 0, said.stdout + said.stderr
     return Ledger(kept["name"], kept["events"], json.loads(said.stdout))
@@ -71,6 +84,13 @@ def run(cloud: Cloud, module: str, *arguments: str) -> None:
     """Run one of the drill's programs to its end as a web process would run."""
     command = [sys.executable, "-m", module, *arguments]
     subprocess.run(command, cwd=REPOSITORY, env=cloud.environment("web"), check=True)
+
+
+def count(cloud: Cloud, query: str) -> int:
+    """A number from the database, as its superuser, whom no wall stops."""
+    with psycopg.connect(cloud.postgres.admin_dsn, dbname=DATABASE) as admin:
+        row = admin.execute(query.encode()).fetchone()
+    return int(row[0]) if row else 0
 
 
 def balance(ledger: Ledger, journals: Journals, first_name: str) -> None:

@@ -1,11 +1,16 @@
-"""Killing a part the hard way, and waiting until the supervisor has brought it back."""
+"""Starting the drill's programs, killing a part the hard way, and waiting until the supervisor has brought it back."""
 
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from local_cloud.cloud import Cloud
+from local_cloud.home import REPOSITORY
 from local_cloud.processes import everything
 from local_cloud.supervisor import State, Supervisor
 
@@ -53,3 +58,18 @@ def wait_until_back(supervisor: Supervisor, part: str, leader: int) -> float:
                 return time.monotonic()
         time.sleep(0.05)
     raise AssertionError(f"{part} was not back after {BACK_WITHIN_S:.0f} s")
+
+
+def start(cloud: Cloud, module: str, *arguments: str) -> "subprocess.Popen[bytes]":
+    """Start one of the drill's programs, with what a web process knows."""
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.Popen(command, cwd=REPOSITORY, env=cloud.environment("web"))
+
+
+def eventually(holds: Callable[[], bool], within_s: float, what: str) -> float:
+    """Wait for something to hold; answers how long it took, in seconds."""
+    began = time.monotonic()
+    while not holds():
+        assert time.monotonic() - began < within_s, f"{what}: not within {within_s:.0f} s"
+        time.sleep(0.1)
+    return time.monotonic() - began

@@ -14,11 +14,11 @@ import django
 def main(slug: str, directory: str) -> None:
     """Write both files."""
     django.setup()
-    from audit import export  # noqa: PLC0415
-    from audit.models import Event  # noqa: PLC0415
-    from envforge import tenancy  # noqa: PLC0415
-    from orgs.lookups import organization_by_slug  # noqa: PLC0415
-    from orgs.models import Organization  # noqa: PLC0415
+    from audit import export
+    from audit.models import Event
+    from envforge import tenancy
+    from orgs.lookups import organization_by_slug
+    from orgs.models import Organization
 
     with tenancy.enter(UUID(str(organization_by_slug(slug)))):
         name = Organization.objects.get().name

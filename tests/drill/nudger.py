@@ -15,10 +15,10 @@ import django
 def main(journal: str, count: str) -> None:
     """Nudge COUNT times."""
     django.setup()
-    from celery.signals import after_task_publish  # noqa: PLC0415
+    from celery.signals import after_task_publish
 
-    from envforge.health import heartbeat  # noqa: PLC0415
-    from envforge.nudge import nudge  # noqa: PLC0415
+    from envforge.health import heartbeat
+    from envforge.nudge import nudge
 
     taken: list[str] = []
 

@@ -39,16 +39,16 @@ def main(journal_path: str, slug: str, login: str, name: str, bystander: str | N
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     django.setup()
-    from celery.signals import after_task_publish  # noqa: PLC0415
-    from django.db import close_old_connections  # noqa: PLC0415
+    from celery.signals import after_task_publish
+    from django.db import close_old_connections
 
-    from envforge import tenancy  # noqa: PLC0415
-    from envforge.errors import NotAllowed, announce_denial  # noqa: PLC0415
-    from envforge.health import heartbeat  # noqa: PLC0415
-    from envforge.nudge import nudge  # noqa: PLC0415
-    from orgs import operations  # noqa: PLC0415
-    from orgs.lookups import organization_by_slug  # noqa: PLC0415
-    from orgs.models import Person  # noqa: PLC0415
+    from envforge import tenancy
+    from envforge.errors import NotAllowed, announce_denial
+    from envforge.health import heartbeat
+    from envforge.nudge import nudge
+    from orgs import operations
+    from orgs.lookups import organization_by_slug
+    from orgs.models import Person
 
     journal = Journal(Path(journal_path))
     org_id = organization_by_slug(slug)
@@ -82,7 +82,14 @@ def main(journal_path: str, slug: str, login: str, name: str, bystander: str | N
             error = f"{type(raised).__name__}: {raised}".splitlines()[0]
         finally:
             close_old_connections()
-        journal.note("failed" if error else "done", kind=what, name=new_name, began=began, ended=time.monotonic(), error=error)
+        journal.note(
+            "failed" if error else "done",
+            kind=what,
+            name=new_name,
+            began=began,
+            ended=time.monotonic(),
+            error=error,
+        )
 
     turn = 0
     while not stop.is_set():
