@@ -102,7 +102,7 @@ class Integer(Fact):
 class Flag(Fact):
     def read(self, value: Any) -> bool:
         if not isinstance(value, bool):
-            raise ValueError("takes true or false")
+            raise ValueError("takes true or false")  # noqa: TRY004 - a refused value, whatever its type
         return value
 
 

@@ -8,7 +8,23 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from audit.facts import COUNT, DIGEST, FLAG, ID, NAME, SECONDS, SLUG, TIME, VERSION, WORD, Choice, Choices, Fact, FactRefused, FactValue
+from audit.facts import (
+    COUNT,
+    DIGEST,
+    FLAG,
+    ID,
+    NAME,
+    SECONDS,
+    SLUG,
+    TIME,
+    VERSION,
+    WORD,
+    Choice,
+    Choices,
+    Fact,
+    FactRefused,
+    FactValue,
+)
 
 SURFACES = Choices(words=("web", "api", "assets", "websockets"))
 HOST_ROLE = Choice(words=("shell", "runtime", "dedicated"))
@@ -45,12 +61,20 @@ class EventKind(Enum):
     """The kinds of events, by subject."""
 
     # Organizations and people
-    ORGANIZATION_CREATED = kind("organization.created", "{actor} created the organization {target}", slug=SLUG)
-    ORGANIZATION_RENAMED = kind("organization.renamed", "{actor} renamed the organization to {target}", previous=NAME)
-    ORGANIZATION_SETTING_CHANGED = kind("organization.setting_changed", "{actor} changed the setting {setting}", setting=WORD)
+    ORGANIZATION_CREATED = kind(
+        "organization.created", "{actor} created the organization {target}", slug=SLUG
+    )
+    ORGANIZATION_RENAMED = kind(
+        "organization.renamed", "{actor} renamed the organization to {target}", previous=NAME
+    )
+    ORGANIZATION_SETTING_CHANGED = kind(
+        "organization.setting_changed", "{actor} changed the setting {setting}", setting=WORD
+    )
     ORGANIZATION_ARCHIVED = kind("organization.archived", "{actor} archived the organization {target}")
     MEMBER_INVITED = kind("member.invited", "{actor} invited {target} as {role}", role=ROLE, expires_at=TIME)
-    MEMBER_INVITATION_REVOKED = kind("member.invitation_revoked", "{actor} took back the invitation of {target}")
+    MEMBER_INVITATION_REVOKED = kind(
+        "member.invitation_revoked", "{actor} took back the invitation of {target}"
+    )
     MEMBER_INVITATION_EXPIRED = kind("member.invitation_expired", "The invitation of {target} expired")
     MEMBER_JOINED = kind("member.joined", "{target} joined", role=ROLE)
     MEMBER_SUSPENDED = kind("member.suspended", "{actor} suspended {target}")
@@ -67,33 +91,58 @@ class EventKind(Enum):
         root_grants=COUNT,
     )
     ROLE_GRANTED = kind("role.granted", "{actor} made {target} {role}", role=ROLE, scope=SCOPE, scope_id=ID)
-    ROLE_REVOKED = kind("role.revoked", "{actor} took the role {role} from {target}", role=ROLE, scope=SCOPE, scope_id=ID)
-    SESSION_STARTED = kind("session.started", "{target} signed in", surface=Choice(words=("console", "cli", "admin")))
-    SESSION_ENDED = kind("session.ended", "{actor} ended a session of {target}", surface=Choice(words=("console", "cli", "admin")), cause=WORD)
+    ROLE_REVOKED = kind(
+        "role.revoked", "{actor} took the role {role} from {target}", role=ROLE, scope=SCOPE, scope_id=ID
+    )
+    SESSION_STARTED = kind(
+        "session.started", "{target} signed in", surface=Choice(words=("console", "cli", "admin"))
+    )
+    SESSION_ENDED = kind(
+        "session.ended",
+        "{actor} ended a session of {target}",
+        surface=Choice(words=("console", "cli", "admin")),
+        cause=WORD,
+    )
     SIGN_IN_REFUSED = kind("session.refused", "A sign-in was refused: {reason}", reason=WORD)
-    TOKEN_ISSUED = kind("token.issued", "{actor} issued the token {target}", scopes_count=COUNT, expires_at=TIME)
+    TOKEN_ISSUED = kind(
+        "token.issued", "{actor} issued the token {target}", scopes_count=COUNT, expires_at=TIME
+    )
     TOKEN_REVOKED = kind("token.revoked", "{actor} revoked the token {target}", cause=WORD)
     TOKEN_EXPIRED = kind("token.expired", "The token {target} expired")
     SERVICE_ACCOUNT_CREATED = kind("service_account.created", "{actor} created the service account {target}")
     SERVICE_ACCOUNT_REMOVED = kind("service_account.removed", "{actor} removed the service account {target}")
-    ACCESS_DENIED = kind("access.denied", "{actor} was refused {action} on {target}: {rule}", action=WORD, rule=WORD)
+    ACCESS_DENIED = kind(
+        "access.denied", "{actor} was refused {action} on {target}: {rule}", action=WORD, rule=WORD
+    )
 
     # Support and the audit itself
-    SUPPORT_ENTERED = kind("support.entered", "{actor} of support looked at the organization", reason=NAME, ticket=NAME, until=TIME)
+    SUPPORT_ENTERED = kind(
+        "support.entered",
+        "{actor} of support looked at the organization",
+        reason=NAME,
+        ticket=NAME,
+        until=TIME,
+    )
     SUPPORT_LEFT = kind("support.left", "{actor} of support left the organization")
     STAFF_GRANTED = kind("staff.granted", "{actor} made {target} support staff", expires_at=TIME)
     STAFF_REVOKED = kind("staff.revoked", "{actor} ended the staff grant of {target}")
     AUDIT_READ = kind("audit.read", "{actor} read the timeline", filters=COUNT)
-    AUDIT_EXPORTED = kind("audit.exported", "{actor} exported the audit", form=Choice(words=("jsonl", "csv")), events=COUNT)
+    AUDIT_EXPORTED = kind(
+        "audit.exported", "{actor} exported the audit", form=Choice(words=("jsonl", "csv")), events=COUNT
+    )
 
     # Hosts and placement
     HOST_REQUESTED = kind("host.requested", "{actor} asked for a {role} VM", role=HOST_ROLE, size=SIZE)
     HOST_STARTED = kind("host.started", "A {role} VM started", role=HOST_ROLE, image=VERSION)
     HOST_STOPPED = kind("host.stopped", "A {role} VM stopped", role=HOST_ROLE, cause=WORD)
-    HOST_REPLACED = kind("host.replaced", "A {role} VM was replaced", role=HOST_ROLE, cause=WORD, generation=COUNT)
+    HOST_REPLACED = kind(
+        "host.replaced", "A {role} VM was replaced", role=HOST_ROLE, cause=WORD, generation=COUNT
+    )
     HOST_ENDED = kind("host.ended", "A {role} VM was ended", role=HOST_ROLE, cause=WORD)
     HOST_JOIN_REFUSED = kind("host.join_refused", "A VM's request to join was refused: {reason}", reason=WORD)
-    PLACEMENT_MADE = kind("placement.made", "{target} was placed on a VM of this organization", role=HOST_ROLE, host_id=ID)
+    PLACEMENT_MADE = kind(
+        "placement.made", "{target} was placed on a VM of this organization", role=HOST_ROLE, host_id=ID
+    )
     PLACEMENT_ENDED = kind("placement.ended", "{target} left its VM", role=HOST_ROLE, host_id=ID)
 
     # Projects and contracts
@@ -102,33 +151,66 @@ class EventKind(Enum):
     REPOSITORY_ADDED = kind("repository.added", "{actor} added the repository {target}")
     REPOSITORY_REMOVED = kind("repository.removed", "{actor} removed the repository {target}")
     CONTRACT_PROPOSED = kind("contract.proposed", "{target} proposes contract {digest}", digest=DIGEST)
-    CONTRACT_APPROVED = kind("contract.approved", "{actor} approved contract {digest} of {target}", digest=DIGEST)
-    CONTRACT_REJECTED = kind("contract.rejected", "{actor} rejected contract {digest} of {target}", digest=DIGEST)
+    CONTRACT_APPROVED = kind(
+        "contract.approved", "{actor} approved contract {digest} of {target}", digest=DIGEST
+    )
+    CONTRACT_REJECTED = kind(
+        "contract.rejected", "{actor} rejected contract {digest} of {target}", digest=DIGEST
+    )
     BINDING_CHANGED = kind(
         "binding.changed",
         "{actor} bound {input} of {target}",
         input=NAME,
         source=Choice(words=("secret", "literal", "route", "resource", "none")),
     )
-    RESOURCE_MODE_CHANGED = kind("resource.mode_changed", "{actor} set {resource} to {mode}", resource=NAME, mode=RESOURCE_MODE)
+    RESOURCE_MODE_CHANGED = kind(
+        "resource.mode_changed", "{actor} set {resource} to {mode}", resource=NAME, mode=RESOURCE_MODE
+    )
 
     # Workspaces, shell, runtime
     WORKSPACE_CREATED = kind("workspace.created", "{actor} opened the workspace {target}", branch=NAME)
     WORKSPACE_ARCHIVED = kind("workspace.archived", "{actor} archived the workspace {target}")
     WORKSPACE_DELETED = kind("workspace.deleted", "{actor} deleted the workspace {target}", data_removed=FLAG)
     SHELL_READY = kind("shell.ready", "The shell of {target} is ready")
-    SHELL_CERTIFICATE_ISSUED = kind("shell.certificate_issued", "{actor} got shell access to {target}", expires_at=TIME)
+    SHELL_CERTIFICATE_ISSUED = kind(
+        "shell.certificate_issued", "{actor} got shell access to {target}", expires_at=TIME
+    )
     SHELL_CONNECTED = kind("shell.connected", "{actor} connected to the shell of {target}")
-    SHELL_DISCONNECTED = kind("shell.disconnected", "{actor} left the shell of {target}", duration_s=SECONDS, cause=WORD)
-    RUNTIME_WAKE_REQUESTED = kind("runtime.wake_requested", "{actor} asked for {target} to wake: {cause}", cause=WORD)
-    RUNTIME_STARTED = kind("runtime.started", "{target} is awake; {services} services ready", services=COUNT, ready_s=SECONDS, size=SIZE)
+    SHELL_DISCONNECTED = kind(
+        "shell.disconnected", "{actor} left the shell of {target}", duration_s=SECONDS, cause=WORD
+    )
+    RUNTIME_WAKE_REQUESTED = kind(
+        "runtime.wake_requested", "{actor} asked for {target} to wake: {cause}", cause=WORD
+    )
+    RUNTIME_STARTED = kind(
+        "runtime.started",
+        "{target} is awake; {services} services ready",
+        services=COUNT,
+        ready_s=SECONDS,
+        size=SIZE,
+    )
     RUNTIME_WAKE_FAILED = kind("runtime.wake_failed", "{target} could not wake: {reason}", reason=WORD)
-    RUNTIME_EXTENDED = kind("runtime.extended", "{actor} kept {target} awake: {cause}", cause=WORD, until=TIME)
-    RUNTIME_SLEEP_REQUESTED = kind("runtime.sleep_requested", "{actor} asked for {target} to sleep: {cause}", cause=WORD)
+    RUNTIME_EXTENDED = kind(
+        "runtime.extended", "{actor} kept {target} awake: {cause}", cause=WORD, until=TIME
+    )
+    RUNTIME_SLEEP_REQUESTED = kind(
+        "runtime.sleep_requested", "{actor} asked for {target} to sleep: {cause}", cause=WORD
+    )
     RUNTIME_SLEPT = kind("runtime.slept", "{target} is asleep", cause=WORD, awake_s=SECONDS)
-    METER_OPENED = kind("meter.opened", "The meter of {target} started", window_id=ID, size=SIZE, opened_at=TIME)
-    METER_CLOSED = kind("meter.closed", "The meter of {target} stopped", window_id=ID, closed_at=TIME, seconds=SECONDS, disputed_s=SECONDS)
-    CAP_CHANGED = kind("cap.changed", "{actor} set the usage cap of {target} to {mode}", mode=CAP, hours=COUNT.or_none())
+    METER_OPENED = kind(
+        "meter.opened", "The meter of {target} started", window_id=ID, size=SIZE, opened_at=TIME
+    )
+    METER_CLOSED = kind(
+        "meter.closed",
+        "The meter of {target} stopped",
+        window_id=ID,
+        closed_at=TIME,
+        seconds=SECONDS,
+        disputed_s=SECONDS,
+    )
+    CAP_CHANGED = kind(
+        "cap.changed", "{actor} set the usage cap of {target} to {mode}", mode=CAP, hours=COUNT.or_none()
+    )
     CAP_REACHED = kind("cap.reached", "{target} reached its usage cap", mode=CAP, hours=COUNT)
     COMMAND_RUN = kind(
         "command.run",
@@ -144,44 +226,85 @@ class EventKind(Enum):
     SECRET_ROTATED = kind("secret.rotated", "{actor} rotated the secret {target}", version=COUNT)
     SECRET_DELETED = kind("secret.deleted", "{actor} deleted the secret {target}")
     SECRET_IMPORTED = kind("secret.imported", "{actor} imported the secret {target}", version=COUNT)
-    SECRET_CONSUMED = kind("secret.consumed", "{service} read {target} version {version}", service=NAME, version=COUNT)
-    SECRET_DRIFTED = kind("secret.drifted", "{target} was {change} outside of EnvForge", change=Choice(words=("changed", "deleted")))
+    SECRET_CONSUMED = kind(
+        "secret.consumed", "{service} read {target} version {version}", service=NAME, version=COUNT
+    )
+    SECRET_DRIFTED = kind(
+        "secret.drifted",
+        "{target} was {change} outside of EnvForge",
+        change=Choice(words=("changed", "deleted")),
+    )
 
     # Dev links
     DEV_LINK_ISSUED = kind(
-        "dev_link.issued", "{actor} issued {target} for {service}", service=NAME, surfaces=SURFACES, expires_at=TIME, link_id=ID
+        "dev_link.issued",
+        "{actor} issued {target} for {service}",
+        service=NAME,
+        surfaces=SURFACES,
+        expires_at=TIME,
+        link_id=ID,
     )
     DEV_LINK_FIRST_USED = kind("dev_link.first_used", "{target} was used for the first time", link_id=ID)
     DEV_LINK_DENIED = kind("dev_link.denied", "{target} was refused: {reason}", link_id=ID, reason=WORD)
     DEV_LINK_ROTATED = kind("dev_link.rotated", "{actor} rotated {target}", link_id=ID, rotation=COUNT)
     DEV_LINK_EXPIRED = kind("dev_link.expired", "{target} expired", link_id=ID)
     DEV_LINK_REVOKED = kind("dev_link.revoked", "{actor} revoked {target}", link_id=ID, cause=WORD)
-    DEV_LINK_CUT = kind("dev_link.cut", "{connections} connections of {target} were cut", link_id=ID, connections=COUNT, gateways=COUNT)
-    DEV_LINK_ALLOWLIST_CHANGED = kind("dev_link.allowlist_changed", "{actor} changed what {target} opens", link_id=ID, surfaces=SURFACES)
-    DEV_LINK_POLICY_CHANGED = kind("dev_link.policy_changed", "{actor} changed the policy for dev links", longest_s=SECONDS)
+    DEV_LINK_CUT = kind(
+        "dev_link.cut",
+        "{connections} connections of {target} were cut",
+        link_id=ID,
+        connections=COUNT,
+        gateways=COUNT,
+    )
+    DEV_LINK_ALLOWLIST_CHANGED = kind(
+        "dev_link.allowlist_changed", "{actor} changed what {target} opens", link_id=ID, surfaces=SURFACES
+    )
+    DEV_LINK_POLICY_CHANGED = kind(
+        "dev_link.policy_changed", "{actor} changed the policy for dev links", longest_s=SECONDS
+    )
 
     # Root
-    ROOT_POLICY_CHANGED = kind("root.policy_changed", "{actor} set the root policy to {mode}", mode=ROOT_MODE, previous=ROOT_MODE)
-    ROOT_REQUESTED = kind("root.requested", "{actor} asked for root on {target}", request_id=ID, mode=ROOT_MODE, window_s=SECONDS)
-    ROOT_APPROVED = kind("root.approved", "{actor} approved root on {target}", request_id=ID, window_s=SECONDS)
+    ROOT_POLICY_CHANGED = kind(
+        "root.policy_changed", "{actor} set the root policy to {mode}", mode=ROOT_MODE, previous=ROOT_MODE
+    )
+    ROOT_REQUESTED = kind(
+        "root.requested",
+        "{actor} asked for root on {target}",
+        request_id=ID,
+        mode=ROOT_MODE,
+        window_s=SECONDS,
+    )
+    ROOT_APPROVED = kind(
+        "root.approved", "{actor} approved root on {target}", request_id=ID, window_s=SECONDS
+    )
     ROOT_REFUSED = kind("root.refused", "{actor} refused root on {target}", request_id=ID)
     ROOT_STARTED = kind("root.started", "Root on {target} began", request_id=ID, until=TIME)
     ROOT_CLOSED = kind("root.closed", "Root on {target} ended", request_id=ID, cause=WORD, host_replaced=FLAG)
 
     # Private access
     TAILNET_CONNECTED = kind("tailnet.connected", "{actor} connected the tailnet {target}")
-    TAILNET_DISCONNECTED = kind("tailnet.disconnected", "{actor} disconnected the tailnet {target}", devices=COUNT)
-    TAILNET_MODE_CHANGED = kind("tailnet.mode_changed", "{actor} set private access of {target} to {mode}", mode=PRIVATE_MODE)
+    TAILNET_DISCONNECTED = kind(
+        "tailnet.disconnected", "{actor} disconnected the tailnet {target}", devices=COUNT
+    )
+    TAILNET_MODE_CHANGED = kind(
+        "tailnet.mode_changed", "{actor} set private access of {target} to {mode}", mode=PRIVATE_MODE
+    )
     TAILNET_DEVICE_JOINED = kind("tailnet.device_joined", "{target} joined the tailnet", role=HOST_ROLE)
     TAILNET_DEVICE_TAGGED = kind("tailnet.device_tagged", "{target} was tagged", role=HOST_ROLE)
     TAILNET_DEVICE_DISCONNECTED = kind("tailnet.device_disconnected", "{target} left the tailnet", cause=WORD)
-    TAILNET_DEVICE_REMOVED = kind("tailnet.device_removed", "{target} was removed from the tailnet", cause=WORD)
+    TAILNET_DEVICE_REMOVED = kind(
+        "tailnet.device_removed", "{target} was removed from the tailnet", cause=WORD
+    )
 
     # Notices and reports
     WEBHOOK_CHANGED = kind("webhook.changed", "{actor} changed the webhook {target}", change=WORD)
-    WEBHOOK_DISABLED = kind("webhook.disabled", "The webhook {target} was disabled after failing", failures=COUNT)
+    WEBHOOK_DISABLED = kind(
+        "webhook.disabled", "The webhook {target} was disabled after failing", failures=COUNT
+    )
     REPORT_RECEIVED = kind("report.received", "A security report arrived", case=VERSION)
-    REPORT_STATE_CHANGED = kind("report.state_changed", "{actor} set the report {case} to {state}", case=VERSION, state=WORD)
+    REPORT_STATE_CHANGED = kind(
+        "report.state_changed", "{actor} set the report {case} to {state}", case=VERSION, state=WORD
+    )
 
     @property
     def wire_name(self) -> str:

@@ -31,7 +31,9 @@ def signing_key() -> str:
 def sign(key: str, message: bytes) -> bytes:
     """Sign with the key of this ARN (ECDSA P-256 over SHA-256; at most 4,096 bytes); answers the DER signature. Errors as `signing_key`."""
     with aws.speaking(f"The audit key {settings.AUDIT_KEY} cannot sign"):
-        return _client().sign(KeyId=key, Message=message, MessageType="RAW", SigningAlgorithm="ECDSA_SHA_256")["Signature"]
+        return _client().sign(
+            KeyId=key, Message=message, MessageType="RAW", SigningAlgorithm="ECDSA_SHA_256"
+        )["Signature"]
 
 
 def public_key(key: str) -> str:

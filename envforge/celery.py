@@ -31,8 +31,13 @@ app.conf.update(
         "socket_timeout": 10,
     },
     beat_schedule={
-        "envforge.health.heartbeat": {"task": "envforge.health.heartbeat", "schedule": 15.0, "options": {"expires": 15}},
+        "envforge.health.heartbeat": {
+            "task": "envforge.health.heartbeat",
+            "schedule": 15.0,
+            "options": {"expires": 15},
+        },
         "envforge.sessions.clear_expired": {"task": "envforge.sessions.clear_expired", "schedule": 3600.0},
+        "orgs.sessions.end_overdue": {"task": "orgs.sessions.end_overdue", "schedule": 300.0},
     },
 )
 app.autodiscover_tasks()

@@ -23,7 +23,9 @@ class EnvironmentInvalid(ImproperlyConfigured):
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
         listed = "\n".join(f"  - {problem}" for problem in problems)
-        super().__init__(f"EnvForge cannot start with this environment:\n{listed}\ndocs/settings.md lists every setting.")
+        super().__init__(
+            f"EnvForge cannot start with this environment:\n{listed}\ndocs/settings.md lists every setting."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,12 @@ def _seconds(value: str) -> int:
 
 def _web_address(value: str) -> str:
     parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"} or parts.query:
+    if (
+        parts.scheme not in {"http", "https"}
+        or not parts.hostname
+        or parts.path not in {"", "/"}
+        or parts.query
+    ):
         raise ValueError
     _ = parts.port  # raises where the port is no number
     return value.rstrip("/")
@@ -71,6 +78,12 @@ def _web_address(value: str) -> str:
 
 def _endpoint(value: str) -> str:
     return _web_address(value) if value else ""
+
+
+def _issuer(value: str) -> str:
+    # Kept to the letter: an issuer with a slash at its end is another one than without.
+    _web_address(value)
+    return value
 
 
 def _postgresql(value: str) -> dict[str, Any]:
@@ -97,7 +110,11 @@ def _needs_https(value: str) -> str | None:
 
 
 def _needs_strong_key(value: str) -> str | None:
-    if len(value) < MIN_KEY_LENGTH or any(known in value.lower() for known in KNOWN_KEYS) or len(set(value)) < 10:
+    if (
+        len(value) < MIN_KEY_LENGTH
+        or any(known in value.lower() for known in KNOWN_KEYS)
+        or len(set(value)) < 10
+    ):
         return f"must be random and of at least {MIN_KEY_LENGTH} characters in production"
     return None
 
@@ -112,20 +129,65 @@ SETTINGS = (
     Setting("ENVFORGE_MODE", "production or development", _one_of(*MODES), default="production"),
     Setting("ENVFORGE_DEBUG", "true or false", _boolean, default=False, production=_needs_off),
     Setting("ENVFORGE_LOG_FORMAT", "json or text", _one_of("json", "text"), default="json"),
-    Setting("ENVFORGE_CONSOLE_URL", "the console's address, such as https://console.example.com", _web_address, production=_needs_https),
-    Setting("ENVFORGE_STATIC_ROOT", "a directory that `collectstatic` may fill", _text, default="staticfiles"),
-    Setting("ENVFORGE_METRICS_TOKEN", "the bearer token /metrics asks for; empty closes it", _text, default=""),
-    Setting("DJANGO_SECRET_KEY", f"random text, {MIN_KEY_LENGTH} characters or more", _text, production=_needs_strong_key),
+    Setting(
+        "ENVFORGE_CONSOLE_URL",
+        "the console's address, such as https://console.example.com",
+        _web_address,
+        production=_needs_https,
+    ),
+    Setting(
+        "ENVFORGE_STATIC_ROOT", "a directory that `collectstatic` may fill", _text, default="staticfiles"
+    ),
+    Setting(
+        "ENVFORGE_METRICS_TOKEN", "the bearer token /metrics asks for; empty closes it", _text, default=""
+    ),
+    Setting(
+        "DJANGO_SECRET_KEY",
+        f"random text, {MIN_KEY_LENGTH} characters or more",
+        _text,
+        production=_needs_strong_key,
+    ),
     Setting("DATABASE_URL", f"{DATABASE_FORM}, as the role envforge_app", _postgresql),
-    Setting("ENVFORGE_OWNER_DATABASE_URL", f"{DATABASE_FORM}, as envforge_owner; for `migrate` only", _postgresql, default=None),
-    Setting("ENVFORGE_SEALER_DATABASE_URL", f"{DATABASE_FORM}, as envforge_sealer; for the sealer only", _postgresql, default=None),
+    Setting(
+        "ENVFORGE_OWNER_DATABASE_URL",
+        f"{DATABASE_FORM}, as envforge_owner; for `migrate` only",
+        _postgresql,
+        default=None,
+    ),
+    Setting(
+        "ENVFORGE_SEALER_DATABASE_URL",
+        f"{DATABASE_FORM}, as envforge_sealer; for the sealer only",
+        _postgresql,
+        default=None,
+    ),
+    Setting(
+        "AUTH0_ISSUER",
+        "the issuer to the letter, such as https://TENANT.eu.auth0.com/",
+        _issuer,
+        production=_needs_https,
+    ),
+    Setting("AUTH0_CLIENT_ID", "the client id the issuer gave the console", _text),
+    Setting("AUTH0_CLIENT_SECRET", "that client's secret; for web only", _text, default=""),
     Setting("CELERY_BROKER_URL", "redis://…, rediss://… or sqs://", _url_of("redis", "rediss", "sqs")),
     Setting("CACHE_URL", "redis://… or rediss://…", _url_of("redis", "rediss")),
     Setting("AWS_REGION", "an AWS region, such as eu-central-1", _text),
-    Setting("AWS_ENDPOINT_URL", "empty for AWS itself, or another endpoint's address", _endpoint, default="", production=_needs_https),
+    Setting(
+        "AWS_ENDPOINT_URL",
+        "empty for AWS itself, or another endpoint's address",
+        _endpoint,
+        default="",
+        production=_needs_https,
+    ),
     Setting("ENVFORGE_AUDIT_KEY", "a KMS signing key (ECC_NIST_P256): id, ARN or alias/…", _text),
-    Setting("ENVFORGE_AUDIT_VAULT_BUCKET", "an S3 bucket with object lock for checkpoints; empty keeps none there", _text, default=""),
-    Setting("ENVFORGE_AUDIT_CHECKPOINT_S", "seconds between a chain's signed checkpoints", _seconds, default=60),
+    Setting(
+        "ENVFORGE_AUDIT_VAULT_BUCKET",
+        "an S3 bucket with object lock for checkpoints; empty keeps none there",
+        _text,
+        default="",
+    ),
+    Setting(
+        "ENVFORGE_AUDIT_CHECKPOINT_S", "seconds between a chain's signed checkpoints", _seconds, default=60
+    ),
 )
 
 

@@ -83,8 +83,8 @@ CHECKS = (
     Check("migrations", _migrations, required=True, through="database"),
     Check("cache", _cache, required=True),
     Check("broker", _broker, required=False),
-    Check("worker", _heartbeat_of("worker"), required=False, through="cache"),
-    Check("sealer", _heartbeat_of("sealer"), required=False, through="cache"),
+    Check("worker", _heartbeat_of("worker"), required=False),
+    Check("sealer", _heartbeat_of("sealer"), required=False),
 )
 
 

@@ -29,10 +29,14 @@ def configure(form: str) -> None:
     """
     renderer: list[Processor]
     if form == "json":
-        without_locals = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+        without_locals = structlog.processors.ExceptionRenderer(
+            structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        )
         renderer = [without_locals, structlog.processors.JSONRenderer(default=repr)]
     else:
-        renderer = [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
+        renderer = [
+            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+        ]
     logging.config.dictConfig(
         {
             "version": 1,
@@ -46,11 +50,19 @@ def configure(form: str) -> None:
             },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
             "root": {"handlers": ["stderr"], "level": "INFO"},
-            "loggers": {"botocore": {"level": "WARNING"}, "boto3": {"level": "WARNING"}, "kombu": {"level": "WARNING"}},
+            "loggers": {
+                "botocore": {"level": "WARNING"},
+                "boto3": {"level": "WARNING"},
+                "kombu": {"level": "WARNING"},
+            },
         }
     )
     structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *SHARED,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )

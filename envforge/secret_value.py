@@ -4,6 +4,7 @@ The value can be used, by asking for it, and cannot get out by accident: not pri
 serialized, pickled, copied into a task or shown in an exception report.
 """
 
+from collections.abc import Callable
 from typing import Any, NoReturn, Self
 
 MASK = "[secret value]"
@@ -20,6 +21,7 @@ class SecretValue:
     """Holds a secret; `reveal()` is the only way to it."""
 
     __slots__ = ("_reveal",)
+    _reveal: Callable[[], str | bytes]
 
     def __init__(self, value: str | bytes) -> None:
         if not isinstance(value, str | bytes):

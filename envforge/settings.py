@@ -76,7 +76,12 @@ def _database(config: dict[str, Any], **options: Any) -> dict[str, Any]:
         **config,
         "ENGINE": "django.db.backends.postgresql",
         "CONN_MAX_AGE": 0,
-        "OPTIONS": {"application_name": "envforge", "connect_timeout": 5, **options, **config.get("OPTIONS", {})},
+        "OPTIONS": {
+            "application_name": "envforge",
+            "connect_timeout": 5,
+            **options,
+            **config.get("OPTIONS", {}),
+        },
     }
 
 
@@ -104,6 +109,11 @@ CACHES = {
         "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
     }
 }
+
+# Who a person is, is said by an OpenID Connect issuer (Auth0); what they may do is said by `orgs.policy` alone (I1).
+AUTH0_ISSUER = env["AUTH0_ISSUER"]
+AUTH0_CLIENT_ID = env["AUTH0_CLIENT_ID"]
+AUTH0_CLIENT_SECRET = env["AUTH0_CLIENT_SECRET"]
 
 CELERY_BROKER_URL = env["CELERY_BROKER_URL"]
 

@@ -1,5 +1,6 @@
 """Organizations, the people in them, and what those people may do."""
 
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -23,7 +24,11 @@ class Organization(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [models.CheckConstraint(condition=models.Q(slug__regex=rf"^{SLUG_FORM}$"), name="orgs_organization_slug_form")]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(slug__regex=rf"^{SLUG_FORM}$"), name="orgs_organization_slug_form"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -45,7 +50,7 @@ class Person(AbstractBaseUser):
     created_at = models.DateTimeField(auto_now_add=True)
     password = None  # type: ignore[assignment]
 
-    objects: ClassVar[BaseUserManager["Person"]] = BaseUserManager()
+    objects = BaseUserManager["Person"]()
 
     USERNAME_FIELD = "id"
     REQUIRED_FIELDS = ["issuer", "subject", "email", "name"]
@@ -61,6 +66,49 @@ class Person(AbstractBaseUser):
 
     def as_actor(self) -> UserActor:
         return UserActor(id=str(self.id), label=self.name, person_id=self.id)
+
+
+class ConsoleSession(models.Model):
+    """One browser in which a person is signed in to the console; of its key only the digest is kept.
+
+    It works until somebody ends it, its person is no longer active, nobody used it for `IDLE_LIMIT`, or `LIFETIME` is over.
+    """
+
+    IDLE_LIMIT: ClassVar = timedelta(hours=2)
+    LIFETIME: ClassVar = timedelta(hours=12)
+    # How coarsely `last_seen_at` is kept, so that not every page is a write.
+    SEEN_STEP: ClassVar = timedelta(minutes=5)
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+", db_index=False)
+    key_digest = models.CharField(max_length=64, unique=True)
+    browser = models.CharField(max_length=60)
+    created_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    cause = models.CharField(max_length=40, blank=True, default="")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["person"], condition=models.Q(ended_at=None), name="orgs_session_of_person"),
+            models.Index(
+                fields=["last_seen_at"], condition=models.Q(ended_at=None), name="orgs_session_idle"
+            ),
+            models.Index(fields=["created_at"], condition=models.Q(ended_at=None), name="orgs_session_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.browser} of {self.person_id}"
+
+    def why_over(self, now: datetime) -> str:
+        """The cause for which the session no longer works; empty while it does."""
+        if self.ended_at is not None:
+            return self.cause
+        if not self.person.is_active:
+            return "inactive"
+        if now - self.created_at >= self.LIFETIME:
+            return "expired"
+        return "idle" if now - self.last_seen_at >= self.IDLE_LIMIT else ""
 
 
 class Membership(TenantModel):
@@ -90,12 +138,16 @@ class Role(models.TextChoices):
 class RoleGrant(TenantModel):
     """One role of one member, in the organization as a whole."""
 
-    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="grants", db_index=False)
+    membership = models.ForeignKey(
+        Membership, on_delete=models.CASCADE, related_name="grants", db_index=False
+    )
     role = models.TextField(choices=Role)
     granted_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["org_id", "membership", "role"], name="orgs_role_grant_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["org_id", "membership", "role"], name="orgs_role_grant_once")
+        ]
 
     def __str__(self) -> str:
         return f"{self.role} of {self.membership_id}"

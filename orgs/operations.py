@@ -15,18 +15,29 @@ from orgs import policy
 from orgs.models import SLUG_FORM, Membership, Organization, Person, Role, RoleGrant
 from orgs.policy import Action
 
+NAME_FORM = "Use one line of 1 to 80 characters."
+SLUG_WORDS = "Use 2 to 39 lowercase letters and digits, with single dashes between them."
+UNVERIFIED = (
+    "An organization needs an owner who can be reached, and your e-mail address is not verified. "
+    "Open the message that the sign-in service sent you, confirm the address, then sign out and in again."
+)
+
 
 def create_organization(*, actor: Actor, slug: str, name: str, owner: Person) -> Organization:
     """Create an organization with its first owner.
 
     Raises:
-        Invalid: the slug or the name cannot be used; says what can.
-        Conflict: the slug is taken.
+        Invalid: the slug or the name cannot be used; says of each what can.
+        Conflict: the slug is taken, or the owner has no verified e-mail address.
     """
-    name = _readable_name(name)
-    if not re.fullmatch(SLUG_FORM, slug):
-        wrong = "Use 2 to 39 lowercase letters and digits, with single dashes between them."
-        raise Invalid("The short name cannot be used.", {"slug": wrong})
+    name = " ".join(name.split())
+    fields = ({} if _is_readable(name) else {"name": NAME_FORM}) | (
+        {} if re.fullmatch(SLUG_FORM, slug) else {"slug": SLUG_WORDS}
+    )
+    if fields:
+        raise Invalid("An organization cannot be called that.", fields)
+    if not owner.email_verified:
+        raise Conflict(UNVERIFIED)
     organization = Organization(id=uuid7(), slug=slug, name=name)
     try:
         with tenancy.enter(organization.id):
@@ -95,6 +106,10 @@ def remember_person(*, issuer: str, subject: str, email: str, email_verified: bo
 
 def _readable_name(name: str) -> str:
     name = " ".join(name.split())
-    if not 1 <= len(name) <= 80 or not name.isprintable():
-        raise Invalid("The name cannot be used.", {"name": "Use one line of 1 to 80 characters."})
+    if not _is_readable(name):
+        raise Invalid("The name cannot be used.", {"name": NAME_FORM})
     return name
+
+
+def _is_readable(name: str) -> bool:
+    return 1 <= len(name) <= 80 and name.isprintable()

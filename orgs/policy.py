@@ -1,5 +1,6 @@
 """Who may do what: one table, asked by every operation and selector (DESIGN 4)."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
@@ -43,14 +44,39 @@ def require(actor: Actor, action: Action, target: HasTarget) -> None:
         NotVisible: the actor is no member here; the target might as well not exist.
         NotAllowed: the actor may see the target, and no role of theirs allows this.
     """
+    answer = explain(actor, action)[action]
+    if not answer.allowed:
+        _refuse(actor, action, target, rule=answer.rule, why=answer.why)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Whether an action is allowed; if not, by which rule, and why in words."""
+
+    allowed: bool
+    rule: str = ""
+    why: str = ""
+
+
+def explain(actor: Actor, *actions: Action) -> dict[Action, Answer]:
+    """What `require` would say of each action in the entered organization, without refusing; one query for all.
+
+    Raises:
+        NotVisible: the actor is no member here.
+    """
     if isinstance(actor, SystemActor):
-        return
+        return dict.fromkeys(actions, Answer(allowed=True))
     roles = _roles(actor)
     if not roles & MAY[Action.ORGANIZATION_VIEW]:
         raise NotVisible
-    if not roles & MAY[action]:
-        needed = " or ".join(role.value for role in Role if role in MAY[action])
-        _refuse(actor, action, target, rule="role", why=f"This takes the role {needed} in this organization.")
+    return {action: _answer(roles, action) for action in actions}
+
+
+def _answer(roles: frozenset[Role], action: Action) -> Answer:
+    if roles & MAY[action]:
+        return Answer(allowed=True)
+    needed = " or ".join(role.value for role in Role if role in MAY[action])
+    return Answer(allowed=False, rule="role", why=f"This takes the role {needed} in this organization.")
 
 
 def require_grantable(actor: Actor, role: Role, target: HasTarget) -> None:
@@ -60,7 +86,13 @@ def require_grantable(actor: Actor, role: Role, target: HasTarget) -> None:
         return
     grantable = frozenset[Role]().union(*(MAY_GRANT.get(own, frozenset()) for own in _roles(actor)))
     if role not in grantable:
-        _refuse(actor, Action.MEMBER_ADD, target, rule="role-above-own", why=f"Nobody grants a role above their own; {role.value} is above yours.")
+        _refuse(
+            actor,
+            Action.MEMBER_ADD,
+            target,
+            rule="role-above-own",
+            why=f"Nobody grants a role above their own; {role.value} is above yours.",
+        )
 
 
 def _roles(actor: Actor) -> frozenset[Role]:

@@ -9,4 +9,6 @@ SERVED = {"ENVFORGE_TEST_ADMIN_DATABASE_URL", "ENVFORGE_DRILL_HOME"}
 
 def pytest_configure(config: pytest.Config) -> None:
     if not SERVED & os.environ.keys():
-        raise pytest.UsageError("The tests need their services: run them by ./dev test (arguments are pytest's).")
+        raise pytest.UsageError(
+            "The tests need their services: run them by ./dev test (arguments are pytest's)."
+        )

@@ -32,16 +32,50 @@ def row_security(table: str, *, key: str = "org_id") -> list[str]:
     ]
 
 
-class Wall(Operation):
+class Statements(Operation):
+    """A migration operation that is SQL alone; Django's model state does not know of it."""
+
+    reduces_to_sql = True
+    reversible = True
+
+    def forwards(self, app_label: str, state: ProjectState) -> list[str]:
+        raise NotImplementedError
+
+    def backwards(self) -> list[str]:
+        """What goes with its table or column needs no statement."""
+        return []
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        """Nothing changes in the model state."""
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        for statement in self.forwards(app_label, to_state):
+            schema_editor.execute(statement)
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        for statement in self.backwards():
+            schema_editor.execute(statement)
+
+
+class Wall(Statements):
     """Raise both walls around the table of a model that has `org_id` (or is the organization itself: `key="id"`).
 
     Args:
         grants: what the application role may do with the table.
         organization_exists: whether `org_id` must name a living organization; history does without.
     """
-
-    reduces_to_sql = True
-    reversible = True
 
     def __init__(
         self,
@@ -56,16 +90,11 @@ class Wall(Operation):
         self.grants = tuple(grants)
         self.organization_exists = organization_exists
 
-    def state_forwards(self, app_label: str, state: ProjectState) -> None:
-        """The walls are PostgreSQL's, not the model state's."""
-
-    def database_forwards(
-        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
-    ) -> None:
-        model = to_state.apps.get_model(app_label, self.model_name)
-        table = model._meta.db_table
+    def forwards(self, app_label: str, state: ProjectState) -> list[str]:
+        fields = state.apps.get_model(app_label, self.model_name)._meta.concrete_fields
+        table = fields[0].model._meta.db_table
+        columns = {field.column for field in fields}
         statements = row_security(table, key=self.key)
-        columns = {field.column for field in model._meta.concrete_fields}
         if {"id", "org_id"} <= columns:
             statements.append(f"ALTER TABLE {table} ADD CONSTRAINT {table}_id_org UNIQUE (id, org_id)")
         if "org_id" in columns and self.organization_exists:
@@ -73,47 +102,29 @@ class Wall(Operation):
                 f"ALTER TABLE {table} ADD CONSTRAINT {table}_org_fk FOREIGN KEY (org_id) "
                 f"REFERENCES {ORGANIZATION_TABLE} (id) DEFERRABLE INITIALLY DEFERRED"
             )
-        for field in model._meta.concrete_fields:
-            if isinstance(field, models.ForeignKey) and is_tenant(field):
-                statements.append(composite_key(field))
-        statements.append(f"GRANT {', '.join(self.grants)} ON {table} TO {APP_ROLE}")
-        for statement in statements:
-            schema_editor.execute(statement)
-
-    def database_backwards(
-        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
-    ) -> None:
-        """The table goes with its CreateModel, and the walls with it."""
+        statements += [
+            composite_key(field)
+            for field in fields
+            if isinstance(field, models.ForeignKey) and is_tenant(field)
+        ]
+        return [*statements, f"GRANT {', '.join(self.grants)} ON {table} TO {APP_ROLE}"]
 
     def describe(self) -> str:
         return f"Raise the walls between organizations around {self.model_name}"
 
 
-class WallRelation(Operation):
+class WallRelation(Statements):
     """Keep a foreign key that was added after its table's `Wall` inside one organization."""
-
-    reduces_to_sql = True
-    reversible = True
 
     def __init__(self, model_name: str, field_name: str) -> None:
         self.model_name = model_name
         self.field_name = field_name
 
-    def state_forwards(self, app_label: str, state: ProjectState) -> None:
-        """As in `Wall`."""
-
-    def database_forwards(
-        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
-    ) -> None:
-        field = to_state.apps.get_model(app_label, self.model_name)._meta.get_field(self.field_name)
+    def forwards(self, app_label: str, state: ProjectState) -> list[str]:
+        field = state.apps.get_model(app_label, self.model_name)._meta.get_field(self.field_name)
         if not isinstance(field, models.ForeignKey) or not is_tenant(field):
             raise TypeError(f"{self.model_name}.{self.field_name} is not a foreign key to a tenant table.")
-        schema_editor.execute(composite_key(field))
-
-    def database_backwards(
-        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
-    ) -> None:
-        """The constraint goes with its column."""
+        return [composite_key(field)]
 
     def describe(self) -> str:
         return f"Keep {self.model_name}.{self.field_name} inside one organization"
@@ -143,7 +154,7 @@ class Reads:
     columns: tuple[str, ...]
 
 
-class Lookup(Operation):
+class Lookup(Statements):
     """A function `lookup.NAME` that answers ids from what is known before the organization is (N1).
 
     It runs as a role that cannot log in, owns no table and may read the named columns only; its search_path is pinned.
@@ -154,68 +165,56 @@ class Lookup(Operation):
         query: one SELECT over schema-qualified tables.
     """
 
-    reduces_to_sql = True
-    reversible = True
-
-    def __init__(self, name: str, *, arguments: str, returns: str, query: str, reads: Sequence[Reads]) -> None:
+    def __init__(
+        self, name: str, *, arguments: str, returns: str, query: str, reads: Sequence[Reads]
+    ) -> None:
         self.name = name
         self.arguments = arguments
         self.returns = returns
         self.query = query
         self.reads = tuple(reads)
 
-    def state_forwards(self, app_label: str, state: ProjectState) -> None:
-        """A function is no model."""
+    def forwards(self, app_label: str, state: ProjectState) -> list[str]:
+        opened = [
+            statement
+            for read in self.reads
+            for statement in (
+                f"GRANT SELECT ({', '.join(read.columns)}) ON {read.table} TO {LOOKUP_ROLE}",
+                f"DROP POLICY IF EXISTS lookup ON {read.table}",
+                f"CREATE POLICY lookup ON {read.table} FOR SELECT TO {LOOKUP_ROLE} USING (true)",
+            )
+        ]
+        return [
+            *opened,
+            f"SET LOCAL ROLE {LOOKUP_ROLE}",
+            (
+                f"CREATE FUNCTION lookup.{self.name}({self.arguments}) RETURNS {self.returns} LANGUAGE sql STABLE "
+                f"SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $lookup$ {self.query} $lookup$"
+            ),
+            f"REVOKE ALL ON FUNCTION lookup.{self.name} FROM PUBLIC",
+            f"GRANT EXECUTE ON FUNCTION lookup.{self.name} TO {APP_ROLE}",
+            "RESET ROLE",
+        ]
 
-    def database_forwards(
-        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
-    ) -> None:
-        for read in self.reads:
-            schema_editor.execute(f"GRANT SELECT ({', '.join(read.columns)}) ON {read.table} TO {LOOKUP_ROLE}")
-            schema_editor.execute(f"DROP POLICY IF EXISTS lookup ON {read.table}")
-            schema_editor.execute(f"CREATE POLICY lookup ON {read.table} FOR SELECT TO {LOOKUP_ROLE} USING (true)")
-        schema_editor.execute(f"SET LOCAL ROLE {LOOKUP_ROLE}")
-        schema_editor.execute(
-            f"CREATE FUNCTION lookup.{self.name}({self.arguments}) RETURNS {self.returns} LANGUAGE sql STABLE "
-            f"SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $lookup$ {self.query} $lookup$"
-        )
-        schema_editor.execute(f"REVOKE ALL ON FUNCTION lookup.{self.name} FROM PUBLIC")
-        schema_editor.execute(f"GRANT EXECUTE ON FUNCTION lookup.{self.name} TO {APP_ROLE}")
-        schema_editor.execute("RESET ROLE")
-
-    def database_backwards(
-        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
-    ) -> None:
-        schema_editor.execute(f"SET LOCAL ROLE {LOOKUP_ROLE}")
-        schema_editor.execute(f"DROP FUNCTION lookup.{self.name}")
-        schema_editor.execute("RESET ROLE")
+    def backwards(self) -> list[str]:
+        return [f"SET LOCAL ROLE {LOOKUP_ROLE}", f"DROP FUNCTION lookup.{self.name}", "RESET ROLE"]
 
     def describe(self) -> str:
         return f"Look-up function {self.name}"
 
 
-class PlatformTable(Operation):
+class PlatformTable(Statements):
     """Grants on a table that belongs to no organization (people, sessions, Django's own)."""
-
-    reduces_to_sql = True
-    reversible = True
 
     def __init__(self, table: str, *, grants: Sequence[str]) -> None:
         self.table = table
         self.grants = tuple(grants)
 
-    def state_forwards(self, app_label: str, state: ProjectState) -> None:
-        """Grants are PostgreSQL's."""
+    def forwards(self, app_label: str, state: ProjectState) -> list[str]:
+        return [f"GRANT {', '.join(self.grants)} ON {self.table} TO {APP_ROLE}"]
 
-    def database_forwards(
-        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
-    ) -> None:
-        schema_editor.execute(f"GRANT {', '.join(self.grants)} ON {self.table} TO {APP_ROLE}")
-
-    def database_backwards(
-        self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, from_state: ProjectState, to_state: ProjectState
-    ) -> None:
-        schema_editor.execute(f"REVOKE {', '.join(self.grants)} ON {self.table} FROM {APP_ROLE}")
+    def backwards(self) -> list[str]:
+        return [f"REVOKE {', '.join(self.grants)} ON {self.table} FROM {APP_ROLE}"]
 
     def describe(self) -> str:
         return f"Grants on {self.table}"

@@ -31,7 +31,7 @@ _encode_as_is = json.JSONEncoder(
 ).encode
 
 
-class NotCanonical(ValueError):  # noqa: N818 - the protocol's own word
+class NotCanonical(ValueError):
     """A value has no canonical form here.
 
     Attributes:

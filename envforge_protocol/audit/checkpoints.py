@@ -22,7 +22,7 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 
 
-class BadCheckpoint(ValueError):  # noqa: N818 - the protocol's own word
+class BadCheckpoint(ValueError):
     """What was given is not a checkpoint.
 
     Attributes:
@@ -34,11 +34,11 @@ class BadCheckpoint(ValueError):  # noqa: N818 - the protocol's own word
         self.field = field
 
 
-class BadSignature(Exception):  # noqa: N818 - the protocol's own word
+class BadSignature(Exception):
     """A checkpoint is not signed by the key it was checked with."""
 
 
-class BadKeys(ValueError):  # noqa: N818 - the protocol's own word
+class BadKeys(ValueError):
     """A key document cannot be used; the text says why."""
 
 

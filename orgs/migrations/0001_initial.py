@@ -45,6 +45,26 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name='ConsoleSession',
+            fields=[
+                ('id', models.UUIDField(default=envforge.ids.uuid7, editable=False, primary_key=True, serialize=False)),
+                ('key_digest', models.CharField(max_length=64, unique=True)),
+                ('browser', models.CharField(max_length=60)),
+                ('created_at', models.DateTimeField()),
+                ('last_seen_at', models.DateTimeField()),
+                ('ended_at', models.DateTimeField(null=True)),
+                ('cause', models.CharField(blank=True, default='', max_length=40)),
+                ('person', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'indexes': [
+                    models.Index(condition=models.Q(('ended_at', None)), fields=['person'], name='orgs_session_of_person'),
+                    models.Index(condition=models.Q(('ended_at', None)), fields=['last_seen_at'], name='orgs_session_idle'),
+                    models.Index(condition=models.Q(('ended_at', None)), fields=['created_at'], name='orgs_session_age'),
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name='Organization',
             fields=[
                 ('id', models.UUIDField(default=envforge.ids.uuid7, editable=False, primary_key=True, serialize=False)),
@@ -79,6 +99,8 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(fields=('org_id', 'membership', 'role'), name='orgs_role_grant_once'),
         ),
         PlatformTable("orgs_person", grants=["SELECT", "INSERT", "UPDATE"]),
+        # Whose session it is and since when is told once; only its use and its end are added.
+        PlatformTable("orgs_consolesession", grants=["SELECT", "INSERT", "UPDATE (last_seen_at, ended_at, cause)"]),
         Wall("Organization", key="id"),
         Wall("Membership"),
         Wall("RoleGrant"),

@@ -20,7 +20,7 @@ import redis
 from local_cloud.cloud import Cloud, exclusive, plan
 from local_cloud.console import Console
 from local_cloud.home import Home
-from local_cloud.supervisor import Supervisor
+from local_cloud.supervisor import State, Supervisor
 from local_cloud.whole import start_whole
 from tests.drill.accounts import Journals, Ledger, balance, chain_is_whole, count, read_ledger
 from tests.drill.killing import Kill, eventually, family, kill, start, wait_until_back
@@ -68,6 +68,8 @@ class Drill:
 
     def kill_worker_at_work(self, number: int, *, whole: bool) -> None:
         """Kill the worker with tasks in its hands, by stopping the processes that would have finished them."""
+        # Celery's worker may leave when the broker goes, and is started again: it is let come back first.
+        eventually(lambda: self.supervisor.state("worker") is State.READY, 60, "the worker's return")
         journal = self.papers / f"burst-{number}.journal"
         burst = start(self.cloud, "tests.drill.nudger", str(journal), str(BURST))
         eventually(lambda: self.broker("LLEN", "celery") > BURST // 8, 30, "a burst of tasks")
@@ -90,7 +92,7 @@ class Drill:
     def broker(self, *command: str) -> int:
         """A number the broker answers."""
         with redis.Redis.from_url(self.cloud.valkey.url(0)) as client:
-            return int(client.execute_command(*command))  # type: ignore[no-untyped-call]
+            return int(client.execute_command(*command))
 
     def tasks_run(self) -> set[str]:
         """The ids of the tasks that the worker has finished."""

@@ -26,7 +26,11 @@ def database(request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker)
     name = f"envforge_test_{getattr(request.config, 'workerinput', {}).get('workerid', 'main')}"
     passwords = {alias: settings.DATABASES[alias]["PASSWORD"] for alias in ("default", "owner", "sealer")}
     drop_database(ADMIN_DSN, name)
-    prepare_database(ADMIN_DSN, name, RolePasswords(owner=passwords["owner"], app=passwords["default"], sealer=passwords["sealer"]))
+    prepare_database(
+        ADMIN_DSN,
+        name,
+        RolePasswords(owner=passwords["owner"], app=passwords["default"], sealer=passwords["sealer"]),
+    )
     for alias in settings.DATABASES:
         settings.DATABASES[alias]["NAME"] = name
         connections[alias].settings_dict["NAME"] = name

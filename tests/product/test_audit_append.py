@@ -57,7 +57,11 @@ def test_the_event_tells_who_what_and_by_which_request(world: World) -> None:
     with tenancy.enter(world.acme.id):
         event = Event.objects.get(kind="organization.renamed")
     assert (event.actor_kind, event.actor_id, event.actor_label) == ("user", str(world.alice.id), "Alice")
-    assert (event.target_kind, event.target_id, event.target_label) == ("organization", str(world.acme.id), "Acme Works")
+    assert (event.target_kind, event.target_id, event.target_label) == (
+        "organization",
+        str(world.acme.id),
+        "Acme Works",
+    )
     assert event.facts == {"previous": "Acme"}
     assert event.request_id == started
 
@@ -72,7 +76,10 @@ def test_the_event_tells_who_what_and_by_which_request(world: World) -> None:
         ({"previous": "x" * 201}, "the fact previous takes one line"),
         ({"previous": b"bytes"}, "the fact previous takes one line"),
         ({"previous": "Bearer 0123456789abcdef0123"}, "the fact previous looks like an authorization header"),
-        ({"previous": "postgresql://bob:hunter2@db/x"}, "the fact previous looks like a password in an address"),
+        (
+            {"previous": "postgresql://bob:hunter2@db/x"},
+            "the fact previous looks like a password in an address",
+        ),
     ],
 )
 def test_a2_undeclared_and_unfit_facts_are_refused(world: World, facts: dict[str, Any], told: str) -> None:
@@ -84,7 +91,10 @@ def test_a2_undeclared_and_unfit_facts_are_refused(world: World, facts: dict[str
 
 def test_a2_a_label_that_holds_a_credential_is_refused(world: World) -> None:
     leaky = SystemActor(id="x", label="AKIAIOSFODNN7EXAMPLE")
-    with pytest.raises(FactRefused, match="the actor looks like an AWS access key"), tenancy.enter(world.acme.id):
+    with (
+        pytest.raises(FactRefused, match="the actor looks like an AWS access key"),
+        tenancy.enter(world.acme.id),
+    ):
         append(EventKind.ORGANIZATION_RENAMED, actor=leaky, target=TARGET, previous="Acme")
 
 
@@ -117,7 +127,9 @@ def test_every_kind_can_be_told(kind: EventKind, world: World) -> None:
         stored = Event.objects.get(id=event_id)
     assert canonical(stored.facts)
     named = {field for _, field, _, _ in Formatter().parse(kind.says) if field}
-    assert named <= facts.keys() | {"actor", "target"}, "a sentence uses a fact that the kind does not declare"
+    assert named <= facts.keys() | {"actor", "target"}, (
+        "a sentence uses a fact that the kind does not declare"
+    )
     assert "{" not in kind.says.format(actor="Alice", target="Acme", **stored.facts)
 
 
@@ -128,19 +140,35 @@ def test_kinds_have_names_of_their_own() -> None:
 
 
 def test_a2_all_that_the_founding_text_lists_has_a_kind() -> None:
-    listed = """
-        workspace.created shell.connected runtime.started runtime.slept
-        dev_link.issued dev_link.first_used dev_link.expired dev_link.revoked dev_link.allowlist_changed
-        secret.set secret.rotated secret.deleted
-        tailnet.device_joined tailnet.device_tagged tailnet.device_disconnected tailnet.device_removed
-        root.policy_changed root.requested access.denied
-    """.split()
+    listed = [
+        "workspace.created",
+        "shell.connected",
+        "runtime.started",
+        "runtime.slept",
+        "dev_link.issued",
+        "dev_link.first_used",
+        "dev_link.expired",
+        "dev_link.revoked",
+        "dev_link.allowlist_changed",
+        "secret.set",
+        "secret.rotated",
+        "secret.deleted",
+        "tailnet.device_joined",
+        "tailnet.device_tagged",
+        "tailnet.device_disconnected",
+        "tailnet.device_removed",
+        "root.policy_changed",
+        "root.requested",
+        "access.denied",
+    ]
     assert set(listed) <= {kind.wire_name for kind in EventKind}
 
 
 def test_platform_events_form_a_chain_of_their_own(world: World) -> None:
     with tenancy.enter(world.acme.id):
-        event_id = append_platform(EventKind.SIGN_IN_REFUSED, actor=SYSTEM, target=TARGET, reason="unknown_issuer")
+        event_id = append_platform(
+            EventKind.SIGN_IN_REFUSED, actor=SYSTEM, target=TARGET, reason="unknown_issuer"
+        )
         assert not Event.objects.filter(id=event_id).exists()
     with tenancy.enter(tenancy.PLATFORM):
         assert Event.objects.get(id=event_id).org_id == tenancy.PLATFORM
@@ -149,5 +177,7 @@ def test_platform_events_form_a_chain_of_their_own(world: World) -> None:
 def test_events_lie_in_their_months_partition(world: World) -> None:
     assert world.acme
     with tenancy.enter(world.acme.id), connection.cursor() as cursor:
-        cursor.execute("SELECT DISTINCT tableoid::regclass::text, 'audit_event_' || to_char(at, 'YYYYMM') FROM audit_event")
+        cursor.execute(
+            "SELECT DISTINCT tableoid::regclass::text, 'audit_event_' || to_char(at, 'YYYYMM') FROM audit_event"
+        )
         assert all(lies == belongs for lies, belongs in cursor.fetchall())

@@ -68,28 +68,45 @@ def test_e1_what_is_sealed_is_sealed_once(world: World) -> None:
     assert world.acme
     seal()
     with transaction.atomic(using="sealer"), connections["sealer"].cursor() as cursor:
-        cursor.execute("UPDATE audit_event SET seq = 1, hash = '\\x00', sealed_at = now() WHERE org_id = %s", [world.acme.id])
+        cursor.execute(
+            "UPDATE audit_event SET seq = 1, hash = '\\x00', sealed_at = now() WHERE org_id = %s",
+            [world.acme.id],
+        )
         assert cursor.rowcount == 0, "a sealed row is out of the sealer's reach"
 
 
-@pytest.mark.parametrize("assignment", ["kind = 'other'", "seq = 9", "seq = NULL, hash = NULL, sealed_at = NULL", "facts = '{}'"])
+@pytest.mark.parametrize(
+    "assignment", ["kind = 'other'", "seq = 9", "seq = NULL, hash = NULL, sealed_at = NULL", "facts = '{}'"]
+)
 def test_e1_the_owner_is_stopped_by_triggers(world: World, assignment: str) -> None:
     assert world.acme
     seal()
-    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic(using="owner"), connections["owner"].cursor() as cursor:
+    with (
+        pytest.raises(DatabaseError, match="append-only"),
+        transaction.atomic(using="owner"),
+        connections["owner"].cursor() as cursor,
+    ):
         cursor.execute("SELECT set_config('envforge.org_id', %s, true)", [str(world.acme.id)])
         cursor.execute(f"UPDATE audit_event SET {assignment}")
 
 
 def test_e1_the_owner_cannot_delete(world: World) -> None:
     assert world.acme
-    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic(using="owner"), connections["owner"].cursor() as cursor:
+    with (
+        pytest.raises(DatabaseError, match="append-only"),
+        transaction.atomic(using="owner"),
+        connections["owner"].cursor() as cursor,
+    ):
         cursor.execute("SELECT set_config('envforge.org_id', %s, true)", [str(world.acme.id)])
         cursor.execute("DELETE FROM audit_event")
 
 
 def test_e1_nobody_begins_sealed(world: World) -> None:
     assert world.acme
-    with pytest.raises(DatabaseError, match="append-only"), transaction.atomic(using="owner"), connections["owner"].cursor() as cursor:
+    with (
+        pytest.raises(DatabaseError, match="append-only"),
+        transaction.atomic(using="owner"),
+        connections["owner"].cursor() as cursor,
+    ):
         cursor.execute("SELECT set_config('envforge.org_id', %s, true)", [str(world.acme.id)])
         cursor.execute(SEALED_INSERT)

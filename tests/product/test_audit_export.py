@@ -39,7 +39,16 @@ def test_a_whole_export_verifies(world: World) -> None:
     sign()
     rename(world, "Three")
     seal()
-    assert kinds(export_lines(world.acme.id)) == ["header", "event", "event", "event", "event", "checkpoint", "event", "end"]
+    assert kinds(export_lines(world.acme.id)) == [
+        "header",
+        "event",
+        "event",
+        "event",
+        "event",
+        "checkpoint",
+        "event",
+        "end",
+    ]
     report = check(world.acme.id)
     assert report.ok
     assert (report.events, report.last_seq, report.signed_through) == (5, 5, 4)
@@ -97,7 +106,9 @@ def test_a_period_begins_and_ends_at_checkpoints(world: World) -> None:
     assert (report.first_seq, report.last_seq, report.signed_through) == (4, 5, 5)
 
 
-@pytest.mark.parametrize("wanted", [Filter(), Filter(since=timezone.now() + timedelta(days=9)), Filter(kind="shell.connected")])
+@pytest.mark.parametrize(
+    "wanted", [Filter(), Filter(since=timezone.now() + timedelta(days=9)), Filter(kind="shell.connected")]
+)
 def test_a_chain_without_what_is_wanted_still_makes_a_readable_file(world: World, wanted: Filter) -> None:
     rename(world, "One")
     seal()

@@ -86,7 +86,9 @@ def test_two_sealers_at_once_seal_each_event_once(world: World) -> None:
     assert sequence(world.acme.id) == list(range(1, 63))
 
 
-def test_killed_before_the_heads_move_it_sealed_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_before_the_heads_move_it_sealed_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rename(world, 2)
 
     def die(*_: object) -> None:
@@ -100,7 +102,9 @@ def test_killed_before_the_heads_move_it_sealed_nothing(world: World, monkeypatc
     assert sequence(world.acme.id) == [1, 2, 3, 4]
 
 
-def test_killed_between_signature_and_record_it_signs_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_between_signature_and_record_it_signs_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rename(world, 2)
     seal()
 
@@ -145,7 +149,9 @@ def test_e1_checkpoints_are_put_out_of_reach(world: World) -> None:
     with sealer_identity():
         while sealer.vault_pass():
             pass
-        bucket = boto3.session.Session().resource("s3", endpoint_url=settings.AWS_ENDPOINT_URL, region_name=settings.AWS_REGION)
+        bucket = boto3.session.Session().resource(
+            "s3", endpoint_url=settings.AWS_ENDPOINT_URL, region_name=settings.AWS_REGION
+        )
         key = f"checkpoints/{world.acme.id}/{2:020d}.json"
         kept = bucket.Object(settings.AUDIT_VAULT_BUCKET, key).get()
     assert kept["ObjectLockMode"] in {"GOVERNANCE", "COMPLIANCE"}
@@ -157,7 +163,10 @@ def test_e1_checkpoints_are_put_out_of_reach(world: World) -> None:
 def test_partitions_are_made_ahead_once() -> None:
     assert sealer.make_partitions() == 0
     with connections["sealer"].cursor() as cursor:
-        cursor.execute("SELECT audit_make_partition(%s), audit_make_partition(%s)", [date(2027, 11, 5), date(2027, 11, 30)])
+        cursor.execute(
+            "SELECT audit_make_partition(%s), audit_make_partition(%s)",
+            [date(2027, 11, 5), date(2027, 11, 30)],
+        )
         assert cursor.fetchone() == (True, False)
         with pytest.raises(DatabaseError, match="must lie between 2020 and two years from now"):
             cursor.execute("SELECT audit_make_partition(%s)", [date(1999, 1, 1)])

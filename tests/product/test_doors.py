@@ -70,7 +70,10 @@ def _doors() -> object:
         yield
 
 
-@pytest.mark.parametrize(("address", "status", "words"), [("/invalid", 422, "Use one line."), ("/conflict", 409, "is taken"), ("/hidden", 404, "nothing here")])
+@pytest.mark.parametrize(
+    ("address", "status", "words"),
+    [("/invalid", 422, "Use one line."), ("/conflict", 409, "is taken"), ("/hidden", 404, "nothing here")],
+)
 def test_people_get_a_page_with_words(client: Client, address: str, status: int, words: str) -> None:
     answer = client.get(address, headers={"accept": "text/html"})
     assert answer.status_code == status
@@ -79,7 +82,10 @@ def test_people_get_a_page_with_words(client: Client, address: str, status: int,
 
 
 def test_programs_get_a_problem(client: Client) -> None:
-    for answer in (client.get("/api/invalid"), client.get("/invalid", headers={"accept": "application/json"})):
+    for answer in (
+        client.get("/api/invalid"),
+        client.get("/invalid", headers={"accept": "application/json"}),
+    ):
         assert answer["Content-Type"] == "application/problem+json"
         problem = answer.json()
         assert problem["fields"] == {"name": "Use one line."}
@@ -103,10 +109,14 @@ def test_what_is_not_there_looks_like_what_is_hidden(client: Client) -> None:
     assert (hidden_page.status_code, missing_page.status_code) == (404, 404)
 
 
-def test_a_refusal_of_something_visible_names_the_rule_and_is_recorded_once_a_minute(client: Client, world: World) -> None:
+def test_a_refusal_of_something_visible_names_the_rule_and_is_recorded_once_a_minute(
+    client: Client, world: World
+) -> None:
     """I2, A2: the refused transaction is rolled back, the denial is not."""
     for _ in range(3):
-        answer = client.get(f"/rename?as={world.bob.id}&org={world.acme.id}", headers={"accept": "application/json"})
+        answer = client.get(
+            f"/rename?as={world.bob.id}&org={world.acme.id}", headers={"accept": "application/json"}
+        )
         assert answer.status_code == 403
         assert answer.json()["rule"] == "role"
         assert "owner or admin" in answer.json()["detail"]
@@ -120,7 +130,8 @@ def test_a_refusal_of_something_visible_names_the_rule_and_is_recorded_once_a_mi
 
 def test_a_stranger_is_told_nothing_and_leaves_no_event(client: Client, world: World) -> None:
     answers = [
-        client.get(f"/rename?as={world.mallory.id}&org={org}", headers={"accept": "application/json"}) for org in (world.acme.id, uuid4())
+        client.get(f"/rename?as={world.mallory.id}&org={org}", headers={"accept": "application/json"})
+        for org in (world.acme.id, uuid4())
     ]
     assert [answer.status_code for answer in answers] == [404, 404]
     bodies = [{**answer.json(), "request_id": ""} for answer in answers]
@@ -145,7 +156,9 @@ def test_every_answer_has_its_headers(client: Client) -> None:
 
 def test_a_request_id_is_ours_and_never_the_client_s(client: Client) -> None:
     mine = f"req_{uuid4().hex}"
-    first, second = (client.get("/health/live", headers={"x-request-id": mine})["X-Request-ID"] for _ in range(2))
+    first, second = (
+        client.get("/health/live", headers={"x-request-id": mine})["X-Request-ID"] for _ in range(2)
+    )
     assert re.fullmatch(r"req_[0-9a-f]{32}", first)
     assert len({first, second, mine}) == 3
     assert request_id.current() == ""

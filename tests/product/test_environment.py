@@ -32,7 +32,17 @@ def test_a_good_environment_is_read() -> None:
     assert read["ENVFORGE_AUDIT_CHECKPOINT_S"] == 60
 
 
-@pytest.mark.parametrize("name", ["ENVFORGE_CONSOLE_URL", "DJANGO_SECRET_KEY", "DATABASE_URL", "CELERY_BROKER_URL", "CACHE_URL", "AWS_REGION"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ENVFORGE_CONSOLE_URL",
+        "DJANGO_SECRET_KEY",
+        "DATABASE_URL",
+        "CELERY_BROKER_URL",
+        "CACHE_URL",
+        "AWS_REGION",
+    ],
+)
 def test_a_missing_one_is_named_with_its_form(name: str) -> None:
     with pytest.raises(EnvironmentInvalid, match=f"{name} is missing. Expected: "):
         environment.read({key: value for key, value in GOOD.items() if key != name})
@@ -85,8 +95,12 @@ def test_all_problems_are_told_at_once() -> None:
 
 
 def test_the_process_stops_with_the_list_and_no_traceback() -> None:
-    surroundings = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "PYTHONPATH"}}
-    done = subprocess.run([sys.executable, "manage.py", "check"], env=surroundings, capture_output=True, text=True, check=False)
+    surroundings = {
+        name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "PYTHONPATH"}
+    }
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check"], env=surroundings, capture_output=True, text=True, check=False
+    )
     assert done.returncode != 0
     assert "DATABASE_URL is missing" in done.stderr
     assert "Traceback" not in done.stderr

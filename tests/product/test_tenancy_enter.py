@@ -30,7 +30,9 @@ def setting() -> str | None:
 
 def test_outside_a_tenancy_every_tenant_table_looks_empty(world: World) -> None:
     assert world.acme
-    assert [count(table) for table in ("orgs_organization", "orgs_membership", "orgs_rolegrant", "audit_event")] == [0, 0, 0, 0]
+    assert [
+        count(table) for table in ("orgs_organization", "orgs_membership", "orgs_rolegrant", "audit_event")
+    ] == [0, 0, 0, 0]
 
 
 def test_inside_there_is_this_organization_and_no_other(world: World) -> None:
@@ -59,7 +61,10 @@ def test_a_row_of_another_organization_cannot_be_written(world: World) -> None:
 def test_a_row_that_joins_two_organizations_cannot_be_stored(world: World) -> None:
     with tenancy.enter(world.mallet.id):
         theirs = Membership.objects.get()
-    with pytest.raises(IntegrityError, match="orgs_rolegrant_membership_id_org"), tenancy.enter(world.acme.id):
+    with (
+        pytest.raises(IntegrityError, match="orgs_rolegrant_membership_id_org"),
+        tenancy.enter(world.acme.id),
+    ):
         RoleGrant.objects.create(membership_id=theirs.id, role=Role.OWNER)
 
 
@@ -142,19 +147,38 @@ def test_n1_lookups_answer_ids_and_nothing_else(world: World) -> None:
 
 def test_n1_the_application_cannot_become_another_role() -> None:
     for role in ("envforge_lookup", "envforge_owner", "envforge_sealer"):
-        with pytest.raises(DatabaseError, match="permission denied to set role"), transaction.atomic(), connection.cursor() as cursor:
+        with (
+            pytest.raises(DatabaseError, match="permission denied to set role"),
+            transaction.atomic(),
+            connection.cursor() as cursor,
+        ):
             cursor.execute(f"SET ROLE {role}")
 
 
-@pytest.mark.parametrize("statement", ["TRUNCATE orgs_membership", "TRUNCATE audit_event", "ALTER TABLE orgs_membership DISABLE ROW LEVEL SECURITY"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "TRUNCATE orgs_membership",
+        "TRUNCATE audit_event",
+        "ALTER TABLE orgs_membership DISABLE ROW LEVEL SECURITY",
+    ],
+)
 def test_the_application_cannot_take_the_wall_down(statement: str) -> None:
-    with pytest.raises(DatabaseError, match="permission denied|must be owner"), transaction.atomic(), connection.cursor() as cursor:
+    with (
+        pytest.raises(DatabaseError, match="permission denied|must be owner"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
         cursor.execute(statement)
 
 
 def test_row_security_off_does_not_help(world: World) -> None:
     assert world.acme
-    with pytest.raises(DatabaseError, match="row-level security"), transaction.atomic(), connection.cursor() as cursor:
+    with (
+        pytest.raises(DatabaseError, match="row-level security"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
         cursor.execute("SET LOCAL row_security = off")
         cursor.execute("SELECT count(*) FROM orgs_membership")
 

@@ -1,7 +1,6 @@
 """Random operations by members of two organizations, and raw SQL as the application role inside an entered tenancy: never
 the other's rows, no hidden write (both walls; N1)."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 from uuid import UUID, uuid4
@@ -20,7 +19,12 @@ from orgs.models import Organization, Person, Role
 from tests.product.world import World
 
 TENANT_TABLES = sorted(
-    {model._meta.db_table for model in apps.get_models() if any(field.name == "org_id" for field in model._meta.fields)} | {"orgs_organization"}
+    {
+        model._meta.db_table
+        for model in apps.get_models()
+        if any(field.name == "org_id" for field in model._meta.fields)
+    }
+    | {"orgs_organization"}
 )
 
 
@@ -37,18 +41,24 @@ class Pair:
         found = {}
         for table in TENANT_TABLES:
             key = "id" if table == "orgs_organization" else "org_id"
-            found[table] = self.admin.execute(f"SELECT * FROM {table} WHERE {key} = %s ORDER BY 1", [org_id]).fetchall()
+            found[table] = self.admin.execute(
+                f"SELECT * FROM {table} WHERE {key} = %s ORDER BY 1", [org_id]
+            ).fetchall()
         self.admin.rollback()
         return found
 
 
 @pytest.fixture
-def pair(admin: psycopg.Connection) -> Iterator[Pair]:
-    yield Pair(admin)
+def pair(admin: psycopg.Connection) -> Pair:
+    return Pair(admin)
 
 
 def operation() -> st.SearchStrategy[tuple[Any, ...]]:
-    who, where, whom = st.sampled_from(["alice", "bob", "mallory"]), st.sampled_from(["ours", "theirs"]), st.sampled_from(["alice", "bob", "mallory"])
+    who, where, whom = (
+        st.sampled_from(["alice", "bob", "mallory"]),
+        st.sampled_from(["ours", "theirs"]),
+        st.sampled_from(["alice", "bob", "mallory"]),
+    )
     return st.one_of(
         st.tuples(st.just("rename"), who, where, st.text(st.characters(codec="utf-8"), max_size=90)),
         st.tuples(st.just("add"), who, where, whom, st.sampled_from(list(Role))),
@@ -61,7 +71,11 @@ def operation() -> st.SearchStrategy[tuple[Any, ...]]:
 @given(steps=st.lists(operation(), max_size=12))
 def test_random_operations_never_cross(admin: psycopg.Connection, steps: list[tuple[Any, ...]]) -> None:
     pair = Pair(admin)
-    named: dict[str, Person] = {"alice": pair.people[pair.ours.id][0], "bob": pair.people[pair.ours.id][1], "mallory": pair.people[pair.theirs.id][0]}
+    named: dict[str, Person] = {
+        "alice": pair.people[pair.ours.id][0],
+        "bob": pair.people[pair.ours.id][1],
+        "mallory": pair.people[pair.theirs.id][0],
+    }
     member_of = {"alice": {pair.ours.id}, "bob": {pair.ours.id}, "mallory": {pair.theirs.id}}
     for step in steps:
         actor, target = named[step[1]], getattr(pair, step[2])
@@ -75,8 +89,14 @@ def test_random_operations_never_cross(admin: psycopg.Connection, steps: list[tu
             assert after[target.id] == before[target.id]
         elif done and step[0] == "add":
             member_of[step[3]].add(target.id)
-        if done and step[0] in {"rename", "add"} and _without_events(after[target.id]) != _without_events(before[target.id]):
-            assert len(after[target.id]["audit_event"]) > len(before[target.id]["audit_event"]), f"{step} changed rows and left no event"
+        if (
+            done
+            and step[0] in {"rename", "add"}
+            and _without_events(after[target.id]) != _without_events(before[target.id])
+        ):
+            assert len(after[target.id]["audit_event"]) > len(before[target.id]["audit_event"]), (
+                f"{step} changed rows and left no event"
+            )
 
 
 def _attempt(step: tuple[Any, ...], actor: Person, target: Organization, named: dict[str, Person]) -> bool:
@@ -84,7 +104,9 @@ def _attempt(step: tuple[Any, ...], actor: Person, target: Organization, named: 
         if step[0] == "rename":
             operations.rename_organization(actor=actor.as_actor(), org_id=target.id, name=step[3])
         elif step[0] == "add":
-            operations.add_member(actor=actor.as_actor(), org_id=target.id, person=named[step[3]], role=step[4])
+            operations.add_member(
+                actor=actor.as_actor(), org_id=target.id, person=named[step[3]], role=step[4]
+            )
         elif step[0] == "members":
             selectors.members(actor=actor.as_actor(), org_id=target.id)
         else:
@@ -117,8 +139,10 @@ SQL = [
     "DELETE FROM {table} WHERE id = '{theirs}'",
     "INSERT INTO {table} SELECT * FROM {table} WHERE {key} = '{other}'",
     "INSERT INTO orgs_membership (id, org_id, person_id, joined_at) SELECT gen_random_uuid(), '{other}', id, now() FROM orgs_person LIMIT 1",
-    "INSERT INTO audit_event (id, org_id, at, kind, actor_kind, actor_id, actor_label, target_kind, target_id, target_label, request_id) "
-    "VALUES (gen_random_uuid(), '{other}', now(), 'x', 'x', 'x', 'x', 'x', 'x', 'x', 'x')",
+    (
+        "INSERT INTO audit_event (id, org_id, at, kind, actor_kind, actor_id, actor_label, target_kind, target_id, target_label, request_id) "
+        "VALUES (gen_random_uuid(), '{other}', now(), 'x', 'x', 'x', 'x', 'x', 'x', 'x', 'x')"
+    ),
     "MERGE INTO {table} t USING (SELECT '{theirs}'::uuid AS id) s ON t.id = s.id WHEN MATCHED THEN DELETE",
     "TRUNCATE {table} CASCADE",
     "LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE",
@@ -135,7 +159,9 @@ SQL = [
 @given(statement=st.sampled_from(SQL), table=st.sampled_from(TENANT_TABLES), data=st.data())
 def test_raw_sql_never_crosses(pair: Pair, statement: str, table: str, data: st.DataObject) -> None:
     theirs_before, ours_before = pair.rows(pair.theirs.id), pair.rows(pair.ours.id)
-    victim = data.draw(st.sampled_from([row[0] for rows in theirs_before.values() for row in rows] + [uuid4()]))
+    victim = data.draw(
+        st.sampled_from([row[0] for rows in theirs_before.values() for row in rows] + [uuid4()])
+    )
     key = "id" if table == "orgs_organization" else "org_id"
     text = statement.format(table=table, key=key, other=pair.theirs.id, theirs=victim, ours=pair.ours.id)
     answer = ""

@@ -14,6 +14,7 @@ PLATFORM_TABLES = {
     "django_content_type": "Django's",
     "django_migrations": "Django's",
     "django_session": "sessions, by unguessable key",
+    "orgs_consolesession": "a person's, by the digest of an unguessable key",
     "orgs_person": "people belong to no organization",
 }
 ORGANIZATION = "orgs_organization"
@@ -32,7 +33,17 @@ APP_MAY = {"SELECT", "INSERT", "UPDATE", "DELETE"}
 
 def holes(db: psycopg.Connection) -> list[str]:
     """A sentence for each hole; empty where the wall stands."""
-    return sorted([*_tables(db), *_relations(db), *_partitions(db), *_grants(db), *_functions(db), *_views(db), *_roles(db)])
+    return sorted(
+        [
+            *_tables(db),
+            *_relations(db),
+            *_partitions(db),
+            *_grants(db),
+            *_functions(db),
+            *_views(db),
+            *_roles(db),
+        ]
+    )
 
 
 def _tables(db: psycopg.Connection) -> Iterator[str]:
@@ -130,7 +141,11 @@ def _grants(db: psycopg.Connection) -> Iterator[str]:
         """
     ).fetchall()
     for table, role, privilege in tables:
-        sealer_writes = role == "envforge_sealer" and table.startswith("audit_") and privilege in {"SELECT", "INSERT", "UPDATE"}
+        sealer_writes = (
+            role == "envforge_sealer"
+            and table.startswith("audit_")
+            and privilege in {"SELECT", "INSERT", "UPDATE"}
+        )
         if not (role == "envforge_app" and privilege in APP_MAY) and not sealer_writes:
             yield f"{table}: {role} has {privilege} on the whole table"
     columns = db.execute(
@@ -142,9 +157,20 @@ def _grants(db: psycopg.Connection) -> Iterator[str]:
     ).fetchall()
     for table, column, role, privilege in columns:
         reads = role == "envforge_lookup" and privilege == "SELECT"
-        tells = role == "envforge_app" and table == "audit_event" and privilege == "INSERT" and column not in {"seq", "hash", "sealed_at"}
+        tells = (
+            role == "envforge_app"
+            and table == "audit_event"
+            and privilege == "INSERT"
+            and column not in {"seq", "hash", "sealed_at"}
+        )
         seals = role == "envforge_sealer" and table.startswith("audit_") and privilege == "UPDATE"
-        if not (reads or tells or seals):
+        ends = (
+            role == "envforge_app"
+            and table == "orgs_consolesession"
+            and privilege == "UPDATE"
+            and column in {"last_seen_at", "ended_at", "cause"}
+        )
+        if not (reads or tells or seals or ends):
             yield f"{table}.{column}: {role} has {privilege} on it"
 
 

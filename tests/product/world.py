@@ -22,11 +22,17 @@ class World:
     def person(self, name: str) -> Person:
         login = name.lower()
         return operations.remember_person(
-            issuer="https://issuer.test/", subject=f"{login}|{self.tag}", email=f"{login}@{self.tag}.test", email_verified=True, name=name
+            issuer="https://issuer.test/",
+            subject=f"{login}|{self.tag}",
+            email=f"{login}@{self.tag}.test",
+            email_verified=True,
+            name=name,
         )
 
     def organization(self, name: str, owner: Person) -> Organization:
-        return operations.create_organization(actor=SYSTEM, slug=f"{name.lower()}-{self.tag}", name=name, owner=owner)
+        return operations.create_organization(
+            actor=SYSTEM, slug=f"{name.lower()}-{self.tag}", name=name, owner=owner
+        )
 
     def member(self, name: str, role: Role) -> Person:
         person = self.person(name)

@@ -22,8 +22,14 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("organization", help="its short name, or `platform` for EnvForge's own chain")
-        parser.add_argument("--output", required=True, help="the file to write, which must not exist yet; - for standard output")
-        parser.add_argument("--kind", choices=sorted(BY_NAME), metavar="KIND", help="events of this kind alone")
+        parser.add_argument(
+            "--output",
+            required=True,
+            help="the file to write, which must not exist yet; - for standard output",
+        )
+        parser.add_argument(
+            "--kind", choices=sorted(BY_NAME), metavar="KIND", help="events of this kind alone"
+        )
         parser.add_argument("--since", type=moment, help="from this moment on (2026-01-31T09:00Z)")
         parser.add_argument("--until", type=moment, help="before this moment")
 
@@ -40,7 +46,13 @@ class Command(BaseCommand):
                 events += 1
                 if events > 0 and events % PROGRESS_EVERY == 0:
                     self.stderr.write(f"{events} lines ...")
-            append(EventKind.AUDIT_EXPORTED, actor=OPERATOR, target=Target("organization", str(org_id), slug), form="jsonl", events=events)
+            append(
+                EventKind.AUDIT_EXPORTED,
+                actor=OPERATOR,
+                target=Target("organization", str(org_id), slug),
+                form="jsonl",
+                events=events,
+            )
 
 
 def moment(text: str) -> Any:

@@ -1,0 +1,10 @@
+"""Nudges and sweeps of this app."""
+
+from celery import shared_task
+
+from orgs import sessions
+
+
+@shared_task(name="orgs.sessions.end_overdue")
+def end_overdue_sessions() -> None:
+    sessions.end_overdue_sessions()
