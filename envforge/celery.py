@@ -5,7 +5,7 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import setup_logging
-from kombu import Connection
+from kombu.connection import Connection
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "envforge.settings")
 
@@ -48,7 +48,8 @@ _BRIEFLY = {"max_retries": 0, "socket_connect_timeout": 1, "socket_timeout": 1}
 
 def brief_connection() -> Connection:
     """A connection to the broker for whoever must not wait for it: tried once, answered within a second or given up."""
-    return app.connection_for_write(transport_options=_BRIEFLY)
+    connection: Connection = app.connection_for_write(transport_options=_BRIEFLY)
+    return connection
 
 
 @setup_logging.connect

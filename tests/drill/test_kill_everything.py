@@ -29,7 +29,7 @@ from tests.drill.readers import Reader, longest_gap
 pytestmark = pytest.mark.drill
 
 ROUNDS = 3
-PARTS = ("aws", "sealer", "web", "postgres", "valkey", "worker")
+PARTS = ("worker", "valkey", "aws", "sealer", "web", "postgres")
 SETTLE_S = 1.5
 BURST = 400
 ORGANIZATIONS = {"acme": "Acme", "mallet": "Mallet"}
@@ -139,7 +139,7 @@ def test_w11_a1_nothing_is_lost_whatever_is_killed(drill: Drill, capsys: pytest.
             for part in PARTS:
                 if part == "worker":
                     drill.kill_worker_at_work(number, whole=whole)
-                elif part == "valkey" and number == 1:
+                elif part == "valkey" and number == 0:
                     drill.kill(part, whole=whole, meanwhile=drill.empty_broker)
                 else:
                     drill.kill(part, whole=whole)
