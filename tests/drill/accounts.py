@@ -36,10 +36,6 @@ class Journals:
         back = [line for line in self.lines if line["what"] in {"done", "failed"}]
         return sorted(back, key=lambda line: float(line["ended"]))
 
-    def published_after(self, moment: float) -> set[str]:
-        """The tasks the broker took after a moment."""
-        return {line["task"] for line in self.lines if line["what"] == "published" and line["at"] > moment}
-
 
 @dataclass(frozen=True)
 class Ledger:

@@ -4,6 +4,7 @@ What must hold (DESIGN 1, W11, A1): no acknowledged write is lost or doubled, ev
 verifies and is signed through its end; a broker that is away, or has lost all it had, costs time alone.
 """
 
+import json
 import os
 import re
 import shutil
@@ -29,7 +30,7 @@ from tests.drill.readers import Reader, longest_gap
 pytestmark = pytest.mark.drill
 
 ROUNDS = 3
-PARTS = ("worker", "valkey", "aws", "sealer", "web", "postgres")
+PARTS = ("valkey", "aws", "sealer", "worker", "web", "postgres")
 SETTLE_S = 1.5
 BURST = 400
 ORGANIZATIONS = {"acme": "Acme", "mallet": "Mallet"}
@@ -55,8 +56,7 @@ class Drill:
     supervisor: Supervisor
     papers: Path
     kills: list[Kill] = field(default_factory=list)
-    unacknowledged: int = 0
-    broker_emptied_at: float = 0.0
+    held: set[str] = field(default_factory=set)
 
     def kill(self, part: str, *, whole: bool, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Kill a part, do something while it is away, and let the rest go on a little after it is back."""
@@ -66,33 +66,40 @@ class Drill:
         self.kills.append(Kill(part, at, processes, back_at))
         time.sleep(SETTLE_S)
 
-    def kill_worker_at_work(self, number: int, *, whole: bool) -> None:
+    def kill_worker_at_work(self, *, whole: bool) -> None:
         """Kill the worker with tasks in its hands, by stopping the processes that would have finished them."""
         # Celery's worker may leave when the broker goes, and is started again: it is let come back first.
         eventually(lambda: self.supervisor.state("worker") is State.READY, 60, "the worker's return")
-        journal = self.papers / f"burst-{number}.journal"
-        burst = start(self.cloud, "tests.drill.nudger", str(journal), str(BURST))
+        burst = start(self.cloud, "tests.drill.nudger", str(BURST))
         eventually(lambda: self.broker("LLEN", "celery") > BURST // 8, 30, "a burst of tasks")
         for pid in family(self.supervisor.pid("worker"))[1:]:
             os.kill(pid, signal.SIGSTOP)
         eventually(lambda: self.broker("HLEN", "unacked") > 0, 10, "a task in the worker's hands")
         leader, at, processes = kill(self.supervisor, "worker", whole=whole)
         assert burst.wait(timeout=60) == 0
-        held = self.broker("HLEN", "unacked")
-        assert held > 0
-        self.unacknowledged += held
+        self.held = self.in_hand()
+        assert self.held, "the worker was killed with empty hands: the drill shows nothing"
         self.kills.append(Kill("worker", at, processes, wait_until_back(self.supervisor, "worker", leader)))
         time.sleep(SETTLE_S)
 
     def empty_broker(self) -> None:
         """Take from the broker all that it keeps on disk, while it is down."""
         shutil.rmtree(self.cloud.valkey.directory / "appendonlydir")
-        self.broker_emptied_at = time.monotonic()
 
     def broker(self, *command: str) -> int:
         """A number the broker answers."""
         with redis.Redis.from_url(self.cloud.valkey.url(0)) as client:
             return int(client.execute_command(*command))
+
+    def in_hand(self) -> set[str]:
+        """The ids of the tasks a worker has taken from the queue and not acknowledged.
+
+        Others may be lost when the broker dies: between the two steps in which kombu takes a task, or before the
+        broker has written it to its file.
+        """
+        with redis.Redis.from_url(self.cloud.valkey.url(0)) as client:
+            messages = [json.loads(message)[0] for message in client.hvals("unacked")]
+        return {message["headers"]["id"] for message in messages}
 
     def tasks_run(self) -> set[str]:
         """The ids of the tasks that the worker has finished."""
@@ -138,21 +145,20 @@ def test_w11_a1_nothing_is_lost_whatever_is_killed(drill: Drill, capsys: pytest.
             whole = number != 1  # once only the first process, whose children have to notice by themselves
             for part in PARTS:
                 if part == "worker":
-                    drill.kill_worker_at_work(number, whole=whole)
+                    drill.kill_worker_at_work(whole=whole)
                 elif part == "valkey" and number == 0:
                     drill.kill(part, whole=whole, meanwhile=drill.empty_broker)
                 else:
                     drill.kill(part, whole=whole)
         ended_at = time.monotonic()
-    journals = Journals.read([*journal_paths, *sorted(drill.papers.glob("burst-*.journal"))])
+    journals = Journals.read(journal_paths)
 
     unsealed = "SELECT count(*) FROM audit_event WHERE seq IS NULL"
     sealed_in_s = eventually(lambda: count(drill.cloud, unsealed) == 0, SEALED_WITHIN_S, "every event sealed")
-    expected = journals.published_after(drill.broker_emptied_at)
-    eventually(
-        lambda: expected <= drill.tasks_run(), VISIBILITY_S + GRACE_S, "a killed worker's tasks run again"
-    )
-    tasks_in_s = time.monotonic() - ended_at
+    worker_killed_at = max(one.at for one in drill.kills if one.part == "worker")
+    left_s = worker_killed_at + VISIBILITY_S + GRACE_S - time.monotonic()
+    eventually(lambda: drill.held <= drill.tasks_run(), left_s, "a killed worker's tasks run again")
+    tasks_in_s = time.monotonic() - worker_killed_at
     unsigned = "SELECT count(*) FROM audit_chain_head WHERE signed_seq < seq"
     eventually(
         lambda: count(drill.cloud, unsigned) == 0,
@@ -168,9 +174,8 @@ def test_w11_a1_nothing_is_lost_whatever_is_killed(drill: Drill, capsys: pytest.
             f"Every event sealed {sealed_in_s:.1f} s after the end, signed through the end after {signed_in_s:.1f} s."
         )
         print(
-            f"Tasks: {len(expected)} taken by the broker since it was emptied, all run after {tasks_in_s:.1f} s;"
+            f"The {len(drill.held)} tasks in the last killed worker's hands were run {tasks_in_s:.1f} s later."
         )
-        print(f"{drill.unacknowledged} were in the hands of killed workers.")
         for slug, ledger in ledgers.items():
             print(sums(slug, ledger, journals))
 

@@ -39,7 +39,6 @@ def main(journal_path: str, slug: str, login: str, name: str, bystander: str | N
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     django.setup()
-    from celery.signals import after_task_publish
     from django.db import close_old_connections
 
     from envforge import tenancy
@@ -55,11 +54,6 @@ def main(journal_path: str, slug: str, login: str, name: str, bystander: str | N
     actor = Person.objects.get(subject=f"auth0|{login}").as_actor()
     refused = Person.objects.get(subject=f"auth0|{bystander}").as_actor() if bystander else None
     close_old_connections()
-
-    def published(headers: dict[str, Any], **_: Any) -> None:
-        journal.note("published", task=headers["id"], at=time.monotonic())
-
-    after_task_publish.connect(published, weak=False)
 
     def rename(new_name: str) -> None:
         with tenancy.enter(UUID(str(org_id))):
