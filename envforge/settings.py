@@ -88,12 +88,12 @@ def _database(config: dict[str, Any], **options: Any) -> dict[str, Any]:
 # A request or task that waits on a lock or runs astray is ended, and its transaction with it.
 LIMITS = "-c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s"
 
+# `reconnect_timeout`: the pool tries a lost server again after 1, 2, 4, ... seconds, and from the beginning once this has
+# passed. As short as a client waits (`timeout`), a server that is back is found in 2 s, however long it was away.
+POOL = {"min_size": 1, "max_size": 16, "timeout": 5, "reconnect_timeout": 5}
+
 # One database, up to three ways in: each process is given only the roles it needs.
-DATABASES = {
-    "default": _database(
-        env["DATABASE_URL"], options=LIMITS, pool={"min_size": 1, "max_size": 16, "timeout": 5}
-    )
-}
+DATABASES = {"default": _database(env["DATABASE_URL"], options=LIMITS, pool=POOL)}
 if env["ENVFORGE_OWNER_DATABASE_URL"]:
     DATABASES["owner"] = _database(env["ENVFORGE_OWNER_DATABASE_URL"])
 if env["ENVFORGE_SEALER_DATABASE_URL"]:
