@@ -18,7 +18,8 @@ from envforge.actor import SYSTEM, Target
 from envforge.urls import urlpatterns
 from orgs import operations
 from orgs.browsers import describe
-from orgs.models import ConsoleSession, Organization, Person, Role
+from orgs.models import ConsoleSession, Organization, Person
+from orgs.roles import Role
 from tests.product.visitors import anonymous, parameters, signed_in
 from tests.product.world import World
 

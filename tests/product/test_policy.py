@@ -95,7 +95,7 @@ def test_every_action_is_decided() -> None:
 def holders() -> "tuple[World, dict[Role, Actor]]":
     """A member for each role, holding it and no other, in the scope it belongs to."""
     world = World()
-    people = {}
+    people: dict[Role, Actor] = {}
     where = {Scope.ORGANIZATION: world.acme.id, Scope.PROJECT: PROJECT, Scope.WORKSPACE: WORKSPACE}
     for role in Role:
         person = world.person(role.value.capitalize())
