@@ -29,6 +29,7 @@ app.conf.update(
     },
     beat_schedule={
         "envforge.health.heartbeat": {"task": "envforge.health.heartbeat", "schedule": 15.0, "options": {"expires": 15}},
+        "notices.email.sweep": {"task": "notices.email.sweep", "schedule": 30.0, "options": {"expires": 30}},
         "envforge.sessions.clear_expired": {"task": "envforge.sessions.clear_expired", "schedule": 3600.0},
     },
 )

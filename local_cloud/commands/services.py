@@ -12,7 +12,7 @@ from local_cloud.parts import backing_parts
 from local_cloud.steps import prepare_stores
 from local_cloud.supervisor import Supervisor
 
-STATE = ("postgres", "postgres.partial", "valkey", "aws", "issuer")
+STATE = ("postgres", "postgres.partial", "valkey", "aws", "issuer", "mail")
 
 
 @contextmanager
