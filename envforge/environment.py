@@ -7,7 +7,7 @@ and never a value.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.headerregistry import Address
-from email.utils import parseaddr
+from email.utils import getaddresses
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -126,8 +126,9 @@ def _mail_server(value: str) -> MailServer:
 
 
 def _mailbox(value: str) -> str:
-    name, address = parseaddr(value)
-    # Raises where the address is none, or where a line break would end the header.
+    [(name, address)] = getaddresses([value])  # raises where there are several
+    if not value.isprintable():
+        raise ValueError
     return str(Address(display_name=name, addr_spec=address))
 
 

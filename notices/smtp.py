@@ -5,6 +5,7 @@ from email.utils import format_datetime, parseaddr
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
+from django.core.mail.backends.smtp import EmailBackend
 from django.core.mail.message import BadHeaderError
 
 from notices.letters import Letter
@@ -37,6 +38,7 @@ def deliver(letter: Letter) -> None:
         letter.subject,
         letter.text,
         to=[letter.recipient],
+        connection=EmailBackend(),
         headers={
             "Message-ID": message_id(letter),
             "Date": format_datetime(letter.written_at),

@@ -48,36 +48,37 @@ class Letter:
 
 
 def read(caught: Caught) -> Letter:
-    """Decode a message; parts that cannot be decoded are empty."""
+    """Decode a message; what cannot be decoded is left as it came, or empty."""
     message = BytesParser(EmailMessage, policy=policy.default).parsebytes(caught.content)
+    headers = tuple((name, _header(name, value)) for name, value in message.raw_items())
+    first = {name.lower(): value for name, value in reversed(headers)}
     return Letter(
         number=caught.number,
         received_at=caught.received_at,
-        sender=_header(message, "From") or caught.sender,
+        sender=first.get("from") or caught.sender,
         recipients=caught.recipients,
-        subject=_header(message, "Subject"),
-        message_id=_header(message, "Message-ID"),
-        headers=tuple((name, _header_value(value)) for name, value in message.items()),
+        subject=first.get("subject", ""),
+        message_id=first.get("message-id", ""),
+        headers=headers,
         text=_part(message, "plain"),
         html=_part(message, "html"),
     )
 
 
-def _header(message: EmailMessage, name: str) -> str:
-    return _header_value(message.get(name, ""))
-
-
-def _header_value(value: Any) -> str:
-    addresses: tuple[Address, ...] = getattr(value, "addresses", ())
-    return ", ".join(str(address) for address in addresses) if addresses else str(value)
+def _header(name: str, raw: Any) -> str:
+    try:
+        value = policy.default.header_fetch_parse(name, raw)
+        addresses: tuple[Address, ...] = getattr(value, "addresses", ())
+        text = ", ".join(str(address) for address in addresses) if addresses else str(value)
+    except Exception:  # noqa: BLE001 - the parser fails in many ways on what is no header
+        text = str(raw)
+    return text.strip().encode(errors="replace").decode()
 
 
 def _part(message: EmailMessage, kind: str) -> str:
-    body = message.get_body(preferencelist=(kind,))
-    if body is None:
-        return ""
     try:
-        content = body.get_content()
-    except (LookupError, ValueError):
+        body = message.get_body(preferencelist=(kind,))
+        content = body.get_content() if body else ""
+    except Exception:  # noqa: BLE001 - as above, for parts
         return ""
     return content.replace("\r\n", "\n") if isinstance(content, str) else ""

@@ -67,6 +67,7 @@ def test_a_missing_one_is_named_with_its_form(name: str) -> None:
         ("EMAIL_URL", "smtp://user-without-password@mail.internal"),
         ("EMAIL_URL", "smtp://mail.internal:port"),
         ("ENVFORGE_MAIL_FROM", "nobody in particular"),
+        ("ENVFORGE_MAIL_FROM", "a@envforge.example, b@envforge.example"),
         ("ENVFORGE_MAIL_FROM", "EnvForge <notices@envforge.example>\nBcc: eve@evil.example"),
         ("ENVFORGE_AUDIT_CHECKPOINT_S", "0"),
         ("ENVFORGE_AUDIT_CHECKPOINT_S", "soon"),
@@ -99,7 +100,12 @@ def test_production_refuses_what_is_unsafe(name: str, value: str, told: str) -> 
 
 def test_a_mail_server_is_read_whole_and_its_password_is_not_shown() -> None:
     server = environment.read(GOOD)["EMAIL_URL"]
-    assert (server.host, server.port, server.user, server.password) == ("mail.internal", 587, "envforge", "p@ss")
+    assert (server.host, server.port, server.user, server.password) == (
+        "mail.internal",
+        587,
+        "envforge",
+        "p@ss",
+    )
     assert server.security == "starttls"
     assert "p@ss" not in repr(server)
 

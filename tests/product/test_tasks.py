@@ -17,17 +17,15 @@ from envforge import health, request_id
 from envforge.celery import app
 from envforge.nudge import nudge
 
-QUEUE = "celery"
-
 
 @pytest.fixture(autouse=True)
-def _empty_queue() -> None:
-    redis.Redis.from_url(settings.CELERY_BROKER_URL).delete(QUEUE)
+def _empty_queue(queue: str) -> None:
+    redis.Redis.from_url(settings.CELERY_BROKER_URL).delete(queue)
 
 
 def waiting() -> list[dict[str, object]]:
     broker = redis.Redis.from_url(settings.CELERY_BROKER_URL)
-    return [json.loads(message)["headers"] for message in broker.lrange(QUEUE, 0, -1)]
+    return [json.loads(message)["headers"] for message in broker.lrange(app.conf.task_default_queue, 0, -1)]
 
 
 def test_a_nudge_follows_the_commit() -> None:
@@ -90,6 +88,8 @@ def test_a_worker_runs_it_under_that_id_and_says_so_in_its_log(tmp_path: Path) -
         "worker",
         "--concurrency",
         "1",
+        "--queues",
+        app.conf.task_default_queue,
         "--loglevel",
         "info",
     ]
