@@ -14,7 +14,7 @@ from notices.models import Email
 from notices.words import unlinkable
 from orgs.models import Membership, Organization, Person
 
-_DIRECTORIES = [settings.BASE_DIR / "templates" / "mail"]
+_DIRECTORIES = [str(settings.BASE_DIR / "templates" / "mail")]
 # Text is not HTML: escaping there would show people `&amp;`.
 _TEXT = Engine(dirs=_DIRECTORIES, autoescape=False)
 _HTML = Engine(dirs=_DIRECTORIES)

@@ -112,7 +112,7 @@ def _due(org_id: UUID) -> list[UUID]:
 
 
 def _delay(attempts: int) -> timedelta:
-    return min(FIRST_DELAY * 2 ** (attempts - 1), LONGEST_DELAY)
+    return min(FIRST_DELAY * (1 << (attempts - 1)), LONGEST_DELAY)
 
 
 def _failed(email: Email, error: smtp.DeliveryFailed) -> Step:

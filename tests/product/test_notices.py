@@ -104,7 +104,8 @@ def test_a_worker_sends_it_after_the_commit_and_its_log_holds_neither_link_nor_a
     address, invitation_id = f"carol@{world.tag}.test", uuid7()
     invite(world, address, invitation_id)
     token = invitations.token_of(invitation_id)
-    waiting = b"".join(broker().lrange(queue, 0, -1)).decode()
+    waiting = str(broker().lrange(queue, 0, -1))
+    assert str(world.acme.id) in waiting, "what is searched must be what was sent"
     assert token not in waiting
     log = tmp_path / "worker.log"
     command = [
