@@ -45,14 +45,24 @@ def append_platform(kind: EventKind, *, actor: Actor, target: Target | HasTarget
     return _append(tenancy.PLATFORM, kind, actor, target, facts)
 
 
-def _append(chain: UUID, kind: EventKind, actor: Actor, target: Target | HasTarget, facts: dict[str, Any]) -> UUID:
+def _append(
+    chain: UUID, kind: EventKind, actor: Actor, target: Target | HasTarget, facts: dict[str, Any]
+) -> UUID:
     if not connection.in_atomic_block:
-        raise TenancyError(f"{kind.wire_name} outside of a transaction: the event and what it tells of commit together.")
+        raise TenancyError(
+            f"{kind.wire_name} outside of a transaction: the event and what it tells of commit together."
+        )
     subject = target if isinstance(target, Target) else target.as_target()
     event_id = uuid7()
     stored = kind.read_facts(facts)
     labels = [
-        _label(kind, part, value) for part, value in (("actor", actor.label), ("actor id", actor.id), ("target", subject.label), ("target id", subject.id))
+        _label(kind, part, value)
+        for part, value in (
+            ("actor", actor.label),
+            ("actor id", actor.id),
+            ("target", subject.label),
+            ("target id", subject.id),
+        )
     ]
     with connection.cursor() as cursor:
         cursor.execute(

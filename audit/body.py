@@ -26,7 +26,21 @@ COLUMNS = (
 
 def body_of(row: Sequence[Any]) -> dict[str, Any]:
     """The body of a row of `COLUMNS`, `facts` being JSON text as Django reads it."""
-    event_id, org_id, at, kind, actor_kind, actor_id, actor_label, target_kind, target_id, target_label, workspace_id, request_id, facts = row
+    (
+        event_id,
+        org_id,
+        at,
+        kind,
+        actor_kind,
+        actor_id,
+        actor_label,
+        target_kind,
+        target_id,
+        target_label,
+        workspace_id,
+        request_id,
+        facts,
+    ) = row
     return {
         "id": str(event_id),
         "chain": str(org_id),

@@ -22,11 +22,24 @@ def record(denial: Denial) -> None:
     if not _first_in_window(denial):
         return
     with tenancy.enter(denial.org_id):
-        append(EventKind.ACCESS_DENIED, actor=denial.actor, target=denial.target, action=denial.action, rule=denial.rule)
+        append(
+            EventKind.ACCESS_DENIED,
+            actor=denial.actor,
+            target=denial.target,
+            action=denial.action,
+            rule=denial.rule,
+        )
 
 
 def _first_in_window(denial: Denial) -> bool:
-    parts = (str(denial.org_id), denial.actor.kind, denial.actor.id, denial.action, denial.target.kind, denial.target.id)
+    parts = (
+        str(denial.org_id),
+        denial.actor.kind,
+        denial.actor.id,
+        denial.action,
+        denial.target.kind,
+        denial.target.id,
+    )
     key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     try:
         return cache.add(f"denial:{key}", 1, timeout=WINDOW_S)

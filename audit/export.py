@@ -49,11 +49,17 @@ def span_of(wanted: Filter) -> Span:
         head_seq = row[0] if row else 0
         start, last_seq = None, head_seq
         if wanted.since:
-            cursor.execute("SELECT min(seq) FROM audit_event WHERE org_id = %s AND at >= %s AND seq IS NOT NULL", [org_id, wanted.since])
+            cursor.execute(
+                "SELECT min(seq) FROM audit_event WHERE org_id = %s AND at >= %s AND seq IS NOT NULL",
+                [org_id, wanted.since],
+            )
             first = (cursor.fetchone() or [None])[0] or head_seq + 1
             start = _checkpoint(cursor, org_id, "seq < %s ORDER BY seq DESC", first)
         if wanted.until:
-            cursor.execute("SELECT max(seq) FROM audit_event WHERE org_id = %s AND at < %s AND seq IS NOT NULL", [org_id, wanted.until])
+            cursor.execute(
+                "SELECT max(seq) FROM audit_event WHERE org_id = %s AND at < %s AND seq IS NOT NULL",
+                [org_id, wanted.until],
+            )
             last = max((cursor.fetchone() or [None])[0] or 0, start.seq if start else 0)
             end = _checkpoint(cursor, org_id, "seq >= %s ORDER BY seq", last)
             last_seq = end.seq if end else head_seq
@@ -72,7 +78,11 @@ def lines(name: str, wanted: Filter | None = None) -> Iterator[str]:
     span = span_of(wanted)
     start_seq = span.first_seq - 1
     yield write.header_line(
-        chain=str(org_id), name=name, exported_at=rfc3339(timezone.now()), start_seq=start_seq, filters=wanted.as_json()
+        chain=str(org_id),
+        name=name,
+        exported_at=rfc3339(timezone.now()),
+        start_seq=start_seq,
+        filters=wanted.as_json(),
     )
     if span.start:
         yield write.checkpoint_line(span.start)
@@ -107,7 +117,10 @@ def _events(org_id: UUID, wanted: Filter, after_seq: int, last_seq: int) -> Iter
 
 def _checkpoints(org_id: UUID, after_seq: int, last_seq: int) -> Iterator[Checkpoint]:
     query = f"SELECT {_CHECKPOINT_COLUMNS} FROM audit_checkpoint WHERE org_id = %s AND seq > %s AND seq <= %s ORDER BY seq"  # noqa: S608 - constants
-    return (_read_checkpoint(org_id, row) for row in _stream("export_checkpoints", query, [org_id, after_seq, last_seq]))
+    return (
+        _read_checkpoint(org_id, row)
+        for row in _stream("export_checkpoints", query, [org_id, after_seq, last_seq])
+    )
 
 
 def _stream(name: str, query: str, parameters: list[Any]) -> Iterator[Any]:
@@ -129,4 +142,11 @@ def _checkpoint(cursor: Any, org_id: UUID, condition: str, seq: int) -> Checkpoi
 
 def _read_checkpoint(org_id: UUID, row: Any) -> Checkpoint:
     seq, hashed, at, key_id, signature = row
-    return Checkpoint(chain=str(org_id), seq=seq, hash=bytes(hashed), at=rfc3339(at), key_id=key_id, signature=bytes(signature))
+    return Checkpoint(
+        chain=str(org_id),
+        seq=seq,
+        hash=bytes(hashed),
+        at=rfc3339(at),
+        key_id=key_id,
+        signature=bytes(signature),
+    )

@@ -39,4 +39,7 @@ class Filter:
         return " AND ".join(_TESTS[name] for name in given) or "true", list(given.values())
 
     def as_json(self) -> dict[str, str]:
-        return {name: rfc3339(value) if isinstance(value, datetime) else str(value) for name, value in self.given().items()}
+        return {
+            name: rfc3339(value) if isinstance(value, datetime) else str(value)
+            for name, value in self.given().items()
+        }

@@ -66,7 +66,9 @@ def seal_pass() -> int:
             return 0
         cursor.execute(_SEAL, [timezone.now(), *(list(column) for column in zip(*sealed, strict=True))])
         if cursor.rowcount != len(sealed):
-            raise RuntimeError(f"{len(sealed)} events were to be sealed, {cursor.rowcount} were: nothing is, and the pass is repeated.")
+            raise RuntimeError(
+                f"{len(sealed)} events were to be sealed, {cursor.rowcount} were: nothing is, and the pass is repeated."
+            )
         _move_heads(cursor, {org_id: heads[org_id] for org_id in {row[1] for row in rows}})
         return len(sealed)
 
@@ -77,7 +79,10 @@ def _lock_heads(cursor: Any, org_ids: list[UUID]) -> dict[UUID, tuple[int, bytes
         "FROM unnest(%s::uuid[], %s::bytea[]) AS chain (org_id, hash) ON CONFLICT DO NOTHING",
         [org_ids, [genesis(str(org_id)) for org_id in org_ids]],
     )
-    cursor.execute("SELECT org_id, seq, hash FROM audit_chain_head WHERE org_id = ANY(%s) ORDER BY org_id FOR UPDATE SKIP LOCKED", [org_ids])
+    cursor.execute(
+        "SELECT org_id, seq, hash FROM audit_chain_head WHERE org_id = ANY(%s) ORDER BY org_id FOR UPDATE SKIP LOCKED",
+        [org_ids],
+    )
     return {org_id: (seq, bytes(head)) for org_id, seq, head in cursor.fetchall()}
 
 
@@ -107,7 +112,14 @@ def sign_pass() -> int:
     key = kms.signing_key()
     pem = kms.public_key(key)
     for org_id, seq, head in grown:
-        unsigned = Checkpoint(chain=str(org_id), seq=seq, hash=bytes(head), at=rfc3339(timezone.now()), key_id=key, signature=b"")
+        unsigned = Checkpoint(
+            chain=str(org_id),
+            seq=seq,
+            hash=bytes(head),
+            at=rfc3339(timezone.now()),
+            key_id=key,
+            signature=b"",
+        )
         _record(org_id, replace(unsigned, signature=kms.sign(key, unsigned.signed_bytes())), pem)
     return len(grown)
 
@@ -116,7 +128,8 @@ def _record(org_id: UUID, checkpoint: Checkpoint, pem: str) -> None:
     at = datetime.fromisoformat(checkpoint.at)
     with transaction.atomic(using=DATABASE), connections[DATABASE].cursor() as cursor:
         cursor.execute(
-            "INSERT INTO audit_signing_key (key_id, pem, first_used_at) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING", [checkpoint.key_id, pem, at]
+            "INSERT INTO audit_signing_key (key_id, pem, first_used_at) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+            [checkpoint.key_id, pem, at],
         )
         cursor.execute(
             "INSERT INTO audit_checkpoint (id, org_id, seq, hash, at, key_id, signature) VALUES (gen_random_uuid(), %s, %s, %s, %s, %s, %s) "
@@ -144,8 +157,19 @@ def vault_pass() -> int:
         )
         waiting = cursor.fetchall()
         for checkpoint_id, org_id, seq, head, at, key_id, signature in waiting:
-            vault.keep(Checkpoint(chain=str(org_id), seq=seq, hash=bytes(head), at=rfc3339(at), key_id=key_id, signature=bytes(signature)))
-            cursor.execute("UPDATE audit_checkpoint SET vaulted_at = %s WHERE id = %s", [timezone.now(), checkpoint_id])
+            vault.keep(
+                Checkpoint(
+                    chain=str(org_id),
+                    seq=seq,
+                    hash=bytes(head),
+                    at=rfc3339(at),
+                    key_id=key_id,
+                    signature=bytes(signature),
+                )
+            )
+            cursor.execute(
+                "UPDATE audit_checkpoint SET vaulted_at = %s WHERE id = %s", [timezone.now(), checkpoint_id]
+            )
     return len(waiting)
 
 

@@ -83,6 +83,12 @@ def _endpoint(value: str) -> str:
     return _web_address(value) if value else ""
 
 
+def _issuer(value: str) -> str:
+    # Kept to the letter: an issuer with a slash at its end is another one than without.
+    _web_address(value)
+    return value
+
+
 def _postgresql(value: str) -> dict[str, Any]:
     if urlsplit(value).scheme not in {"postgres", "postgresql"}:
         raise ValueError
@@ -200,6 +206,14 @@ SETTINGS = (
         _postgresql,
         default=None,
     ),
+    Setting(
+        "AUTH0_ISSUER",
+        "the issuer to the letter, such as https://TENANT.eu.auth0.com/",
+        _issuer,
+        production=_needs_https,
+    ),
+    Setting("AUTH0_CLIENT_ID", "the client id the issuer gave the console", _text),
+    Setting("AUTH0_CLIENT_SECRET", "that client's secret; for web only", _text, default=""),
     Setting("CELERY_BROKER_URL", "redis://…, rediss://… or sqs://", _url_of("redis", "rediss", "sqs")),
     Setting("CACHE_URL", "redis://… or rediss://…", _url_of("redis", "rediss")),
     Setting(

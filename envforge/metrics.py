@@ -8,7 +8,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
 
 from envforge.errors import NotVisible
 
-EVENTS_APPENDED = Counter("envforge_audit_events_appended_total", "Audit events written, committed or not", ["kind"])
+EVENTS_APPENDED = Counter(
+    "envforge_audit_events_appended_total", "Audit events written, committed or not", ["kind"]
+)
+SIGN_INS_REFUSED = Counter("envforge_sign_ins_refused_total", "Sign-ins that did not come about", ["reason"])
 DENIALS = Counter("envforge_denials_total", "Refusals of visible targets", ["action"])
 
 

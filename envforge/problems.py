@@ -1,15 +1,14 @@
 """Errors as HTTP: once, for every door. Pages for people, `application/problem+json` (RFC 9457) for programs."""
 
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
 from envforge import request_id
 from envforge.errors import EnvForgeError, Invalid, NotAllowed, announce_denial
+from envforge.middleware import Middleware
 
 STATUS_DETAILS = {
     400: "The request could not be understood. Go back, reload the page and try again.",
@@ -21,7 +20,13 @@ STATUS_DETAILS = {
 
 
 def respond(
-    request: HttpRequest, *, status: int, title: str, detail: str, fields: dict[str, str] | None = None, rule: str = ""
+    request: HttpRequest,
+    *,
+    status: int,
+    title: str,
+    detail: str,
+    fields: dict[str, str] | None = None,
+    rule: str = "",
 ) -> HttpResponse:
     """The error as a page or as problem+json, whichever the client reads."""
     if wants_json(request):
@@ -32,7 +37,14 @@ def respond(
         if rule:
             body["rule"] = rule
         return JsonResponse(body, status=status, content_type="application/problem+json")
-    context = {"status": status, "title": title, "detail": detail, "fields": fields, "rule": rule, "request_id": request_id.current()}
+    context = {
+        "status": status,
+        "title": title,
+        "detail": detail,
+        "fields": fields,
+        "rule": rule,
+        "request_id": request_id.current(),
+    }
     return render(request, "errors/problem.html", context, status=status)
 
 
@@ -40,7 +52,10 @@ def wants_json(request: HttpRequest) -> bool:
     """Programs say so by address (`/api/`) or by `Accept`; everybody else gets a page."""
     if request.path.startswith(("/api/", "/health/")):
         return True
-    return request.get_preferred_type(["text/html", "application/json", "application/problem+json"]) not in {"text/html", None}
+    return request.get_preferred_type(["text/html", "application/json", "application/problem+json"]) not in {
+        "text/html",
+        None,
+    }
 
 
 def from_error(request: HttpRequest, error: EnvForgeError) -> HttpResponse:
@@ -50,23 +65,13 @@ def from_error(request: HttpRequest, error: EnvForgeError) -> HttpResponse:
         announce_denial(error.denial)
         rule = error.denial.rule
     fields = error.fields if isinstance(error, Invalid) else None
-    return respond(request, status=error.status, title=error.title, detail=error.detail, fields=fields, rule=rule)
+    return respond(
+        request, status=error.status, title=error.title, detail=error.detail, fields=fields, rule=rule
+    )
 
 
-class ProblemsMiddleware:
+class ProblemsMiddleware(Middleware):
     """Maps our errors to answers; anything else stays Django's, and becomes `server_error`."""
-
-    sync_capable = True
-    async_capable = True
-
-    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse]:
-        answer: HttpResponse | Awaitable[HttpResponse] = self.get_response(request)
-        return answer
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         return from_error(request, error) if isinstance(error, EnvForgeError) else None

@@ -1,17 +1,16 @@
 """One id from the request through its tasks, log lines and events, so that each can be found from the other."""
 
 import re
-from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any
 
 import structlog
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from celery.signals import before_task_publish, task_postrun, task_prerun
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from envforge.ids import uuid7
+from envforge.middleware import Middleware
 
 HEADER = "X-Request-ID"
 TASK_HEADER = "envforge_request_id"
@@ -38,40 +37,18 @@ def end() -> None:
     structlog.contextvars.unbind_contextvars("request_id")
 
 
-class RequestIdMiddleware:
+class RequestIdMiddleware(Middleware):
     """Gives each request a new id and answers it in `X-Request-ID`.
 
     An id that a client sends is not taken over: it would let the client choose what stands in the audit.
     """
 
-    sync_capable = True
-    async_capable = True
+    def before(self, request: HttpRequest) -> None:
+        begin()
 
-    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
-        self.get_response = get_response
-        self.is_async = iscoroutinefunction(get_response)
-        if self.is_async:
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponseBase]:
-        if self.is_async:
-            return self._answer_async(request)
-        chosen = begin()
-        try:
-            response: HttpResponse = self.get_response(request)
-        finally:
-            end()
-        response[HEADER] = chosen
-        return response
-
-    async def _answer_async(self, request: HttpRequest) -> HttpResponseBase:
-        chosen = begin()
-        try:
-            response: HttpResponseBase = await self.get_response(request)
-        finally:
-            end()
-        response[HEADER] = chosen
-        return response
+    def after(self, response: HttpResponseBase) -> None:
+        response[HEADER] = current()
+        end()
 
 
 @before_task_publish.connect

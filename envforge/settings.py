@@ -77,15 +77,24 @@ def _database(config: dict[str, Any], **options: Any) -> dict[str, Any]:
         **config,
         "ENGINE": "django.db.backends.postgresql",
         "CONN_MAX_AGE": 0,
-        "OPTIONS": {"application_name": "envforge", "connect_timeout": 5, **options, **config.get("OPTIONS", {})},
+        "OPTIONS": {
+            "application_name": "envforge",
+            "connect_timeout": 5,
+            **options,
+            **config.get("OPTIONS", {}),
+        },
     }
 
 
 # A request or task that waits on a lock or runs astray is ended, and its transaction with it.
 LIMITS = "-c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s"
 
+# `reconnect_timeout`: the pool tries a lost server again after 1, 2, 4, ... seconds, and from the beginning once this has
+# passed. As short as a client waits (`timeout`), a server that is back is found in 2 s, however long it was away.
+POOL = {"min_size": 1, "max_size": 16, "timeout": 5, "reconnect_timeout": 5}
+
 # One database, up to three ways in: each process is given only the roles it needs.
-DATABASES = {"default": _database(env["DATABASE_URL"], options=LIMITS, pool={"min_size": 1, "max_size": 16, "timeout": 5})}
+DATABASES = {"default": _database(env["DATABASE_URL"], options=LIMITS, pool=POOL)}
 if env["ENVFORGE_OWNER_DATABASE_URL"]:
     DATABASES["owner"] = _database(env["ENVFORGE_OWNER_DATABASE_URL"])
 if env["ENVFORGE_SEALER_DATABASE_URL"]:
@@ -101,6 +110,11 @@ CACHES = {
         "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
     }
 }
+
+# Who a person is, is said by an OpenID Connect issuer (Auth0); what they may do is said by `orgs.policy` alone (I1).
+AUTH0_ISSUER = env["AUTH0_ISSUER"]
+AUTH0_CLIENT_ID = env["AUTH0_CLIENT_ID"]
+AUTH0_CLIENT_SECRET = env["AUTH0_CLIENT_SECRET"]
 
 CELERY_BROKER_URL = env["CELERY_BROKER_URL"]
 

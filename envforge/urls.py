@@ -4,10 +4,20 @@ from django.urls import path
 
 from audit import console as audit_console
 from envforge import health, metrics
-from orgs import console as orgs_console
+from orgs.console import account, organizations, sign_in
 
 urlpatterns = [
-    path("", orgs_console.home, name="home"),
+    path("", organizations.home, name="home"),
+    path("sign-in", sign_in.page, name="sign-in"),
+    path("auth/start", sign_in.start, name="auth-start"),
+    path("auth/callback", sign_in.callback, name="auth-callback"),
+    path("auth/sign-out", sign_in.sign_out, name="sign-out"),
+    path("account", account.account, name="account"),
+    path("account/sessions/<uuid:session_id>/end", account.end_session, name="session-end"),
+    path("account/sessions/end-others", account.end_other_sessions, name="sessions-end-others"),
+    path("organizations/new", organizations.new, name="organization-new"),
+    path("o/<slug:slug>/", organizations.overview, name="organization"),
+    path("o/<slug:slug>/settings", organizations.settings, name="organization-settings"),
     path("health/live", health.live, name="health-live"),
     path("health/ready", health.ready, name="health-ready"),
     path("metrics", metrics.metrics, name="metrics"),

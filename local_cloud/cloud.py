@@ -24,6 +24,7 @@ from local_cloud.errors import LocalCloudError
 from local_cloud.home import Home, HomeLock
 from local_cloud.ports import Ports
 from local_cloud.postgres import Postgres, RolePasswords, prepare_database
+from local_cloud.processes import Records
 from local_cloud.supervisor import Supervisor
 from local_cloud.valkey import BROKER_DATABASE, CACHE_DATABASE, Valkey
 
@@ -177,7 +178,7 @@ class Cloud:
 
 
 def plan(home: Home, caller: Mapping[str, str], *, durable: bool = True, apart: bool = False) -> Cloud:
-    """Settle keys and ports of a home, which must be locked by us.
+    """Settle keys and ports of a home, which must be locked by us; ends what a killed run left there.
 
     With `apart` the servers stand beside those of ./dev up: nothing the caller names replaces one, since tests
     tamper with what they find, and the ports are others.
@@ -187,9 +188,13 @@ def plan(home: Home, caller: Mapping[str, str], *, durable: bool = True, apart: 
     """
     home.make()
     given = {} if apart else given_services(caller)
+    notes = []
+    # Before the ports are chosen: what still dies of an earlier run would hold them, and every address would change.
+    ended = Records(home.run / "parts.json", home.root).end_leftovers()
+    if ended:
+        notes.append(f"Stopped what an earlier run had left behind: {', '.join(ended)}.")
     ports = Ports(home)
     chosen = {}
-    notes = []
     for name, wanted in (APART_PORTS if apart else WANTED_PORTS).items():
         if SECOND_PORTS.get(name, name) in given:
             continue

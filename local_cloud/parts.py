@@ -41,7 +41,11 @@ def product_parts(cloud: Cloud) -> list[Part]:
         Part(
             name="worker",
             title="Worker",
-            command=(*celery, "worker", "--concurrency", str(WORKER_PROCESSES), "--loglevel", "info"),
+            command=(
+                *(*celery, "worker", "--concurrency", str(WORKER_PROCESSES), "--loglevel", "info"),
+                # Workers need not know of one another, and their talk ends in tracebacks when the broker goes.
+                *("--without-gossip", "--without-mingle"),
+            ),
             environment=_celery_environment(cloud, "worker"),
             ready=lambda: log_says(cloud.home.logs / "worker.log", " ready."),
             needs=needs,

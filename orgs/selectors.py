@@ -1,25 +1,89 @@
 """Every read of organizations and their people."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
+from django.utils import timezone
+
+from audit.filters import Filter
+from audit.models import Event
+from audit.reads import record_read
+from audit.selectors import ChainStatus, chain_status, page
 from envforge import tenancy
-from envforge.actor import Actor
+from envforge.actor import Actor, UserActor
 from envforge.errors import NotVisible
 from orgs import policy
-from orgs.lookups import organization_by_slug
-from orgs.models import Membership, Organization
-from orgs.policy import Action
+from orgs.digests import digest
+from orgs.lookups import organization_by_slug, organizations_of_person
+from orgs.models import ConsoleSession, Membership, Organization, Person
+from orgs.policy import Action, Answer
+
+# No organization has this id (version 8, made by hand): entered for slugs that do not exist, so that a stranger
+# causes the same queries whether or not there is something to hide (I5).
+NOWHERE = UUID("00000000-0000-8000-8000-6e6f77686572")
+LATEST_EVENTS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class MemberView:
-    """A member as other members see them."""
+    """A member as other members see them; an e-mail address only if it is verified."""
 
     person_id: UUID
     name: str
     email: str
     roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OrganizationView:
+    """An organization in a list of one's own."""
+
+    slug: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """An organization at a glance; `events` only for those who may read the audit, `why_no_events` for the others."""
+
+    organization: Organization
+    members: list[MemberView]
+    chain: ChainStatus
+    events: list[Event] | None
+    why_no_events: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """An organization's settings, and whether the actor may change them."""
+
+    organization: Organization
+    rename: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """The person who is signed in, and by which session."""
+
+    session: ConsoleSession
+    actor: UserActor
+
+    @property
+    def person(self) -> Person:
+        return self.session.person
+
+
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    """One of one's own sessions."""
+
+    id: UUID
+    browser: str
+    created_at: datetime
+    last_seen_at: datetime
 
 
 def organization(*, actor: Actor, slug: str) -> Organization:
@@ -28,15 +92,33 @@ def organization(*, actor: Actor, slug: str) -> Organization:
     Raises:
         NotVisible: there is none, or the actor is no member of it.
     """
-    org_id = organization_by_slug(slug)
-    if org_id is None:
-        raise NotVisible
-    with tenancy.enter(org_id):
-        found = Organization.objects.filter(id=org_id).first()
-        if found is None:
-            raise NotVisible
-        policy.require(actor, Action.ORGANIZATION_VIEW, found)
+    with _visible(actor, slug) as (found, _):
         return found
+
+
+def overview(*, actor: Actor, slug: str) -> Overview:
+    """What is going on in the organization; a read of its audit is recorded once an hour.
+
+    Raises:
+        NotVisible: as `organization`.
+    """
+    with _visible(actor, slug, Action.AUDIT_READ) as (found, answers):
+        may_read = answers[Action.AUDIT_READ]
+        events = None
+        if may_read.allowed:
+            events = page(Filter(), size=LATEST_EVENTS).events
+            record_read(actor=actor, target=found)
+        return Overview(found, _members(), chain_status(), events, may_read.why)
+
+
+def settings(*, actor: Actor, slug: str) -> Settings:
+    """The organization's settings.
+
+    Raises:
+        NotVisible: as `organization`.
+    """
+    with _visible(actor, slug, Action.ORGANIZATION_RENAME) as (found, answers):
+        return Settings(found, answers[Action.ORGANIZATION_RENAME])
 
 
 def members(*, actor: Actor, org_id: UUID) -> list[MemberView]:
@@ -46,11 +128,61 @@ def members(*, actor: Actor, org_id: UUID) -> list[MemberView]:
         NotVisible: the actor is no member.
     """
     with tenancy.enter(org_id):
-        found = Organization.objects.filter(id=org_id).first()
+        policy.explain(actor)
+        return _members()
+
+
+def organizations(*, actor: UserActor, besides: UUID | None = None) -> list[OrganizationView]:
+    """The actor's organizations by name; two queries for each, since nobody reads across organizations."""
+    mine = []
+    for org_id in organizations_of_person(actor.person_id):
+        if org_id == besides:
+            continue
+        with tenancy.enter(org_id):
+            mine += [
+                OrganizationView(found.slug, found.name) for found in Organization.objects.filter(id=org_id)
+            ]
+    return sorted(mine, key=lambda one: (one.name.casefold(), one.slug))
+
+
+def visitor(*, key: str) -> Visitor | str:
+    """Whose session has this key; else the cause for which it no longer works, empty if there is none."""
+    session = ConsoleSession.objects.select_related("person").filter(key_digest=digest(key)).first()
+    over = session.why_over(timezone.now()) if session else ""
+    return Visitor(session, session.person.as_actor()) if session and not over else over
+
+
+def sessions(*, actor: UserActor) -> list[SessionView]:
+    """The actor's sessions that still work, the last used first."""
+    now = timezone.now()
+    rows = ConsoleSession.objects.select_related("person").filter(person_id=actor.person_id, ended_at=None)
+    live = [row for row in rows.order_by("-last_seen_at", "-id") if not row.why_over(now)]
+    return [SessionView(row.id, row.browser, row.created_at, row.last_seen_at) for row in live]
+
+
+@contextmanager
+def _visible(
+    actor: Actor, slug: str, *actions: Action
+) -> Iterator[tuple[Organization, dict[Action, Answer]]]:
+    """Enter the organization with this slug, for somebody who may see it, with what policy says of the actions."""
+    with tenancy.enter(organization_by_slug(slug) or NOWHERE):
+        found = Organization.objects.filter(slug=slug).first()
+        answers = policy.explain(actor, *actions)
         if found is None:
             raise NotVisible
-        policy.require(actor, Action.ORGANIZATION_VIEW, found)
-        rows = Membership.objects.select_related("person").prefetch_related("grants").order_by("person__name", "id")
-        return [
-            MemberView(row.person.id, row.person.name, row.person.email, tuple(sorted(grant.role for grant in row.grants.all()))) for row in rows
-        ]
+        yield found, answers
+
+
+def _members() -> list[MemberView]:
+    rows = (
+        Membership.objects.select_related("person").prefetch_related("grants").order_by("person__name", "id")
+    )
+    return [
+        MemberView(
+            row.person.id,
+            row.person.name,
+            row.person.email if row.person.email_verified else "",
+            tuple(sorted(grant.role for grant in row.grants.all())),
+        )
+        for row in rows
+    ]

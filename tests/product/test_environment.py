@@ -58,6 +58,8 @@ def test_a_missing_one_is_named_with_its_form(name: str) -> None:
         ("ENVFORGE_CONSOLE_URL", "console.example"),
         ("ENVFORGE_CONSOLE_URL", "https://console.example/path"),
         ("ENVFORGE_CONSOLE_URL", "https://console.example:port"),
+        ("AUTH0_ISSUER", "envforge.eu.auth0.com"),
+        ("AUTH0_ISSUER", "https://envforge.eu.auth0.com/?tenant=1"),
         ("DATABASE_URL", "mysql://u:p@h/d"),
         ("DATABASE_URL", "postgresql://nobody-in-particular"),
         ("CELERY_BROKER_URL", "amqp://broker"),
@@ -85,6 +87,7 @@ def test_a_malformed_one_is_named_and_its_value_is_not_repeated(name: str, value
     [
         ("ENVFORGE_DEBUG", "true", "must be false in production"),
         ("ENVFORGE_CONSOLE_URL", "http://console.example", "must begin with https://"),
+        ("AUTH0_ISSUER", "http://issuer.example/", "must begin with https://"),
         ("AWS_ENDPOINT_URL", "http://127.0.0.1:5000", "must begin with https://"),
         ("EMAIL_URL", "smtp://mail.internal:25", "must begin with smtp\\+tls:// or smtp\\+ssl://"),
         ("DJANGO_SECRET_KEY", "short", "must be random"),
@@ -113,6 +116,11 @@ def test_a_mail_server_is_read_whole_and_its_password_is_not_shown() -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
 def test_production_hands_plain_mail_to_its_own_machine_alone(host: str) -> None:
     assert environment.read({**GOOD, "EMAIL_URL": f"smtp://{host}:25"})["EMAIL_URL"].security == "none"
+
+
+def test_an_issuer_is_kept_to_the_letter() -> None:
+    for issuer in ("https://envforge.eu.auth0.com/", "https://login.example.com"):
+        assert environment.read({**GOOD, "AUTH0_ISSUER": issuer})["AUTH0_ISSUER"] == issuer
 
 
 def test_all_problems_are_told_at_once() -> None:

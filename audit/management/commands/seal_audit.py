@@ -30,7 +30,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if sealer.DATABASE not in settings.DATABASES:
-            raise CommandError("The sealer needs ENVFORGE_SEALER_DATABASE_URL, its own way into the database.")
+            raise CommandError(
+                "The sealer needs ENVFORGE_SEALER_DATABASE_URL, its own way into the database."
+            )
         if options["once"]:
             while sealer.seal_pass():
                 pass
@@ -60,7 +62,9 @@ class Loop:
                     pause_s = 0.0
             except DatabaseError as error:
                 connections[sealer.DATABASE].close()
-                log.warning("sealer.database_away", reason=type(error).__name__, detail=str(error).splitlines()[0])
+                log.warning(
+                    "sealer.database_away", reason=type(error).__name__, detail=str(error).splitlines()[0]
+                )
                 pause_s = PAUSE_AFTER_ERROR_S
             except Unavailable as error:
                 log.warning("sealer.unsigned", reason=error.detail)

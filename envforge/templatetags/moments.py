@@ -1,0 +1,30 @@
+"""Times in pages: relative within a day, else the date; exact on hover and for programs."""
+
+from datetime import datetime, timedelta
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+
+register = template.Library()
+
+MINUTE_S, HOUR_S = 60, 3600
+
+
+@register.filter
+def moment(at: datetime) -> str:
+    """The moment as a `<time>` element: `2 min ago`, or `3 Nov 2026`."""
+    exact = at.strftime("%Y-%m-%d %H:%M:%S UTC")
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), exact, _words(at))
+
+
+def _words(at: datetime) -> str:
+    age = timezone.now() - at
+    seconds = int(age.total_seconds())
+    if age >= timedelta(days=1):
+        return f"{at.day} {at:%b %Y}"
+    if seconds < MINUTE_S:
+        return "just now"
+    if seconds < HOUR_S:
+        return f"{seconds // MINUTE_S} min ago"
+    return f"{seconds // HOUR_S} h ago"
