@@ -17,7 +17,8 @@ from envforge.notify import LinkTo, Notice, ToPerson
 from notices import reconcile
 from notices.models import Email
 from notices.reconcile import MAX_ATTEMPTS, Step
-from orgs.models import Membership, Person, Role, RoleGrant
+from orgs.models import Membership, Person, RoleGrant
+from orgs.roles import Role
 from tests.issuer.conftest import free_port
 from tests.product import invitations
 from tests.product.mail import Killing, Refusing, mail_server, received
