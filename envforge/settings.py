@@ -36,6 +36,7 @@ INSTALLED_APPS = [
     "audit",
     "orgs",
     "timeline",
+    "notices",
 ]
 
 MIDDLEWARE = [
@@ -116,6 +117,18 @@ AUTH0_CLIENT_ID = env["AUTH0_CLIENT_ID"]
 AUTH0_CLIENT_SECRET = env["AUTH0_CLIENT_SECRET"]
 
 CELERY_BROKER_URL = env["CELERY_BROKER_URL"]
+
+# Django's own names, for its SMTP backend; without a server (web, sealer, …) nothing can be sent, and nothing is.
+MAIL_SERVER = env["EMAIL_URL"]
+if MAIL_SERVER:
+    EMAIL_HOST = MAIL_SERVER.host
+    EMAIL_PORT = MAIL_SERVER.port
+    EMAIL_HOST_USER = MAIL_SERVER.user
+    EMAIL_HOST_PASSWORD = MAIL_SERVER.password
+    EMAIL_USE_TLS = MAIL_SERVER.security == "starttls"
+    EMAIL_USE_SSL = MAIL_SERVER.security == "tls"
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env["ENVFORGE_MAIL_FROM"]
 
 AWS_REGION = env["AWS_REGION"]
 AWS_ENDPOINT_URL = env["AWS_ENDPOINT_URL"] or None

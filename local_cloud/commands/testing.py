@@ -38,10 +38,13 @@ def run_drills(home: Home, caller: Mapping[str, str], arguments: Sequence[str], 
 
 
 def environment(cloud: Cloud, caller: Mapping[str, str]) -> dict[str, str]:
-    """What a test process knows: all of the product's variables, and the database's superuser."""
+    """What a test process knows: all of the product's variables, the database's superuser, and where mail is caught."""
     passed_on = {name: value for name, value in caller.items() if name.startswith("PYTEST_")}
     return (
         cloud.environment("manage")
         | passed_on
-        | {"ENVFORGE_TEST_ADMIN_DATABASE_URL": cloud.postgres.admin_dsn}
+        | {
+            "ENVFORGE_TEST_ADMIN_DATABASE_URL": cloud.postgres.admin_dsn,
+            "ENVFORGE_TEST_MAIL_URL": cloud.mail_url,
+        }
     )

@@ -55,6 +55,8 @@ def welcome(cloud: Cloud, seconds: float) -> str:
     else:
         lines.append("  Sign in    as any of these, with no password:")
         lines += [f"               {person.login:<9}{person.email:<22}{person.blurb}" for person in CAST]
+    if "mail" not in cloud.given:
+        lines.append(f"  Mail       {cloud.mail_url}   (all that EnvForge sends; it goes no further)")
     command = cloud.home.venv / "bin" / "envforge"
     return "\n".join(
         [

@@ -18,17 +18,15 @@ from envforge import health, request_id
 from envforge.celery import app
 from envforge.nudge import nudge
 
-QUEUE = "celery"
-
 
 @pytest.fixture(autouse=True)
-def _empty_queue() -> None:
-    redis.Redis.from_url(settings.CELERY_BROKER_URL).delete(QUEUE)
+def _empty_queue(queue: str) -> None:
+    redis.Redis.from_url(settings.CELERY_BROKER_URL).delete(queue)
 
 
 def waiting() -> list[dict[str, object]]:
     broker = redis.Redis.from_url(settings.CELERY_BROKER_URL)
-    return [json.loads(message)["headers"] for message in broker.lrange(QUEUE, 0, -1)]
+    return [json.loads(message)["headers"] for message in broker.lrange(app.conf.task_default_queue, 0, -1)]
 
 
 def test_a_nudge_follows_the_commit() -> None:
@@ -96,6 +94,8 @@ def test_a_worker_runs_it_under_that_id_and_says_so_in_its_log(tmp_path: Path) -
         "worker",
         "--concurrency",
         "1",
+        "--queues",
+        app.conf.task_default_queue,
         "--loglevel",
         "info",
     ]
@@ -124,7 +124,7 @@ def test_every_task_has_an_explicit_name_and_json_arguments() -> None:
     app.loader.import_default_modules()
     ours = [name for name in app.tasks if not name.startswith("celery.")]
     assert ours
-    assert all(name.startswith(("envforge.", "audit.", "orgs.")) for name in ours)
+    assert all(name.startswith(("envforge.", "audit.", "orgs.", "notices.")) for name in ours)
     assert app.conf.accept_content == ["json"]
     scheduled = {entry["task"] for entry in app.conf.beat_schedule.values()}
     assert scheduled <= set(ours)
