@@ -12,6 +12,7 @@ from audit.kinds import EventKind
 from envforge import tenancy
 from envforge.actor import SYSTEM, Actor
 from envforge.errors import Conflict, Invalid, NotVisible
+from envforge.notify import LinkTo, Notice, ToAddress, notify
 from orgs import policy
 from orgs.lookups import organization_of_invitation
 from orgs.memberships import join
@@ -54,6 +55,14 @@ def invite_member(*, actor: Actor, org_id: UUID, inviter: Person, email: str, ro
             EventKind.MEMBER_INVITED,
             actor=actor,
             target=invitation,
+            role=role,
+            expires_at=invitation.expires_at,
+        )
+        notify(
+            Notice.INVITATION,
+            to=ToAddress(email),
+            link=LinkTo("invitation", invitation.id),
+            inviter=inviter.name,
             role=role,
             expires_at=invitation.expires_at,
         )

@@ -10,6 +10,7 @@ from audit.kinds import EventKind
 from envforge import tenancy
 from envforge.actor import Actor
 from envforge.errors import Invalid, NotVisible
+from envforge.notify import Notice, ToPerson, notify
 from orgs import policy
 from orgs.memberships import join, lock_member, require_an_owner
 from orgs.models import Membership, Organization, Person
@@ -94,6 +95,8 @@ def remove_member(*, actor: Actor, org_id: UUID, person_id: UUID) -> Receipt:
         require_an_owner(org_id)
         membership.delete()
         append(EventKind.MEMBER_REMOVED, actor=actor, target=person, **closed)
+        if person.id not in actor.people:
+            notify(Notice.MEMBER_REMOVED, to=ToPerson(person.id), remover=actor.label)
         return Receipt(person.name, closed)
 
 

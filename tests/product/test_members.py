@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from audit.models import Event
 from envforge import tenancy
 from envforge.errors import Conflict, EnvForgeError, Invalid, NotAllowed, NotVisible
+from notices.models import Email
 from orgs import operations, policy, reconcile, sessions
 from orgs.identity import Identity
+from orgs.links import invitation_in, invitation_link
 from orgs.models import ConsoleSession, Invitation, Membership, Person, RoleGrant, ServiceAccount, Token
 from orgs.policy import Action
 from orgs.roles import IN_ORGANIZATION, MAY_GRANT, Role, Scope
@@ -283,3 +285,19 @@ def _attempt(step: str, actor: Any, world: World, by: Person, person: Person, ro
                 actor=actor, org_id=org_id, inviter=by, email=person.email, role=role
             )
             accept(invitation, person)
+
+
+def test_an_invitation_goes_out_by_mail_and_its_link_is_signed(world: World) -> None:
+    nora = world.person("Nora")
+    invitation = invite(world, nora)
+    with tenancy.enter(world.acme.id):
+        waiting = Email.objects.get(to_address=nora.email)
+        link = invitation_link(invitation.id)
+    assert waiting.kind == "invitation"
+    assert link is not None
+    signed = link.reveal_text().rpartition("/")[2]
+    assert invitation_in(signed) == invitation.id
+    assert invitation_in(signed[:-1] + ("A" if signed[-1] != "A" else "B")) is None
+    accept(invitation, nora)
+    with tenancy.enter(world.acme.id):
+        assert invitation_link(invitation.id) is None, "what was accepted leads nowhere"
