@@ -32,6 +32,17 @@ class SystemActor(Actor):
     kind: ClassVar[str] = "system"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupportActor(Actor):
+    """Support staff inside an organization, by the visit for which they gave a reason and a ticket."""
+
+    kind: ClassVar[str] = "support"
+    person_id: UUID
+    visit_id: UUID
+    reason: str
+    ticket: str
+
+
 SYSTEM = SystemActor(id="system", label="EnvForge")
 
 

@@ -34,6 +34,7 @@ app.conf.update(
             "options": {"expires": 15},
         },
         "envforge.sessions.clear_expired": {"task": "envforge.sessions.clear_expired", "schedule": 3600.0},
+        "orgs.staff.end_overdue": {"task": "orgs.staff.end_overdue", "schedule": 60.0},
         "orgs.sessions.end_overdue": {"task": "orgs.sessions.end_overdue", "schedule": 300.0},
     },
 )

@@ -13,7 +13,12 @@ CLIENT_ID = "envforge-console"
 
 # Setting the first name of a row says: use mine and start none. The rest of the row must then be set too.
 REPLACEABLE: dict[str, tuple[str, ...]] = {
-    "postgres": ("DATABASE_URL", "ENVFORGE_OWNER_DATABASE_URL", "ENVFORGE_SEALER_DATABASE_URL"),
+    "postgres": (
+        "DATABASE_URL",
+        "ENVFORGE_OWNER_DATABASE_URL",
+        "ENVFORGE_SEALER_DATABASE_URL",
+        "ENVFORGE_SUPPORT_DATABASE_URL",
+    ),
     "valkey": ("CELERY_BROKER_URL", "CACHE_URL"),
     "aws": (
         "AWS_ENDPOINT_URL",
@@ -66,10 +71,11 @@ SIGN_IN = frozenset(("AUTH0_CLIENT_SECRET",))
 METRICS = frozenset(("ENVFORGE_METRICS_TOKEN",))
 OWNER = frozenset(("ENVFORGE_OWNER_DATABASE_URL",))
 SEALER = frozenset(("ENVFORGE_SEALER_DATABASE_URL",))
+SUPPORT = frozenset(("ENVFORGE_ADMIN_URL", "ENVFORGE_SUPPORT_DATABASE_URL"))
 SEALER_IDENTITY = frozenset(("ENVFORGE_SEALER_AWS_ACCESS_KEY_ID", "ENVFORGE_SEALER_AWS_SECRET_ACCESS_KEY"))
 
 SCOPES: dict[str, frozenset[str]] = {
-    "web": EVERYWHERE | CONTROL_PLANE_IDENTITY | SIGN_IN | METRICS,
+    "web": EVERYWHERE | CONTROL_PLANE_IDENTITY | SIGN_IN | METRICS | SUPPORT,
     "worker": EVERYWHERE | CONTROL_PLANE_IDENTITY,
     "beat": EVERYWHERE,
     "sealer": EVERYWHERE | SEALER,
@@ -77,7 +83,9 @@ SCOPES: dict[str, frozenset[str]] = {
     "migrate": EVERYWHERE | OWNER,
     "seed": EVERYWHERE | CONTROL_PLANE_IDENTITY | SIGN_IN,
     # A person at the keyboard: what manage.py or a test may be asked to do is not known beforehand.
-    "manage": EVERYWHERE | CONTROL_PLANE_IDENTITY | SIGN_IN | METRICS | OWNER | SEALER | SEALER_IDENTITY,
+    "manage": (
+        EVERYWHERE | CONTROL_PLANE_IDENTITY | SIGN_IN | METRICS | SUPPORT | OWNER | SEALER | SEALER_IDENTITY
+    ),
 }
 
 RANDOM_KEYS: dict[str, Callable[[], str]] = {
@@ -85,6 +93,7 @@ RANDOM_KEYS: dict[str, Callable[[], str]] = {
     "postgres_owner_password": lambda: secrets.token_hex(24),
     "postgres_app_password": lambda: secrets.token_hex(24),
     "postgres_sealer_password": lambda: secrets.token_hex(24),
+    "postgres_support_password": lambda: secrets.token_hex(24),
     "valkey_password": lambda: secrets.token_hex(24),
     "django_secret_key": lambda: secrets.token_urlsafe(48),
     "auth0_client_secret": lambda: secrets.token_urlsafe(32),

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
+from django.utils import timezone
+
 from envforge import tenancy
-from envforge.actor import Actor, HasTarget, SystemActor, UserActor
+from envforge.actor import Actor, HasTarget, SupportActor, SystemActor, UserActor
 from envforge.errors import Denial, NotAllowed, NotVisible
-from orgs.models import Role, RoleGrant
+from orgs.models import Role, RoleGrant, SupportVisit
 
 
 class Action(StrEnum):
@@ -66,10 +68,22 @@ def explain(actor: Actor, *actions: Action) -> dict[Action, Answer]:
     """
     if isinstance(actor, SystemActor):
         return dict.fromkeys(actions, Answer(allowed=True))
+    if isinstance(actor, SupportActor):
+        return _explain_to_support(actor, actions)
     roles = _roles(actor)
     if not roles & MAY[Action.ORGANIZATION_VIEW]:
         raise NotVisible
     return {action: _answer(roles, action) for action in actions}
+
+
+def _explain_to_support(actor: SupportActor, actions: tuple[Action, ...]) -> dict[Action, Answer]:
+    """Support reads, for as long as its visit to the entered organization lasts, and changes nothing."""
+    visit = SupportVisit.objects.filter(id=actor.visit_id, person_id=actor.person_id, left_at=None)
+    if not visit.filter(until__gt=timezone.now()).exists():
+        raise NotVisible
+    no = Answer(allowed=False, rule="support-reads-only", why="Support may look at this organization only.")
+    reads = {Action.ORGANIZATION_VIEW, Action.AUDIT_READ}
+    return {action: Answer(allowed=True) if action in reads else no for action in actions}
 
 
 def _answer(roles: frozenset[Role], action: Action) -> Answer:

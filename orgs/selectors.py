@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from django.conf import settings as django_settings
 from django.utils import timezone
 
 from audit.filters import Filter
@@ -15,6 +16,7 @@ from audit.selectors import ChainStatus, chain_status, page
 from envforge import tenancy
 from envforge.actor import Actor, UserActor
 from envforge.errors import NotVisible
+from envforge.surfaces import CONSOLE
 from orgs import policy
 from orgs.lookups import organization_by_slug, organizations_of_person
 from orgs.models import ConsoleSession, Membership, Organization, Person
@@ -69,6 +71,7 @@ class SessionView:
     """One of one's own sessions."""
 
     id: UUID
+    surface: str
     browser: str
     created_at: datetime
     last_seen_at: datetime
@@ -133,9 +136,13 @@ def organizations(*, actor: UserActor, besides: UUID | None = None) -> list[Orga
     return sorted(mine, key=lambda one: (one.name.casefold(), one.slug))
 
 
-def session_by_key(key: str) -> ConsoleSession | None:
-    """The session with this key, whether it still works (`why_over`) or not, with its person."""
-    return ConsoleSession.objects.select_related("person").filter(key_digest=digest(key)).first()
+def session_by_key(key: str, *, surface: str = CONSOLE.name) -> ConsoleSession | None:
+    """The session of this surface with this key, whether it still works (`why_over`) or not, with its person."""
+    return (
+        ConsoleSession.objects.select_related("person")
+        .filter(key_digest=digest(key), surface=surface)
+        .first()
+    )
 
 
 def sessions(*, actor: UserActor) -> list[SessionView]:
@@ -143,12 +150,21 @@ def sessions(*, actor: UserActor) -> list[SessionView]:
     now = timezone.now()
     rows = ConsoleSession.objects.select_related("person").filter(person_id=actor.person_id, ended_at=None)
     live = [row for row in rows.order_by("-last_seen_at", "-id") if not row.why_over(now)]
-    return [SessionView(row.id, row.browser, row.created_at, row.last_seen_at) for row in live]
+    return [SessionView(row.id, row.surface, row.browser, row.created_at, row.last_seen_at) for row in live]
 
 
 def person(*, actor: UserActor) -> Person:
     """The actor themselves."""
     return Person.objects.get(id=actor.person_id)
+
+
+def person_by_verified_email(email: str) -> Person | None:
+    """The one person whom the issuer of today knows by this verified address; for an operator's commands."""
+    people = Person.objects.filter(
+        issuer=django_settings.AUTH0_ISSUER, email__iexact=email, email_verified=True, is_active=True
+    )
+    found = list(people[:2])
+    return found[0] if len(found) == 1 else None
 
 
 @contextmanager

@@ -14,10 +14,11 @@ from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from envforge.actor import UserActor
+from envforge.surfaces import CONSOLE, surface_of
 from orgs import selectors, sessions
 from orgs.models import ConsoleSession, Organization, Person
 
-COOKIE = "__Host-envforge-console"
+COOKIE = CONSOLE.cookie
 MAX_NEXT_LENGTH = 300
 
 P = ParamSpec("P")
@@ -37,9 +38,10 @@ class Visitor:
 
 
 def recognise(request: HttpRequest) -> Visitor | str:
-    """Who is signed in; else the cause for which this browser's session no longer works, empty if it has none."""
-    key = request.COOKIES.get(COOKIE)
-    session = selectors.session_by_key(key) if key else None
+    """Who is signed in at this host; else the cause for which this browser's session no longer works, empty if it has none."""
+    surface = surface_of(request)
+    key = request.COOKIES.get(surface.cookie)
+    session = selectors.session_by_key(key, surface=surface.name) if key else None
     if session is None:
         return ""
     over = session.why_over(timezone.now())

@@ -21,6 +21,7 @@ OWN_DATABASE = {
     "DATABASE_URL": "postgresql://envforge_app:a@db.test/envforge",
     "ENVFORGE_OWNER_DATABASE_URL": "postgresql://envforge_owner:b@db.test/envforge",
     "ENVFORGE_SEALER_DATABASE_URL": "postgresql://envforge_sealer:c@db.test/envforge",
+    "ENVFORGE_SUPPORT_DATABASE_URL": "postgresql://envforge_support:d@db.test/envforge",
 }
 
 
