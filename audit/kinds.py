@@ -118,7 +118,7 @@ class EventKind(Enum):
     # Support and the audit itself
     SUPPORT_ENTERED = kind(
         "support.entered",
-        "{actor} of support looked at the organization",
+        "{actor} of support entered the organization: {reason} ({ticket})",
         reason=NAME,
         ticket=NAME,
         until=TIME,

@@ -43,4 +43,4 @@ class SurfaceMiddleware(Middleware):
 
     def before(self, request: HttpRequest) -> None:
         if surface_of(request) is ADMIN:
-            request.urlconf = "envforge.admin_urls"  # type: ignore[attr-defined]
+            request.urlconf = "envforge.admin_urls"

@@ -26,6 +26,7 @@ class ReadOnlyList(ModelAdmin):  # type: ignore[misc]
     columns: ClassVar[tuple[str, ...]]
     actions = None
     list_display_links = None
+    sortable_by = ()
     show_full_result_count = False
     list_per_page = 50
     list_disable_select_all = True
@@ -36,7 +37,8 @@ class ReadOnlyList(ModelAdmin):  # type: ignore[misc]
         return f"{self.opts.app_label}_{self.opts.model_name}_changelist"
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
-        return super().get_queryset(request).using(OUTSIDE).only(*self.columns)
+        rows: QuerySet[Any] = super().get_queryset(request)
+        return rows.using(OUTSIDE).only(*self.columns)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -76,37 +78,34 @@ class Organizations(ReadOnlyList):
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
         people = Membership.objects.filter(org_id=OuterRef("id")).order_by().values("org_id")
         chain = ChainHead.objects.filter(org_id=OuterRef("id"))
-        return (
-            super()
-            .get_queryset(request)
-            .annotate(
-                members=Coalesce(
-                    Subquery(people.annotate(n=Count("id")).values("n"), output_field=IntegerField()), 0
+        rows: QuerySet[Any] = super().get_queryset(request)
+        return rows.annotate(
+            members=Coalesce(
+                Subquery(people.annotate(n=Count("id")).values("n"), output_field=IntegerField()), 0
+            ),
+            sealed=Coalesce(Subquery(chain.values("seq"), output_field=BigIntegerField()), 0),
+            unsigned=Coalesce(
+                Subquery(
+                    chain.annotate(n=F("seq") - F("signed_seq")).values("n"),
+                    output_field=BigIntegerField(),
                 ),
-                sealed=Coalesce(Subquery(chain.values("seq"), output_field=BigIntegerField()), 0),
-                unsigned=Coalesce(
-                    Subquery(
-                        chain.annotate(n=F("seq") - F("signed_seq")).values("n"),
-                        output_field=BigIntegerField(),
-                    ),
-                    0,
-                ),
-            )
+                0,
+            ),
         )
 
-    @display(description="Created", ordering="id")
+    @display(description="Created")
     def created(self, organization: Any) -> str:
         return moment(organization.created_at)
 
-    @display(description="Members", ordering="members")
+    @display(description="Members")
     def members(self, organization: Any) -> int:
         return int(organization.members)
 
-    @display(description="Events", ordering="sealed")
+    @display(description="Events")
     def events(self, organization: Any) -> int:
         return int(organization.sealed)
 
-    @display(description="Chain", ordering="unsigned")
+    @display(description="Chain")
     def chain(self, organization: Any) -> str:
         return f"{organization.unsigned} unsigned" if organization.unsigned else "signed"
 
@@ -126,7 +125,7 @@ class Visits(ReadOnlyList):
     ordering = ("-entered_at",)
     list_display = ("org_id", "entered", "ends", "left")
 
-    @display(description="Entered", ordering="entered_at")
+    @display(description="Entered")
     def entered(self, visit: SupportVisit) -> str:
         return moment(visit.entered_at)
 
@@ -161,11 +160,11 @@ class Grants(ReadOnlyList):
     def state(self, grant: StaffGrant) -> str:
         return grant.state(timezone.now())
 
-    @display(description="Granted", ordering="granted_at")
+    @display(description="Granted")
     def granted(self, grant: StaffGrant) -> str:
         return moment(grant.granted_at)
 
-    @display(description="Expires", ordering="expires_at")
+    @display(description="Expires")
     def expires(self, grant: StaffGrant) -> str:
         return _clock(grant.expires_at)
 

@@ -5,8 +5,6 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 
-from orgs import visits
-
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """The lists; and while support is in an organization, that organization's pages."""
@@ -20,7 +18,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             ("Staff", "admin:orgs_staffgrant_changelist"),
         )
     ]
-    visit = visits.current_visit(actor=request.visitor.actor)  # type: ignore[attr-defined]
+    visit = request.visit  # type: ignore[attr-defined]
     if visit is not None:
         inside = (
             ("Overview", "admin:overview"),
@@ -36,4 +34,4 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
 
 def _group(title: str, *items: tuple[str, str], arguments: tuple[object, ...] = ()) -> dict[str, Any]:
     links = [{"title": name, "link": reverse(address, args=arguments)} for name, address in items]
-    return {"title": title, "separator": True, "items": links}
+    return {"title": title, "separator": False, "items": links}

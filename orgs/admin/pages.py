@@ -99,8 +99,7 @@ def _page(
 ) -> HttpResponse:
     from orgs.admin.site import site  # noqa: PLC0415 - the site's addresses are these pages
 
-    visit = visits.current_visit(actor=_visitor(request).actor)
-    framed = {**site.each_context(request), "title": title, "visit": visit, **context}
+    framed = {**site.each_context(request), "title": title, **context}
     return TemplateResponse(request, template, framed, status=status)
 
 

@@ -21,6 +21,7 @@ from unfold.sites import UnfoldAdminSite
 
 from envforge import problems
 from envforge.errors import NotAllowed, announce_denial
+from orgs import visits
 from orgs.admin import lists, pages
 from orgs.console.door import Visitor, recognise, to_sign_in
 from orgs.staff_rule import require_staff
@@ -65,6 +66,7 @@ class SupportSite(UnfoldAdminSite):  # type: ignore[misc]
                     request, status=405, title="Support only reads", detail=problems.STATUS_DETAILS[405]
                 )
             request.visitor = visitor  # type: ignore[attr-defined]
+            request.visit = visits.current_visit(actor=visitor.actor)  # type: ignore[attr-defined]
             request.user = visitor.person
             return _relaxed(view(request, *args, **kwargs))
 
@@ -76,7 +78,8 @@ class SupportSite(UnfoldAdminSite):  # type: ignore[misc]
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         # The colours are in our stylesheet; as a style element in the page they would need a hole in the CSP.
-        return super().each_context(request) | {"colors": None}
+        context: dict[str, Any] = super().each_context(request)
+        return context | {"colors": None, "visit": request.visit}  # type: ignore[attr-defined]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         return pages.index(request)
