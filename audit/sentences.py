@@ -37,7 +37,7 @@ def sentence(event: Event) -> list[Piece]:
 
 
 def _readable(fact: object) -> str:
-    """A fact as words: `ended_elsewhere` reads `ended elsewhere`; one that is missing in an old event, a dash."""
+    """A fact as words: `ended_elsewhere` reads `ended elsewhere`; one that is missing in an old event is said to be unknown."""
     if fact is None:
-        return "–"  # noqa: RUF001 - a dash is meant
+        return "(unknown)"
     return str(fact).replace("_", " ")

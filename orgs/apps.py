@@ -4,3 +4,10 @@ from django.apps import AppConfig
 class OrgsConfig(AppConfig):
     name = "orgs"
     verbose_name = "Organizations"
+
+    def ready(self) -> None:
+        from orgs import sessions  # noqa: PLC0415 - apps are not loaded before this point
+        from orgs.offboarding import close_tokens, on_offboarding  # noqa: PLC0415
+
+        on_offboarding("sessions", sessions.close_sessions)
+        on_offboarding("tokens", close_tokens)

@@ -16,12 +16,11 @@ from audit.selectors import ChainStatus, chain_status, page
 from envforge import tenancy
 from envforge.actor import Actor, UserActor
 from envforge.errors import NotVisible
-from envforge.surfaces import CONSOLE
 from orgs import policy
+from orgs.digests import digest
 from orgs.lookups import organization_by_slug, organizations_of_person
 from orgs.models import ConsoleSession, Membership, Organization, Person
 from orgs.policy import Action, Answer
-from orgs.sessions import digest
 
 # No organization has this id (version 8, made by hand): entered for slugs that do not exist, so that a stranger
 # causes the same queries whether or not there is something to hide (I5).
@@ -64,6 +63,18 @@ class Settings:
 
     organization: Organization
     rename: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """The person who is signed in, and by which session."""
+
+    session: ConsoleSession
+    actor: UserActor
+
+    @property
+    def person(self) -> Person:
+        return self.session.person
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +147,15 @@ def organizations(*, actor: UserActor, besides: UUID | None = None) -> list[Orga
     return sorted(mine, key=lambda one: (one.name.casefold(), one.slug))
 
 
-def session_by_key(key: str, *, surface: str = CONSOLE.name) -> ConsoleSession | None:
-    """The session of this surface with this key, whether it still works (`why_over`) or not, with its person."""
-    return (
+def visitor(*, key: str, surface: str) -> Visitor | str:
+    """Whose session of this surface has this key; else the cause for which it no longer works, empty if there is none."""
+    session = (
         ConsoleSession.objects.select_related("person")
         .filter(key_digest=digest(key), surface=surface)
         .first()
     )
+    over = session.why_over(timezone.now()) if session else ""
+    return Visitor(session, session.person.as_actor()) if session and not over else over
 
 
 def sessions(*, actor: UserActor) -> list[SessionView]:
@@ -151,11 +164,6 @@ def sessions(*, actor: UserActor) -> list[SessionView]:
     rows = ConsoleSession.objects.select_related("person").filter(person_id=actor.person_id, ended_at=None)
     live = [row for row in rows.order_by("-last_seen_at", "-id") if not row.why_over(now)]
     return [SessionView(row.id, row.surface, row.browser, row.created_at, row.last_seen_at) for row in live]
-
-
-def person(*, actor: UserActor) -> Person:
-    """The actor themselves."""
-    return Person.objects.get(id=actor.person_id)
 
 
 def person_by_verified_email(email: str) -> Person | None:

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from orgs import sessions, staff, visits
+from orgs import reconcile, sessions
 
 
 @shared_task(name="orgs.sessions.end_overdue")
@@ -10,7 +10,6 @@ def end_overdue_sessions() -> None:
     sessions.end_overdue_sessions()
 
 
-@shared_task(name="orgs.staff.end_overdue")
-def end_overdue_support() -> None:
-    visits.end_overdue_visits()
-    staff.end_overdue_grants()
+@shared_task(name="orgs.overdue.close")
+def close_overdue() -> None:
+    reconcile.close_overdue()

@@ -13,7 +13,8 @@ from audit.sentences import sentence
 from envforge.actor import SupportActor
 from envforge.errors import Conflict, Invalid, NotVisible
 from orgs import support, visits
-from orgs.console.door import Visitor, see_other
+from orgs.console.door import see_other
+from orgs.selectors import Visitor
 
 View = Callable[..., HttpResponse]
 FIELDS = ("organization", "reason", "ticket")

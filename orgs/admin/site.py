@@ -23,7 +23,8 @@ from envforge import problems
 from envforge.errors import NotAllowed, announce_denial
 from orgs import visits
 from orgs.admin import lists, pages
-from orgs.console.door import Visitor, recognise, to_sign_in
+from orgs.console.door import recognise, to_sign_in
+from orgs.selectors import Visitor
 from orgs.staff_rule import require_staff
 
 READS = frozenset({"GET", "HEAD"})

@@ -7,7 +7,8 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from orgs import selectors, sessions
-from orgs.console.door import Visitor, page, see_other, signed_in
+from orgs.console.door import page, see_other, signed_in
+from orgs.selectors import Visitor
 
 
 @require_safe
@@ -21,7 +22,7 @@ def account(request: HttpRequest, visitor: Visitor) -> HttpResponse:
 
 @require_POST
 @signed_in
-def end_session(request: HttpRequest, visitor: Visitor, session_id: UUID) -> HttpResponse:
+def end_session(_request: HttpRequest, visitor: Visitor, session_id: UUID) -> HttpResponse:
     """End one of my sessions; the browser it is in finds out at its next request."""
     sessions.end_session(actor=visitor.actor, session_id=session_id, cause="ended_elsewhere")
     return see_other(reverse("account"))
@@ -29,7 +30,7 @@ def end_session(request: HttpRequest, visitor: Visitor, session_id: UUID) -> Htt
 
 @require_POST
 @signed_in
-def end_other_sessions(request: HttpRequest, visitor: Visitor) -> HttpResponse:
+def end_other_sessions(_request: HttpRequest, visitor: Visitor) -> HttpResponse:
     """End all of my sessions but this one."""
     sessions.end_other_sessions(actor=visitor.actor, kept=visitor.session.id)
     return see_other(reverse("account"))

@@ -1,22 +1,19 @@
 """What every page of the console begins and ends with: who is signed in, and the frame around what they see."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec, cast
 from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from envforge.actor import UserActor
 from envforge.surfaces import CONSOLE, surface_of
 from orgs import selectors, sessions
-from orgs.models import ConsoleSession, Organization, Person
+from orgs.selectors import Overview, Settings, Visitor
 
 COOKIE = CONSOLE.cookie
 MAX_NEXT_LENGTH = 300
@@ -25,30 +22,14 @@ P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
 
-@dataclass(frozen=True, slots=True)
-class Visitor:
-    """The person who is signed in, and by which session."""
-
-    session: ConsoleSession
-    actor: UserActor
-
-    @property
-    def person(self) -> Person:
-        return self.session.person
-
-
 def recognise(request: HttpRequest) -> Visitor | str:
     """Who is signed in at this host; else the cause for which this browser's session no longer works, empty if it has none."""
     surface = surface_of(request)
     key = request.COOKIES.get(surface.cookie)
-    session = selectors.session_by_key(key, surface=surface.name) if key else None
-    if session is None:
-        return ""
-    over = session.why_over(timezone.now())
-    if over:
-        return over
-    sessions.see_session(session=session)
-    return Visitor(session, session.person.as_actor())
+    visitor = selectors.visitor(key=key, surface=surface.name) if key else ""
+    if isinstance(visitor, Visitor):
+        sessions.see_session(session=visitor.session)
+    return visitor
 
 
 def signed_in(view: "Callable[Concatenate[HttpRequest, Visitor, P], HttpResponse]") -> "View[P]":
@@ -62,7 +43,7 @@ def signed_in(view: "Callable[Concatenate[HttpRequest, Visitor, P], HttpResponse
         back = request.get_full_path() if request.method in {"GET", "HEAD"} else ""
         return to_sign_in(next=back, problem=visitor)
 
-    return door
+    return cast("View[P]", door)  # what `wraps` returns is one in all but name
 
 
 def to_sign_in(**told: str) -> HttpResponseRedirect:
@@ -91,10 +72,11 @@ def page(
     template: str,
     context: dict[str, Any] | None = None,
     *,
-    organization: Organization | None = None,
+    about: Overview | Settings | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    """A page in the frame, with the navigation of this organization, if it is about one."""
+    """A page in the frame, with the navigation of the organization that it is about, if it is about one."""
+    organization = about.organization if about else None
     besides = organization.id if organization else None
     framed = {
         "me": visitor.person,

@@ -8,7 +8,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 from audit.sentences import sentence
 from envforge.errors import Conflict, Invalid
 from orgs import operations, selectors
-from orgs.console.door import Visitor, page, recognise, see_other, signed_in
+from orgs.console.door import page, recognise, see_other, signed_in
+from orgs.selectors import Visitor
 
 read_and_write = require_http_methods(["GET", "HEAD", "POST"])
 
@@ -56,7 +57,7 @@ def overview(request: HttpRequest, visitor: Visitor, slug: str) -> HttpResponse:
     seen = selectors.overview(actor=visitor.actor, slug=slug)
     told = [{"at": event.at, "kind": event.kind, "pieces": sentence(event)} for event in seen.events or []]
     context = {"overview": seen, "told": told, "here": "overview"}
-    return page(request, visitor, "organizations/overview.html", context, organization=seen.organization)
+    return page(request, visitor, "organizations/overview.html", context, about=seen)
 
 
 @read_and_write
@@ -81,6 +82,6 @@ def settings(request: HttpRequest, visitor: Visitor, slug: str) -> HttpResponse:
         visitor,
         "organizations/settings.html",
         context,
-        organization=seen.organization,
+        about=seen,
         status=status,
     )

@@ -20,9 +20,10 @@ from envforge.surfaces import ADMIN, Surface, surface_of
 from orgs import auth0, sessions
 from orgs.browsers import describe
 from orgs.console import flows
-from orgs.console.door import Visitor, recognise, safe_next, see_other, to_sign_in
+from orgs.console.door import recognise, safe_next, see_other, to_sign_in
 from orgs.identity import SignInRefused
-from orgs.models import ConsoleSession
+from orgs.selectors import Visitor
+from orgs.sessions import IDLE_LIMIT, LIFETIME
 
 MAX_WISH_LENGTH = 120
 
@@ -39,8 +40,8 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "issuer_refused": ("The sign-in service refused", f"It gave no reason that you could act on. {TRY_AGAIN} If it stays, tell your administrator."),
     "unavailable": ("The sign-in service does not answer", "You are not signed in. This usually passes: wait a minute, then try again."),
     "inactive": ("Your account is not active", "It was closed or suspended. An owner or admin of your organization can tell you more."),
-    "idle": ("You were signed out", f"Nobody used this session for {ConsoleSession.IDLE_LIMIT.seconds // 3600} hours."),
-    "expired": ("You were signed out", f"A session lasts {ConsoleSession.LIFETIME.seconds // 3600} hours."),
+    "idle": ("You were signed out", f"Nobody used this session for {IDLE_LIMIT.seconds // 3600} hours."),
+    "expired": ("You were signed out", f"A session lasts {LIFETIME.seconds // 3600} hours."),
     "ended_elsewhere": ("You were signed out", "This session was ended from another one of yours."),
     "issuer_stays": ("You are signed out here", "The sign-in service could not be told, so in this browser it may still know you. On a shared computer, close the browser."),
 }  # fmt: skip
@@ -139,7 +140,7 @@ def _admit(request: HttpRequest, flow: flows.Flow) -> HttpResponse:
     if isinstance(before, Visitor):
         sessions.end_session(actor=before.actor, session_id=before.session.id, cause="signed_in_again")
     response = see_other(flow.next)
-    _set_key(response, surface, key, max_age_s=int(ConsoleSession.LIFETIME.total_seconds()))
+    _set_key(response, surface, key, max_age_s=int(LIFETIME.total_seconds()))
     return response
 
 

@@ -99,7 +99,7 @@ def test_a_vendor_has_one_importer() -> None:
 def test_doorways_leave_models_alone() -> None:
     strange = []
     for path, tree in product().items():
-        if path.endswith(DOORWAYS):
+        if path.endswith(DOORWAYS) or "/console/" in path:
             strange += [
                 f"{path} imports {name}"
                 for name in imports(tree)

@@ -84,7 +84,7 @@ def crooked_issuer(client_id: str) -> Iterator[Crooked]:
             self.end_headers()
             self.wfile.write(text)
 
-        do_POST = do_GET  # noqa: N815 - the base class asks for it
+        do_POST = do_GET  # noqa: N815 - the base class names it
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
             pass

@@ -10,8 +10,8 @@ from envforge import tenancy
 from envforge.actor import SYSTEM
 from local_cloud.issuer.cast import by_login
 from orgs import staff, staff_rule
+from orgs.digests import digest
 from orgs.models import ConsoleSession, Person, StaffGrant, SupportVisit
-from orgs.sessions import digest
 from tests.product.visitors import anonymous, at_issuer, choose, parameters, sign_in, signed_in
 from tests.product.visitors_of_support import (
     ADMIN_COOKIE,

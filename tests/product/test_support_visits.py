@@ -14,11 +14,10 @@ from envforge.errors import NotAllowed, NotVisible
 from orgs import operations, policy, staff, support, visits
 from orgs.models import Organization, Person, Role, SupportVisit
 from orgs.policy import Action
+from orgs.policy.table import SUPPORT_MAY
 from tests.product.visitors import signed_in
 from tests.product.visitors_of_support import READ_PAGES, enter, inside_pages, staff_browser
 from tests.product.world import World
-
-MAY_READ = {Action.ORGANIZATION_VIEW, Action.AUDIT_READ}
 
 
 @pytest.fixture
@@ -214,7 +213,7 @@ def test_n3_support_may_read_inside_its_visit_and_nothing_else(
     enter(browser, world.acme)
     actor = visits.support_actor(actor=sam.as_actor(), org_id=world.acme.id)
     with tenancy.enter(world.acme.id):
-        if action in MAY_READ:
+        if action in SUPPORT_MAY:
             policy.require(actor, action, world.acme)
         else:
             with pytest.raises(NotAllowed) as refused:

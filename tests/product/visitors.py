@@ -8,8 +8,11 @@ from django.conf import settings
 from django.http import HttpResponse
 from django.test import Client
 
+from audit.models import Event
+from envforge import tenancy
 from orgs import sessions
 from orgs.console.door import COOKIE
+from orgs.console.sign_in import PROBLEMS
 from orgs.identity import Identity
 from orgs.models import Person
 
@@ -76,3 +79,33 @@ def sign_in(browser: Client, login: str, **wishes: str) -> HttpResponse:
 
 def parameters(address: str) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
+
+
+def person_of(login: str) -> Person:
+    return Person.objects.get(issuer=settings.AUTH0_ISSUER, subject=f"auth0|{login}")
+
+
+def platform_events(kind: str, person: Person) -> list[Event]:
+    with tenancy.enter(tenancy.PLATFORM):
+        return list(Event.objects.filter(kind=kind, target_id=str(person.id)).order_by("at"))
+
+
+def is_signed_in(browser: Client) -> bool:
+    return browser.get("/account").status_code == 200
+
+
+def refused(browser: Client, reason: str, answer: object) -> None:
+    """The browser ends at a page that explains, at an address without code or state, and is not signed in."""
+    assert answer.status_code == 303  # type: ignore[attr-defined]
+    address = answer["location"]  # type: ignore[index]
+    assert set(parameters(address)) <= {"problem", "next", "organization"}
+    assert parameters(address)["problem"] == reason
+    page = browser.get(address)
+    title, words = PROBLEMS[reason]
+    assert page.status_code == 200
+    assert title in page.text
+    assert words in page.text
+    assert not is_signed_in(browser)
+
+
+NOWHERE = "http://localhost:1/"
