@@ -79,7 +79,7 @@ class Organizations(ReadOnlyList):
         people = Membership.objects.filter(org_id=OuterRef("id")).order_by().values("org_id")
         chain = ChainHead.objects.filter(org_id=OuterRef("id"))
         rows: QuerySet[Any] = super().get_queryset(request)
-        return rows.annotate(
+        counted: QuerySet[Any] = rows.annotate(
             members=Coalesce(
                 Subquery(people.annotate(n=Count("id")).values("n"), output_field=IntegerField()), 0
             ),
@@ -92,6 +92,7 @@ class Organizations(ReadOnlyList):
                 0,
             ),
         )
+        return counted
 
     @display(description="Created")
     def created(self, organization: Any) -> str:

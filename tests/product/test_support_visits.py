@@ -12,9 +12,10 @@ from envforge import tenancy
 from envforge.actor import SYSTEM
 from envforge.errors import NotAllowed, NotVisible
 from orgs import operations, policy, staff, support, visits
-from orgs.models import Organization, Person, Role, SupportVisit
+from orgs.models import Organization, Person, SupportVisit
 from orgs.policy import Action
 from orgs.policy.table import SUPPORT_MAY
+from orgs.roles import Role
 from tests.product.visitors import signed_in
 from tests.product.visitors_of_support import READ_PAGES, enter, inside_pages, staff_browser
 from tests.product.world import World
