@@ -118,14 +118,19 @@ class EventKind(Enum):
     # Support and the audit itself
     SUPPORT_ENTERED = kind(
         "support.entered",
-        "{actor} of support looked at the organization",
+        "{actor} of support entered the organization: {reason} ({ticket})",
         reason=NAME,
         ticket=NAME,
         until=TIME,
     )
     SUPPORT_LEFT = kind("support.left", "{actor} of support left the organization")
+    SUPPORT_VIEWED = kind("support.viewed", "{actor} of support looked at the page {page}", page=WORD)
+    SUPPORT_ENDED = kind(
+        "support.ended", "{actor} ended the visit of {target} of support: {cause}", cause=WORD
+    )
     STAFF_GRANTED = kind("staff.granted", "{actor} made {target} support staff", expires_at=TIME)
     STAFF_REVOKED = kind("staff.revoked", "{actor} ended the staff grant of {target}")
+    STAFF_EXPIRED = kind("staff.expired", "The staff grant of {target} expired")
     AUDIT_READ = kind("audit.read", "{actor} read the timeline", filters=COUNT)
     AUDIT_EXPORTED = kind(
         "audit.exported", "{actor} exported the audit", form=Choice(words=("jsonl", "csv")), events=COUNT

@@ -182,6 +182,14 @@ SETTINGS = (
         production=_needs_https,
     ),
     Setting(
+        "ENVFORGE_ADMIN_URL",
+        "the support staff's address, on a host of its own; empty serves none",
+        _endpoint,
+        default="",
+        production=_needs_https,
+    ),
+    Setting("ENVFORGE_SUPPORT_VISIT_S", "seconds after which a support visit ends", _seconds, default=1800),
+    Setting(
         "ENVFORGE_STATIC_ROOT", "a directory that `collectstatic` may fill", _text, default="staticfiles"
     ),
     Setting(
@@ -203,6 +211,12 @@ SETTINGS = (
     Setting(
         "ENVFORGE_SEALER_DATABASE_URL",
         f"{DATABASE_FORM}, as envforge_sealer; for the sealer only",
+        _postgresql,
+        default=None,
+    ),
+    Setting(
+        "ENVFORGE_SUPPORT_DATABASE_URL",
+        f"{DATABASE_FORM}, as envforge_support; for web only",
         _postgresql,
         default=None,
     ),
@@ -278,6 +292,8 @@ def read(source: Mapping[str, str]) -> Environment:
             values[setting.name] = setting.read(given)
         except (ValueError, KeyError, ImproperlyConfigured):
             problems.append(f"{setting.name} is not usable. Expected: {setting.form}.")
+    if not problems:
+        problems += _admin_problems(values)
     if not problems and values["ENVFORGE_MODE"] == "production":
         for setting in SETTINGS:
             unsafe = setting.production and setting.production(values[setting.name])
@@ -286,3 +302,17 @@ def read(source: Mapping[str, str]) -> Environment:
     if problems:
         raise EnvironmentInvalid(problems)
     return Environment(values)
+
+
+def _admin_problems(values: Mapping[str, Any]) -> list[str]:
+    admin, database = values["ENVFORGE_ADMIN_URL"], values["ENVFORGE_SUPPORT_DATABASE_URL"]
+    if not admin:
+        return []
+    problems = []
+    if not database:
+        problems.append(
+            f"ENVFORGE_SUPPORT_DATABASE_URL is missing; ENVFORGE_ADMIN_URL needs it. Expected: {DATABASE_FORM}."
+        )
+    if urlsplit(admin).hostname == urlsplit(values["ENVFORGE_CONSOLE_URL"]).hostname:
+        problems.append("ENVFORGE_ADMIN_URL must name another host than ENVFORGE_CONSOLE_URL.")
+    return problems

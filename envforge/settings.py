@@ -21,10 +21,17 @@ DEBUG = env["ENVFORGE_DEBUG"]
 SECRET_KEY = env["DJANGO_SECRET_KEY"]
 CONSOLE_URL = env["ENVFORGE_CONSOLE_URL"]
 CONSOLE_HOST = urlsplit(CONSOLE_URL).hostname or ""
-ALLOWED_HOSTS = [CONSOLE_HOST]
-CSRF_TRUSTED_ORIGINS = [CONSOLE_URL]
+ADMIN_URL = env["ENVFORGE_ADMIN_URL"]
+ADMIN_HOST = urlsplit(ADMIN_URL).hostname or ""
+ALLOWED_HOSTS = [host for host in (CONSOLE_HOST, ADMIN_HOST) if host]
+# Django trusts the origin of the host that was asked; no host trusts forms of another one.
+CSRF_TRUSTED_ORIGINS: list[str] = []
+SUPPORT_VISIT_S = env["ENVFORGE_SUPPORT_VISIT_S"]
 
 INSTALLED_APPS = [
+    "unfold.apps.BasicAppConfig",
+    # Without its own site and log: support has one site (orgs.admin), and what it does stands in the audit.
+    "django.contrib.admin.apps.SimpleAdminConfig",
     "django.contrib.contenttypes",
     "django.contrib.auth",
     "django.contrib.sessions",
@@ -46,6 +53,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "envforge.headers.HeadersMiddleware",
+    "envforge.surfaces.SurfaceMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -62,10 +70,13 @@ TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
                 "django.template.context_processors.request",
                 "csp.context_processors.nonce",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
             ]
         },
     }
@@ -93,14 +104,22 @@ LIMITS = "-c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_ses
 # passed. As short as a client waits (`timeout`), a server that is back is found in 2 s, however long it was away.
 POOL = {"min_size": 1, "max_size": 16, "timeout": 5, "reconnect_timeout": 5}
 
-# One database, up to three ways in: each process is given only the roles it needs.
+# One database, up to four ways in: each process is given only the roles it needs.
 DATABASES = {"default": _database(env["DATABASE_URL"], options=LIMITS, pool=POOL)}
 if env["ENVFORGE_OWNER_DATABASE_URL"]:
     DATABASES["owner"] = _database(env["ENVFORGE_OWNER_DATABASE_URL"])
 if env["ENVFORGE_SEALER_DATABASE_URL"]:
     DATABASES["sealer"] = _database(env["ENVFORGE_SEALER_DATABASE_URL"])
+if env["ENVFORGE_SUPPORT_DATABASE_URL"]:
+    # What support sees outside of an entered organization; PostgreSQL grants it columns, not tables (N3).
+    DATABASES["support"] = _database(
+        env["ENVFORGE_SUPPORT_DATABASE_URL"], options=f"{LIMITS} -c default_transaction_read_only=on"
+    )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "orgs.Person"
+# Nobody signs in by Django's own means.
+AUTHENTICATION_BACKENDS: list[str] = []
+MIGRATION_MODULES = {"admin": None}
 
 CACHES = {
     "default": {
@@ -183,6 +202,18 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
         "manifest-src": [SELF],
     }
+}
+
+UNFOLD = {
+    "SITE_TITLE": "EnvForge support",
+    "SITE_HEADER": "EnvForge support",
+    "SITE_URL": None,
+    "SITE_ICON": None,
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "STYLES": ["orgs.admin.site.stylesheet"],
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "orgs.admin.site.icon"}],
+    "SIDEBAR": {"navigation": "orgs.admin.navigation.sidebar"},
 }
 
 LOGGING_CONFIG = None

@@ -78,6 +78,11 @@ class Cloud:
         return f"http://localhost:{self.ports['web']}"
 
     @property
+    def admin_url(self) -> str:
+        """The same server under a host of its own: another site to the browser, with cookies of its own."""
+        return f"http://admin.localhost:{self.ports['web']}"
+
+    @property
     def issuer_url(self) -> str:
         return f"http://localhost:{self.ports['issuer']}"
 
@@ -111,7 +116,7 @@ class Cloud:
     @property
     def role_passwords(self) -> RolePasswords:
         return RolePasswords(
-            **{role: self.keys[f"postgres_{role}_password"] for role in ("owner", "app", "sealer")}
+            **{role: self.keys[f"postgres_{role}_password"] for role in ("owner", "app", "sealer", "support")}
         )
 
     def with_keys(self, keys: Mapping[str, str]) -> "Cloud":
@@ -119,7 +124,7 @@ class Cloud:
         return replace(self, keys=keys)
 
     def database_url(self, role: str, database: str = DATABASE) -> str:
-        """The address of a database of the local PostgreSQL for one of its roles (owner, app, sealer)."""
+        """The address of a database of the local PostgreSQL for one of its roles (owner, app, sealer, support)."""
         password = self.keys[f"postgres_{role}_password"]
         return f"postgresql://envforge_{role}:{password}@127.0.0.1:{self.ports['postgres']}/{database}"
 
@@ -131,6 +136,7 @@ class Cloud:
             "ENVFORGE_STATIC_ROOT": str(self.home.root / "static"),
             "DJANGO_SECRET_KEY": self.keys["django_secret_key"],
             "ENVFORGE_CONSOLE_URL": self.console_url,
+            "ENVFORGE_ADMIN_URL": self.admin_url,
             "ENVFORGE_MAIL_FROM": MAIL_FROM,
             "ENVFORGE_METRICS_TOKEN": self.keys["metrics_token"],
             "ENVFORGE_AUDIT_KEY": AUDIT_KEY,
@@ -152,6 +158,7 @@ class Cloud:
                 "DATABASE_URL": self.database_url("app"),
                 "ENVFORGE_OWNER_DATABASE_URL": self.database_url("owner"),
                 "ENVFORGE_SEALER_DATABASE_URL": self.database_url("sealer"),
+                "ENVFORGE_SUPPORT_DATABASE_URL": self.database_url("support"),
             }
         if service == "valkey":
             return {

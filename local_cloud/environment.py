@@ -14,7 +14,12 @@ MAIL_FROM = "EnvForge <notices@envforge.localhost>"
 
 # Setting the first name of a row says: use mine and start none. The rest of the row must then be set too.
 REPLACEABLE: dict[str, tuple[str, ...]] = {
-    "postgres": ("DATABASE_URL", "ENVFORGE_OWNER_DATABASE_URL", "ENVFORGE_SEALER_DATABASE_URL"),
+    "postgres": (
+        "DATABASE_URL",
+        "ENVFORGE_OWNER_DATABASE_URL",
+        "ENVFORGE_SEALER_DATABASE_URL",
+        "ENVFORGE_SUPPORT_DATABASE_URL",
+    ),
     "valkey": ("CELERY_BROKER_URL", "CACHE_URL"),
     "aws": (
         "AWS_ENDPOINT_URL",
@@ -70,10 +75,11 @@ MAIL = frozenset(("EMAIL_URL",))
 METRICS = frozenset(("ENVFORGE_METRICS_TOKEN",))
 OWNER = frozenset(("ENVFORGE_OWNER_DATABASE_URL",))
 SEALER = frozenset(("ENVFORGE_SEALER_DATABASE_URL",))
+SUPPORT = frozenset(("ENVFORGE_ADMIN_URL", "ENVFORGE_SUPPORT_DATABASE_URL"))
 SEALER_IDENTITY = frozenset(("ENVFORGE_SEALER_AWS_ACCESS_KEY_ID", "ENVFORGE_SEALER_AWS_SECRET_ACCESS_KEY"))
 
 SCOPES: dict[str, frozenset[str]] = {
-    "web": EVERYWHERE | CONTROL_PLANE_IDENTITY | SIGN_IN | METRICS,
+    "web": EVERYWHERE | CONTROL_PLANE_IDENTITY | SIGN_IN | METRICS | SUPPORT,
     "worker": EVERYWHERE | CONTROL_PLANE_IDENTITY | MAIL,
     "beat": EVERYWHERE,
     "sealer": EVERYWHERE | SEALER,
@@ -86,6 +92,7 @@ SCOPES: dict[str, frozenset[str]] = {
     | SIGN_IN
     | MAIL
     | METRICS
+    | SUPPORT
     | OWNER
     | SEALER
     | SEALER_IDENTITY,
@@ -96,6 +103,7 @@ RANDOM_KEYS: dict[str, Callable[[], str]] = {
     "postgres_owner_password": lambda: secrets.token_hex(24),
     "postgres_app_password": lambda: secrets.token_hex(24),
     "postgres_sealer_password": lambda: secrets.token_hex(24),
+    "postgres_support_password": lambda: secrets.token_hex(24),
     "valkey_password": lambda: secrets.token_hex(24),
     "django_secret_key": lambda: secrets.token_urlsafe(48),
     "auth0_client_secret": lambda: secrets.token_urlsafe(32),

@@ -97,8 +97,10 @@ def _issuer(cloud: Cloud) -> Part:
                 {
                     "client_id": CLIENT_ID,
                     "client_secret": cloud.keys["auth0_client_secret"],
-                    "redirect_uris": [cloud.console_url + SIGN_IN_PATH],
-                    "post_logout_redirect_uris": [cloud.console_url + SIGNED_OUT_PATH],
+                    "redirect_uris": [url + SIGN_IN_PATH for url in (cloud.console_url, cloud.admin_url)],
+                    "post_logout_redirect_uris": [
+                        url + SIGNED_OUT_PATH for url in (cloud.console_url, cloud.admin_url)
+                    ],
                     "name": "EnvForge",
                 }
             ],

@@ -29,6 +29,7 @@ class RolePasswords:
     owner: str
     app: str
     sealer: str
+    support: str
 
 
 def binaries() -> Path:
@@ -193,7 +194,7 @@ def prepare_database(admin_dsn: str, name: str, passwords: RolePasswords) -> Non
     """
     with psycopg.connect(admin_dsn, autocommit=True) as admin:
         admin.execute("SELECT pg_advisory_lock(%s)", [PREPARE_LOCK])
-        for role in ("owner", "app", "sealer"):
+        for role in ("owner", "app", "sealer", "support"):
             admin.execute(
                 "SELECT set_config(%s, %s, false)", [f"envforge.{role}_password", getattr(passwords, role)]
             )

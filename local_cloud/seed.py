@@ -7,6 +7,8 @@ import os
 
 import django
 
+STAFF_DAYS = 30
+
 
 def main() -> None:
     """Remember the cast, make their organizations, and give each the role they play."""
@@ -14,12 +16,12 @@ def main() -> None:
     # The product's modules can be imported only now.
     from envforge.actor import SYSTEM  # noqa: PLC0415
     from local_cloud.issuer.cast import CAST, ORGANIZATION_NAMES  # noqa: PLC0415
-    from orgs import operations  # noqa: PLC0415
+    from orgs import operations, staff, staff_rule  # noqa: PLC0415
     from orgs.lookups import organization_by_slug  # noqa: PLC0415
     from orgs.roles import Role  # noqa: PLC0415
 
     for player in CAST:
-        if player.org is None:
+        if player.org is None and player.role != "staff":
             continue
         person = operations.remember_person(
             issuer=os.environ["AUTH0_ISSUER"],
@@ -28,6 +30,10 @@ def main() -> None:
             email_verified=player.email_verified,
             name=player.name,
         )
+        if player.org is None:
+            if not staff_rule.live_grant(actor=person.as_actor()):
+                staff.grant_staff(actor=SYSTEM, person=person, days=STAFF_DAYS)
+            continue
         org_id = organization_by_slug(player.org)
         if org_id is None:
             operations.create_organization(

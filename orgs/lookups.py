@@ -14,10 +14,24 @@ def organization_by_slug(slug: str) -> UUID | None:
     return row[0] if row else None
 
 
+def organizations_support_is_in(person_id: UUID) -> list[UUID]:
+    """The ids of the organizations that the person, as support, has entered and not left; at most one."""
+    return _ids("SELECT lookup.organizations_support_is_in(%s)", person_id)
+
+
+def organizations_with_overdue_visits() -> list[UUID]:
+    """The ids of the organizations in which a visit of support is over and not yet closed."""
+    return _ids("SELECT lookup.organizations_with_overdue_visits()")
+
+
 def organizations_of_person(person_id: UUID) -> list[UUID]:
     """The ids of the organizations the person is a member of, the oldest membership first."""
+    return _ids("SELECT lookup.organizations_of_person(%s)", person_id)
+
+
+def _ids(query: str, *arguments: UUID) -> list[UUID]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT lookup.organizations_of_person(%s)", [person_id])
+        cursor.execute(query, arguments)
         return [row[0] for row in cursor.fetchall()]
 
 

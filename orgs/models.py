@@ -8,7 +8,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 
 from envforge import tenancy
-from envforge.actor import Target, UserActor
+from envforge.actor import SupportActor, Target, UserActor
 from envforge.ids import uuid7
 from envforge.tenancy.models import TenantModel
 from orgs.roles import IN_ORGANIZATION, ROLES_OF, Role, Scope
@@ -63,6 +63,9 @@ class Person(AbstractBaseUser):
     def __str__(self) -> str:
         return self.name
 
+    def get_full_name(self) -> str:
+        return self.name
+
     def as_target(self) -> Target:
         return Target("person", str(self.id), self.name)
 
@@ -71,7 +74,7 @@ class Person(AbstractBaseUser):
 
 
 class ConsoleSession(models.Model):
-    """One browser in which a person is signed in to the console; of its key only the digest is kept.
+    """One browser in which a person is signed in to a surface (console or admin); of its key only the digest is kept.
 
     It works until somebody ends it, its person is no longer active, nobody used it for `IDLE_LIMIT`, or `LIFETIME` is over.
     """
@@ -84,6 +87,7 @@ class ConsoleSession(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+", db_index=False)
     key_digest = models.CharField(max_length=64, unique=True)
+    surface = models.CharField(max_length=10, default="console")
     browser = models.CharField(max_length=60)
     created_at = models.DateTimeField()
     last_seen_at = models.DateTimeField()
@@ -276,3 +280,71 @@ class Invitation(TenantModel):
 
     def as_target(self) -> Target:
         return Target("invitation", str(self.id), self.email)
+
+
+class StaffGrant(models.Model):
+    """A person is support staff, for a time; checked at every request, so that ending it bites at once."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+", db_index=False)
+    granted_by = models.CharField(max_length=200)
+    granted_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    cause = models.CharField(max_length=40, blank=True, default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["person"], condition=models.Q(ended_at=None), name="orgs_staff_grant_once"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["expires_at"], condition=models.Q(ended_at=None), name="orgs_staff_grant_due"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"staff grant of {self.person_id}"
+
+    def state(self, now: datetime) -> str:
+        """`live`, or why it is not."""
+        if self.ended_at is not None:
+            return self.cause
+        return "expired" if now >= self.expires_at else "live"
+
+
+class SupportVisit(TenantModel):
+    """Support staff entered the organization, for a reason and a time; nobody is in two organizations at once."""
+
+    person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+", db_index=False)
+    reason = models.CharField(max_length=200)
+    ticket = models.CharField(max_length=60)
+    entered_at = models.DateTimeField()
+    until = models.DateTimeField()
+    left_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["person"], condition=models.Q(left_at=None), name="orgs_support_visit_once"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["org_id", "-entered_at"], name="orgs_support_visit_latest"),
+            models.Index(fields=["until"], condition=models.Q(left_at=None), name="orgs_support_visit_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"support visit {self.id}"
+
+    def as_actor(self) -> SupportActor:
+        """Whoever is on this visit; takes the person's row."""
+        return SupportActor(
+            id=str(self.person_id),
+            label=self.person.name,
+            person_id=self.person_id,
+            org_id=self.org_id,
+            visit_id=self.id,
+        )

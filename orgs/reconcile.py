@@ -1,4 +1,4 @@
-"""What the passing of time does to invitations and tokens: their expiry events, on time (A2)."""
+"""What the passing of time does to invitations, tokens, and support's grants and visits: their expiry events, on time (A2)."""
 
 from uuid import UUID
 
@@ -8,6 +8,7 @@ from audit.append import append
 from audit.kinds import EventKind
 from envforge import tenancy
 from envforge.actor import SYSTEM
+from orgs import staff, visits
 from orgs.lookups import organizations_with_overdue
 from orgs.models import Invitation, Token
 
@@ -16,7 +17,8 @@ MOST = 200
 
 def close_overdue() -> int:
     """Close what expired, in up to `MOST` organizations; answers how many things that was. Safe to run twice at once."""
-    return sum(_close_in(org_id) for org_id in organizations_with_overdue(timezone.now(), MOST))
+    closed = sum(_close_in(org_id) for org_id in organizations_with_overdue(timezone.now(), MOST))
+    return closed + visits.end_overdue_visits() + staff.end_overdue_grants()
 
 
 def _close_in(org_id: UUID) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from django.conf import settings as django_settings
 from django.utils import timezone
 
 from audit.filters import Filter
@@ -81,6 +82,7 @@ class SessionView:
     """One of one's own sessions."""
 
     id: UUID
+    surface: str
     browser: str
     created_at: datetime
     last_seen_at: datetime
@@ -145,9 +147,13 @@ def organizations(*, actor: UserActor, besides: UUID | None = None) -> list[Orga
     return sorted(mine, key=lambda one: (one.name.casefold(), one.slug))
 
 
-def visitor(*, key: str) -> Visitor | str:
-    """Whose session has this key; else the cause for which it no longer works, empty if there is none."""
-    session = ConsoleSession.objects.select_related("person").filter(key_digest=digest(key)).first()
+def visitor(*, key: str, surface: str) -> Visitor | str:
+    """Whose session of this surface has this key; else the cause for which it no longer works, empty if there is none."""
+    session = (
+        ConsoleSession.objects.select_related("person")
+        .filter(key_digest=digest(key), surface=surface)
+        .first()
+    )
     over = session.why_over(timezone.now()) if session else ""
     return Visitor(session, session.person.as_actor()) if session and not over else over
 
@@ -157,7 +163,16 @@ def sessions(*, actor: UserActor) -> list[SessionView]:
     now = timezone.now()
     rows = ConsoleSession.objects.select_related("person").filter(person_id=actor.person_id, ended_at=None)
     live = [row for row in rows.order_by("-last_seen_at", "-id") if not row.why_over(now)]
-    return [SessionView(row.id, row.browser, row.created_at, row.last_seen_at) for row in live]
+    return [SessionView(row.id, row.surface, row.browser, row.created_at, row.last_seen_at) for row in live]
+
+
+def person_by_verified_email(email: str) -> Person | None:
+    """The one person whom the issuer of today knows by this verified address; for an operator's commands."""
+    people = Person.objects.filter(
+        issuer=django_settings.AUTH0_ISSUER, email__iexact=email, email_verified=True, is_active=True
+    )
+    found = list(people[:2])
+    return found[0] if len(found) == 1 else None
 
 
 @contextmanager

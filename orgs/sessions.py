@@ -1,4 +1,4 @@
-"""Every write to console sessions: beginning, being used, ending. All of it is told to the platform's chain, since a
+"""Every write to the sessions of console and admin: beginning, being used, ending. All of it is told to the platform's chain, since a
 person who signs in is in no organization at that moment."""
 
 import secrets
@@ -13,6 +13,7 @@ from audit.kinds import EventKind
 from envforge import metrics
 from envforge.actor import SYSTEM, Actor, Target, UserActor
 from envforge.errors import NotVisible
+from envforge.surfaces import CONSOLE, Surface
 from envforge.windows import first_in_window
 from orgs import operations
 from orgs.digests import digest
@@ -20,13 +21,14 @@ from orgs.identity import Identity, SignInRefused
 from orgs.models import ConsoleSession
 from orgs.offboarding import Closing
 
-CONSOLE = Target("surface", "console", "the console")
 REFUSALS_WINDOW_S = 60
 IDLE_LIMIT, LIFETIME = ConsoleSession.IDLE_LIMIT, ConsoleSession.LIFETIME
 SWEEP_SIZE = 500
 
 
-def start_session(*, identity: Identity, browser: str) -> tuple[ConsoleSession, str]:
+def start_session(
+    *, identity: Identity, browser: str, surface: Surface = CONSOLE
+) -> tuple[ConsoleSession, str]:
     """Sign a person in; the second part of the answer is the session's key, which exists nowhere else.
 
     The key is always new: nothing a browser held before becomes a signed-in session.
@@ -46,22 +48,27 @@ def start_session(*, identity: Identity, browser: str) -> tuple[ConsoleSession, 
         )
         if person.is_active:
             session = ConsoleSession.objects.create(
-                person=person, key_digest=digest(key), browser=browser, created_at=now, last_seen_at=now
+                person=person,
+                key_digest=digest(key),
+                surface=surface.name,
+                browser=browser,
+                created_at=now,
+                last_seen_at=now,
             )
             append_platform(
-                EventKind.SESSION_STARTED, actor=person.as_actor(), target=person, surface="console"
+                EventKind.SESSION_STARTED, actor=person.as_actor(), target=person, surface=surface.name
             )
             return session, key
         _tell_refusal("inactive", person.as_target())
     raise SignInRefused("inactive")
 
 
-def refuse_sign_in(*, reason: str) -> None:
+def refuse_sign_in(*, reason: str, surface: Surface = CONSOLE) -> None:
     """Record a sign-in that did not come about; at most once per reason and minute, for anybody can cause it."""
     metrics.SIGN_INS_REFUSED.labels(reason=reason).inc()
-    if first_in_window("sign-in-refused", reason, window_s=REFUSALS_WINDOW_S):
+    if first_in_window("sign-in-refused", surface.name, reason, window_s=REFUSALS_WINDOW_S):
         with transaction.atomic():
-            _tell_refusal(reason, CONSOLE)
+            _tell_refusal(reason, surface.as_target())
 
 
 def see_session(*, session: ConsoleSession) -> None:
@@ -128,7 +135,11 @@ def _end(actor: Actor, sessions: list[ConsoleSession], cause: str) -> None:
             session.ended_at, session.cause = timezone.now(), cause
             session.save(update_fields=["ended_at", "cause"])
             append_platform(
-                EventKind.SESSION_ENDED, actor=actor, target=session.person, surface="console", cause=cause
+                EventKind.SESSION_ENDED,
+                actor=actor,
+                target=session.person,
+                surface=session.surface,
+                cause=cause,
             )
 
 

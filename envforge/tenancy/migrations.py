@@ -16,6 +16,7 @@ from django.db.migrations.state import ProjectState
 APP_ROLE = "envforge_app"
 SEALER_ROLE = "envforge_sealer"
 LOOKUP_ROLE = "envforge_lookup"
+SUPPORT_ROLE = "envforge_support"
 ORGANIZATION_TABLE = "orgs_organization"
 
 # A sub-select, so that the planner evaluates the setting once per query; NULLIF, since after a transaction that set
@@ -201,6 +202,32 @@ class Lookup(Statements):
 
     def describe(self) -> str:
         return f"Look-up function {self.name}"
+
+
+class SupportReads(Statements):
+    """What support's own role sees of a table, in every organization: ids, states, times and what can be counted (N3).
+
+    Args:
+        columns: the columns it may read; never a name, an address, free text or a digest.
+        walled: whether the table has row level security, and so needs a policy besides.
+    """
+
+    def __init__(self, table: str, columns: Sequence[str], *, walled: bool = True) -> None:
+        self.table = table
+        self.columns = tuple(columns)
+        self.walled = walled
+
+    def forwards(self, app_label: str, state: ProjectState) -> list[str]:
+        grant = f"GRANT SELECT ({', '.join(self.columns)}) ON {self.table} TO {SUPPORT_ROLE}"
+        policy = f"CREATE POLICY support ON {self.table} FOR SELECT TO {SUPPORT_ROLE} USING (true)"
+        return [grant, policy] if self.walled else [grant]
+
+    def backwards(self) -> list[str]:
+        revoke = f"REVOKE SELECT ({', '.join(self.columns)}) ON {self.table} FROM {SUPPORT_ROLE}"  # noqa: S608 - names of ours
+        return [f"DROP POLICY IF EXISTS support ON {self.table}", revoke] if self.walled else [revoke]
+
+    def describe(self) -> str:
+        return f"What support sees of {self.table}"
 
 
 class PlatformTable(Statements):

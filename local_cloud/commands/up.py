@@ -50,6 +50,7 @@ def run(home: Home, caller: Mapping[str, str], arguments: Sequence[str], console
 def welcome(cloud: Cloud, seconds: float) -> str:
     """The last words of a start: where, as whom, what next."""
     lines = ["", f"EnvForge is up ({seconds:.1f} s).", "", f"  Console    {cloud.console_url}"]
+    lines.append(f"  Support    {cloud.admin_url}   (for staff: Sam)")
     if "issuer" in cloud.given:
         lines.append(f"  Sign in    with your account at {cloud.given['issuer']['AUTH0_ISSUER']}")
     else:

@@ -11,10 +11,11 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from envforge.surfaces import CONSOLE, surface_of
 from orgs import selectors, sessions
 from orgs.selectors import Overview, Settings, Visitor
 
-COOKIE = "__Host-envforge-console"
+COOKIE = CONSOLE.cookie
 MAX_NEXT_LENGTH = 300
 
 P = ParamSpec("P")
@@ -22,9 +23,10 @@ View = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
 
 def recognise(request: HttpRequest) -> Visitor | str:
-    """Who is signed in; else the cause for which this browser's session no longer works, empty if it has none."""
-    key = request.COOKIES.get(COOKIE)
-    visitor = selectors.visitor(key=key) if key else ""
+    """Who is signed in at this host; else the cause for which this browser's session no longer works, empty if it has none."""
+    surface = surface_of(request)
+    key = request.COOKIES.get(surface.cookie)
+    visitor = selectors.visitor(key=key, surface=surface.name) if key else ""
     if isinstance(visitor, Visitor):
         sessions.see_session(session=visitor.session)
     return visitor

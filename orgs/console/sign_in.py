@@ -16,10 +16,11 @@ from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_POST, require_safe
 
 from envforge.errors import Unavailable
+from envforge.surfaces import ADMIN, Surface, surface_of
 from orgs import auth0, sessions
 from orgs.browsers import describe
 from orgs.console import flows
-from orgs.console.door import COOKIE, recognise, safe_next, see_other, to_sign_in
+from orgs.console.door import recognise, safe_next, see_other, to_sign_in
 from orgs.identity import SignInRefused
 from orgs.selectors import Visitor
 from orgs.sessions import IDLE_LIMIT, LIFETIME
@@ -51,7 +52,8 @@ def page(request: HttpRequest) -> HttpResponse:
     """The page with the sign-in button, and with words on why one is here."""
     if isinstance(recognise(request), Visitor):
         return see_other(safe_next(request.GET.get("next", "")))
-    title, words = PROBLEMS.get(request.GET.get("problem", ""), ("Sign in to EnvForge", ""))
+    door = "Sign in to EnvForge support" if surface_of(request) is ADMIN else "Sign in to EnvForge"
+    title, words = PROBLEMS.get(request.GET.get("problem", ""), (door, ""))
     wishes = {"next": safe_next(request.GET.get("next", "")), "organization": _wish(request, "organization")}
     context = {"title": title, "words": words, "start": reverse("auth-start", query=_given(wishes))}
     return render(request, "sign_in.html", context)
@@ -63,7 +65,7 @@ def start(request: HttpRequest) -> HttpResponse:
     wanted, organization = safe_next(request.GET.get("next", "")), _wish(request, "organization")
     try:
         begun = auth0.start(
-            redirect_uri=_callback_address(),
+            redirect_uri=_callback_address(surface_of(request)),
             organization=organization,
             login_hint=_wish(request, "login_hint"),
         )
@@ -79,23 +81,23 @@ def start(request: HttpRequest) -> HttpResponse:
 @sensitive_variables()
 def callback(request: HttpRequest) -> HttpResponse:
     """Back from the issuer, with a code or with a refusal; either way the address one ends at holds neither."""
-    state = request.GET.get("state", "")
+    state, surface = request.GET.get("state", ""), surface_of(request)
     flow = next((one for one in flows.begun(request) if constant_time_compare(one.state, state)), None)
     if flow is None:
         # Also what the back button leads to after a sign-in that came about.
         if isinstance(recognise(request), Visitor):
             return see_other("/")
-        sessions.refuse_sign_in(reason="state_unknown")
+        sessions.refuse_sign_in(reason="state_unknown", surface=surface)
         return to_sign_in(problem="state_unknown")
     response: HttpResponse
     try:
         response = _admit(request, flow)
     except SignInRefused as refused:
         if refused.reason != "inactive":  # that one is recorded with its person
-            sessions.refuse_sign_in(reason=refused.reason)
+            sessions.refuse_sign_in(reason=refused.reason, surface=surface)
         response = to_sign_in(problem=refused.reason, next=flow.next, organization=flow.organization)
     except Unavailable:
-        sessions.refuse_sign_in(reason="unavailable")
+        sessions.refuse_sign_in(reason="unavailable", surface=surface)
         response = to_sign_in(problem="unavailable", next=flow.next, organization=flow.organization)
     flows.forget(request, response, flow.state)
     return response
@@ -104,20 +106,21 @@ def callback(request: HttpRequest) -> HttpResponse:
 @require_POST
 def sign_out(request: HttpRequest) -> HttpResponse:
     """End the session here, then the issuer's."""
-    visitor = recognise(request)
+    surface, visitor = surface_of(request), recognise(request)
     if isinstance(visitor, Visitor):
         sessions.end_session(actor=visitor.actor, session_id=visitor.session.id, cause="signed_out")
     response: HttpResponse
     try:
-        address = auth0.sign_out_address(settings.CONSOLE_URL + "/")
+        address = auth0.sign_out_address(surface.url + "/")
         response = see_other(address) if address else to_sign_in(problem="issuer_stays")
     except Unavailable:
         response = to_sign_in(problem="issuer_stays")
-    _set_key(response, "", max_age_s=0)
+    _set_key(response, surface, "", max_age_s=0)
     return response
 
 
 def _admit(request: HttpRequest, flow: flows.Flow) -> HttpResponse:
+    surface = surface_of(request)
     error, issuer = request.GET.get("error"), request.GET.get("iss")
     if error:
         raise SignInRefused("cancelled" if error == "access_denied" else "issuer_refused")
@@ -125,28 +128,30 @@ def _admit(request: HttpRequest, flow: flows.Flow) -> HttpResponse:
         raise SignInRefused("token_invalid")
     identity = auth0.finish(
         code=request.GET.get("code", ""),
-        redirect_uri=_callback_address(),
+        redirect_uri=_callback_address(surface),
         nonce=flow.nonce,
         verifier=flow.verifier,
         organization=flow.organization,
     )
     before = recognise(request)
     _, key = sessions.start_session(
-        identity=identity, browser=describe(request.headers.get("User-Agent", ""))
+        identity=identity, browser=describe(request.headers.get("User-Agent", "")), surface=surface
     )
     if isinstance(before, Visitor):
         sessions.end_session(actor=before.actor, session_id=before.session.id, cause="signed_in_again")
     response = see_other(flow.next)
-    _set_key(response, key, max_age_s=int(LIFETIME.total_seconds()))
+    _set_key(response, surface, key, max_age_s=int(LIFETIME.total_seconds()))
     return response
 
 
-def _set_key(response: HttpResponse, key: str, *, max_age_s: int) -> None:
-    response.set_cookie(COOKIE, key, max_age=max_age_s, path="/", secure=True, httponly=True, samesite="Lax")
+def _set_key(response: HttpResponse, surface: Surface, key: str, *, max_age_s: int) -> None:
+    response.set_cookie(
+        surface.cookie, key, max_age=max_age_s, path="/", secure=True, httponly=True, samesite="Lax"
+    )
 
 
-def _callback_address() -> str:
-    return f"{settings.CONSOLE_URL}{reverse('auth-callback')}"
+def _callback_address(surface: Surface) -> str:
+    return f"{surface.url}{reverse('auth-callback')}"
 
 
 def _wish(request: HttpRequest, name: str) -> str:

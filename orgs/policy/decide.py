@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db.models import Q
+from django.utils import timezone
 
 from envforge import tenancy
 from envforge.actor import (
@@ -16,7 +17,7 @@ from envforge.actor import (
     UserActor,
 )
 from envforge.errors import Denial, NotAllowed, NotVisible
-from orgs.models import RoleGrant
+from orgs.models import RoleGrant, SupportVisit
 from orgs.policy.actions import Action
 from orgs.policy.conditions import About, own
 from orgs.policy.table import RULES, SEEN_BY, SUPPORT_MAY, Rule
@@ -67,7 +68,8 @@ def explain(
         return dict.fromkeys(actions, YES)
     subject = as_target(target) if target else Target("organization", str(tenancy.current_org()), "")
     if isinstance(actor, SupportActor):
-        return {action: _of_support(actor, action) for action in actions}
+        _require_visit(actor)
+        return {action: _of_support(action) for action in actions}
     roles = held(actor, subject)
     seen_by = SEEN_BY.get(subject.kind, Action.ORGANIZATION_VIEW)
     if not roles & RULES[seen_by].roles:
@@ -132,9 +134,14 @@ def _answer(actor: Actor, action: Action, roles: frozenset[Role], about: About) 
     return YES
 
 
-def _of_support(actor: SupportActor, action: Action) -> Answer:
-    if actor.org_id != tenancy.current_org():
+def _require_visit(actor: SupportActor) -> None:
+    """Support is here only while its visit to the entered organization lasts."""
+    visit = SupportVisit.objects.filter(id=actor.visit_id, person_id=actor.person_id, left_at=None)
+    if not visit.filter(until__gt=timezone.now()).exists():
         raise NotVisible
+
+
+def _of_support(action: Action) -> Answer:
     if action in SUPPORT_MAY:
         return YES
     return Answer(allowed=False, rule="support-reads-only", why="Support looks and changes nothing.")

@@ -21,6 +21,7 @@ OWN_DATABASE = {
     "DATABASE_URL": "postgresql://envforge_app:a@db.test/envforge",
     "ENVFORGE_OWNER_DATABASE_URL": "postgresql://envforge_owner:b@db.test/envforge",
     "ENVFORGE_SEALER_DATABASE_URL": "postgresql://envforge_sealer:c@db.test/envforge",
+    "ENVFORGE_SUPPORT_DATABASE_URL": "postgresql://envforge_support:d@db.test/envforge",
 }
 
 
@@ -93,7 +94,10 @@ def test_a_database_of_the_callers_own_replaces_ours(home: Home) -> None:
 
 def test_half_a_database_is_refused_by_name(home: Home) -> None:
     caller = {name: OWN_DATABASE[name] for name in ("DATABASE_URL", "ENVFORGE_OWNER_DATABASE_URL")}
-    with pytest.raises(LocalCloudError, match=r"must be set too: ENVFORGE_SEALER_DATABASE_URL\."):
+    with pytest.raises(
+        LocalCloudError,
+        match=r"must be set too: ENVFORGE_SEALER_DATABASE_URL, ENVFORGE_SUPPORT_DATABASE_URL\.",
+    ):
         plan(home, caller)
 
 

@@ -39,6 +39,7 @@ def test_n1_no_role_can_pass_row_level_security(cloud: Cloud) -> None:
         ("envforge_lookup", False, False),
         ("envforge_owner", True, False),
         ("envforge_sealer", True, False),
+        ("envforge_support", True, False),
     ]
 
 
@@ -66,16 +67,18 @@ def test_schemas_and_database_are_open_to_nobody_else(cloud: Cloud) -> None:
     assert granted == [
         ("database", "envforge_app", "CONNECT"),
         ("database", "envforge_sealer", "CONNECT"),
+        ("database", "envforge_support", "CONNECT"),
         ("lookup", "envforge_app", "USAGE"),
         ("lookup", "envforge_lookup", "CREATE"),
         ("lookup", "envforge_lookup", "USAGE"),
         ("public", "envforge_app", "USAGE"),
         ("public", "envforge_lookup", "USAGE"),
         ("public", "envforge_sealer", "USAGE"),
+        ("public", "envforge_support", "USAGE"),
     ]
 
 
-@pytest.mark.parametrize("role", ["app", "sealer"])
+@pytest.mark.parametrize("role", ["app", "sealer", "support"])
 def test_the_application_cannot_make_tables_and_the_owner_can(cloud: Cloud, role: str) -> None:
     for statement in (
         "CREATE TABLE public.mine ()",

@@ -26,12 +26,14 @@ ADMIN_DSN = os.environ["ENVFORGE_TEST_ADMIN_DATABASE_URL"]
 def database(request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
     """A migrated database of this test process' own; all of Django's aliases point to it."""
     name = f"envforge_test_{getattr(request.config, 'workerinput', {}).get('workerid', 'main')}"
-    passwords = {alias: settings.DATABASES[alias]["PASSWORD"] for alias in ("default", "owner", "sealer")}
+    passwords = {
+        alias: settings.DATABASES[alias]["PASSWORD"] for alias in ("default", "owner", "sealer", "support")
+    }
     drop_database(ADMIN_DSN, name)
     prepare_database(
         ADMIN_DSN,
         name,
-        RolePasswords(owner=passwords["owner"], app=passwords["default"], sealer=passwords["sealer"]),
+        RolePasswords(app=passwords.pop("default"), **passwords),
     )
     for alias in settings.DATABASES:
         settings.DATABASES[alias]["NAME"] = name

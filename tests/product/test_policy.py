@@ -5,9 +5,9 @@ from uuid import uuid4
 import pytest
 
 from envforge import tenancy
-from envforge.actor import Actor, ServiceAccountActor, SupportActor, Target
+from envforge.actor import SYSTEM, Actor, ServiceAccountActor, Target
 from envforge.errors import NotAllowed, NotVisible
-from orgs import policy
+from orgs import policy, staff, visits
 from orgs.models import Membership, RoleGrant, ServiceAccount
 from orgs.policy import RULES, About, Action
 from orgs.roles import ROLES_OF, Role, Scope
@@ -190,7 +190,10 @@ def test_n2_a_token_narrows_and_never_widens(world: World) -> None:
 
 
 def test_n3_support_looks_and_changes_nothing(world: World) -> None:
-    sam = SupportActor(id="sam", label="Sam", person_id=uuid4(), org_id=world.acme.id, visit_id=uuid4())
+    person = world.person("Sam")
+    staff.grant_staff(actor=SYSTEM, person=person, days=1)
+    visits.enter_organization(actor=person.as_actor(), wanted=world.acme.slug, reason="help", ticket="T-1")
+    sam = visits.support_actor(actor=person.as_actor(), org_id=world.acme.id)
     may = set()
     with tenancy.enter(world.acme.id):
         for action, answer in policy.explain(sam, *Action).items():

@@ -48,6 +48,16 @@ ROGUES = {
     "CREATE FUNCTION lookup.name_of(uuid) RETURNS text LANGUAGE sql AS 'SELECT $1::text'": (
         "lookup.name_of: answers text, and look-ups answer ids alone"
     ),
+    "GRANT SELECT (name) ON orgs_organization TO envforge_support": "orgs_organization.name: envforge_support has SELECT on it",
+    "GRANT SELECT (key_digest) ON orgs_consolesession TO envforge_support": (
+        "orgs_consolesession.key_digest: envforge_support has SELECT on it"
+    ),
+    "CREATE POLICY support ON orgs_rolegrant FOR SELECT TO envforge_support USING (true)": (
+        "orgs_rolegrant: unknown policy support for envforge_support"
+    ),
+    "GRANT USAGE ON SCHEMA lookup TO envforge_support; GRANT EXECUTE ON FUNCTION lookup.organization_by_slug TO envforge_support": (
+        "lookup.organization_by_slug: runs as its owner, and support may call it"
+    ),
     "CREATE VIEW everything AS SELECT * FROM orgs_membership": "everything: a view that reads with its owner's rights",
     "ALTER ROLE envforge_app BYPASSRLS": "envforge_app: has rights that pass row level security",
     "GRANT envforge_owner TO envforge_app": "envforge_app: is a member of envforge_owner",

@@ -15,6 +15,7 @@ PLATFORM_TABLES = {
     "django_migrations": "Django's",
     "django_session": "sessions, by unguessable key",
     "orgs_consolesession": "a person's, by the digest of an unguessable key",
+    "orgs_staffgrant": "EnvForge's own staff",
     "orgs_person": "people belong to no organization",
 }
 ORGANIZATION = "orgs_organization"
@@ -27,6 +28,14 @@ OTHER_POLICIES = {
     ("audit_event", "sealer_seals", "w", "envforge_sealer"),
     ("audit_chain_head", "sealer", "*", "envforge_sealer"),
     ("audit_checkpoint", "sealer", "*", "envforge_sealer"),
+}
+# What support's role sees outside of a visit (N3): never a name, an address, free text or a digest.
+SUPPORT_SEES = {
+    "orgs_organization": {"id", "created_at"},
+    "orgs_membership": {"id", "org_id"},
+    "orgs_supportvisit": {"id", "org_id", "person_id", "entered_at", "until", "left_at"},
+    "orgs_staffgrant": {"id", "person_id", "granted_at", "expires_at", "ended_at"},
+    "audit_chain_head": {"org_id", "seq", "signed_seq", "signed_at"},
 }
 APP_MAY = {"SELECT", "INSERT", "UPDATE", "DELETE"}
 
@@ -95,7 +104,9 @@ def _policies(db: psycopg.Connection, table: str, key: str, *, partition: bool) 
         if name == "tenant":
             if qual != expected or (check or expected) != expected or command != "*" or not permissive:
                 yield f"{table}: its tenant policy is not the usual one"
-        elif name == "lookup" and (command, roles) == ("r", "envforge_lookup"):
+        elif (name, command, roles) == ("lookup", "r", "envforge_lookup") or (
+            table in SUPPORT_SEES and (name, command, roles) == ("support", "r", "envforge_support")
+        ):
             continue
         elif (table, name, command, roles) not in OTHER_POLICIES or partition:
             yield f"{table}: unknown policy {name} for {roles}"
@@ -166,7 +177,12 @@ def _grants(db: psycopg.Connection) -> Iterator[str]:
         seals = role == "envforge_sealer" and table.startswith("audit_") and privilege == "UPDATE"
         # Fewer columns than the whole table, which the application may be granted as well.
         changes = role == "envforge_app" and not table.startswith("audit_") and privilege == "UPDATE"
-        if not (reads or tells or seals or changes):
+        sees = (
+            role == "envforge_support"
+            and privilege == "SELECT"
+            and column in SUPPORT_SEES.get(table, frozenset())
+        )
+        if not (reads or tells or seals or changes or sees):
             yield f"{table}.{column}: {role} has {privilege} on it"
 
 
@@ -175,11 +191,12 @@ def _functions(db: psycopg.Connection) -> Iterator[str]:
         """
         SELECT n.nspname, p.proname, p.prosecdef, p.proowner::regrole::text, coalesce(array_to_string(p.proconfig, ','), ''),
                p.prorettype::regtype::text, has_function_privilege('envforge_app', p.oid, 'EXECUTE'),
+               has_function_privilege('envforge_support', p.oid, 'EXECUTE'),
                p.proacl IS NULL OR EXISTS (SELECT FROM aclexplode(p.proacl) g WHERE g.grantee = 0)
         FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname IN ('public', 'lookup')
         """
     ).fetchall()
-    for schema, name, definer, owner, config, returns, app_may, public_may in rows:
+    for schema, name, definer, owner, config, returns, app_may, support_may, public_may in rows:
         if definer and not config.startswith("search_path=pg_catalog, pg_temp"):
             yield f"{schema}.{name}: runs as its owner with a search_path that is not pinned"
         if schema == "lookup":
@@ -189,6 +206,8 @@ def _functions(db: psycopg.Connection) -> Iterator[str]:
                 yield f"lookup.{name}: answers {returns}, and look-ups answer ids alone"
         elif definer and app_may:
             yield f"{schema}.{name}: runs as its owner, and the application may call it"
+        if definer and support_may:
+            yield f"{schema}.{name}: runs as its owner, and support may call it"
         if definer and public_may:
             yield f"{schema}.{name}: runs as its owner, and everybody may call it"
 
@@ -210,7 +229,7 @@ def _roles(db: psycopg.Connection) -> Iterator[str]:
         SELECT r.rolname, r.rolsuper OR r.rolbypassrls OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication,
                (SELECT count(*) FROM pg_class c WHERE c.relowner = r.oid), has_schema_privilege(r.oid, 'public', 'CREATE'),
                ARRAY(SELECT m.roleid::regrole::text FROM pg_auth_members m WHERE m.member = r.oid)
-        FROM pg_roles r WHERE r.rolname IN ('envforge_app', 'envforge_sealer', 'envforge_lookup')
+        FROM pg_roles r WHERE r.rolname IN ('envforge_app', 'envforge_sealer', 'envforge_support', 'envforge_lookup')
         """
     ).fetchall()
     for role, mighty, owned, creates, memberships in rows:

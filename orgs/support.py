@@ -1,0 +1,131 @@
+"""Every read of support's: counts and times from outside, and an organization's own pages from inside a visit.
+
+What is seen inside stands in the organization's timeline, once per visit and page (A3).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.conf import settings
+from django.utils import timezone
+
+from audit.append import append
+from audit.filters import Filter
+from audit.kinds import EventKind
+from audit.models import ChainHead
+from audit.selectors import ChainStatus, Page, chain_status, page
+from envforge import tenancy
+from envforge.actor import SupportActor, UserActor
+from envforge.errors import NotVisible
+from envforge.windows import first_in_window
+from orgs import policy
+from orgs.models import ConsoleSession, Membership, Organization, Person, StaffGrant, SupportVisit
+from orgs.policy import Action
+from orgs.selectors import MemberView, members
+from orgs.staff_rule import require_staff
+
+# The role to which PostgreSQL grants no name, address, free text or digest (N3).
+OUTSIDE = "support"
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What there is, in counts."""
+
+    organizations: int
+    visits: int
+    staff: int
+    chains_unsigned: int
+    platform: ChainStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """An organization as support sees it on a visit."""
+
+    organization: Organization
+    members: int
+    sessions: int
+    chain: ChainStatus
+
+
+def figures(*, actor: UserActor) -> Figures:
+    """EnvForge at a glance.
+
+    Raises:
+        NotAllowed: the actor is not staff.
+    """
+    require_staff(actor=actor)
+    now = timezone.now()
+    with tenancy.enter(tenancy.PLATFORM):
+        platform = chain_status()
+    heads = ChainHead.objects.using(OUTSIDE).values_list("seq", "signed_seq")
+    return Figures(
+        Organization.objects.using(OUTSIDE).count(),
+        SupportVisit.objects.using(OUTSIDE).filter(left_at=None, until__gt=now).count(),
+        StaffGrant.objects.using(OUTSIDE).filter(ended_at=None, expires_at__gt=now).count(),
+        sum(signed < sealed for sealed, signed in heads),
+        platform,
+    )
+
+
+def inside(*, actor: SupportActor, org_id: UUID) -> Inside:
+    """The organization at a glance.
+
+    Raises:
+        NotVisible: the actor is on no visit to it.
+    """
+    with _looking(actor, org_id, "overview", Action.ORGANIZATION_VIEW) as organization:
+        people = Membership.objects.values_list("person_id", flat=True)
+        live = ConsoleSession.objects.filter(person__in=list(people), ended_at=None)
+        now = timezone.now()
+        sessions = live.filter(
+            last_seen_at__gt=now - ConsoleSession.IDLE_LIMIT, created_at__gt=now - ConsoleSession.LIFETIME
+        )
+        return Inside(organization, len(people), sessions.count(), chain_status())
+
+
+def members_inside(
+    *, actor: SupportActor, org_id: UUID, email: str = ""
+) -> tuple[Organization, list[MemberView]]:
+    """The members by name; with an e-mail address, the one who has exactly that one.
+
+    Raises:
+        NotVisible: as `inside`.
+    """
+    with _looking(actor, org_id, "members", Action.ORGANIZATION_VIEW) as organization:
+        seen = members(actor=actor, org_id=org_id)
+        if email:
+            meant = set(Person.objects.filter(email__iexact=email).values_list("id", flat=True))
+            seen = [member for member in seen if member.person_id in meant]
+        return organization, seen
+
+
+def timeline_inside(
+    *, actor: SupportActor, org_id: UUID, before: tuple[datetime, UUID] | None
+) -> tuple[Organization, Page]:
+    """A page of the organization's events.
+
+    Raises:
+        NotVisible: as `inside`.
+    """
+    with _looking(actor, org_id, "timeline", Action.AUDIT_READ) as organization:
+        return organization, page(Filter(), before=before)
+
+
+@contextmanager
+def _looking(actor: SupportActor, org_id: UUID, looked_at: str, action: Action) -> Iterator[Organization]:
+    """Enter the organization for a look at one of its pages, and record the look."""
+    with tenancy.enter(org_id):
+        organization = Organization.objects.filter(id=org_id).first()
+        policy.explain(actor)
+        if organization is None:
+            raise NotVisible
+        policy.require(actor, action, organization)
+        visit = str(actor.visit_id)
+        if first_in_window("support-viewed", visit, looked_at, window_s=settings.SUPPORT_VISIT_S):
+            append(EventKind.SUPPORT_VIEWED, actor=actor, target=organization, page=looked_at)
+        yield organization
