@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Count
 
 from audit.filters import Filter
@@ -37,6 +39,7 @@ def chain_status() -> ChainStatus:
 
 
 PAGE_SIZE = 50
+RECENT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,40 @@ def page(wanted: Filter, *, before: tuple[datetime, UUID] | None = None, size: i
     more = len(events) > size
     events = events[:size]
     return Page(events, (events[-1].at, events[-1].id) if more else None)
+
+
+def count_after(wanted: Filter, *, after: tuple[datetime, UUID], at_most: int) -> int:
+    """How many of the entered organization's events came after this one; counting ends at `at_most`."""
+    condition, parameters = wanted.sql()
+    query = (
+        f"SELECT count(*) FROM (SELECT 1 FROM audit_event WHERE org_id = %s AND {condition} "  # noqa: S608 - constants
+        "AND (at, id) > (%s, %s) LIMIT %s) AS arrived"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(query, [tenancy.current_org(), *parameters, *after, at_most])
+        return int(cursor.fetchone()[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Somebody or something that stands in events, by its latest label."""
+
+    kind: str
+    id: str
+    label: str
+
+
+def recently_named(part: Literal["actor", "target"]) -> list[Named]:
+    """Who acted, or what was acted upon, in the entered organization's last `RECENT` events, by label."""
+    query = (
+        f"SELECT DISTINCT ON ({part}_id) {part}_kind, {part}_id, {part}_label FROM ("  # noqa: S608 - constants
+        "  SELECT * FROM audit_event WHERE org_id = %s ORDER BY at DESC, id DESC LIMIT %s"
+        f") AS recent ORDER BY {part}_id, at DESC, id DESC"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(query, [tenancy.current_org(), RECENT])
+        named = [Named(*row) for row in cursor.fetchall()]
+    return sorted(named, key=lambda one: (one.label.casefold(), one.id))
 
 
 def last_checkpoint() -> Checkpoint | None:

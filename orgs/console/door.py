@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from orgs import selectors, sessions
-from orgs.selectors import Overview, Settings, Visitor
+from orgs.selectors import AboutOrganization, Visitor
 
 COOKIE = "__Host-envforge-console"
 MAX_NEXT_LENGTH = 300
@@ -21,11 +21,15 @@ P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
 
-def recognise(request: HttpRequest) -> Visitor | str:
-    """Who is signed in; else the cause for which this browser's session no longer works, empty if it has none."""
+def recognise(request: HttpRequest, *, in_use: bool = True) -> Visitor | str:
+    """Who is signed in; else the cause for which this browser's session no longer works, empty if it has none.
+
+    Args:
+        in_use: whether a person asks; what a page asks by itself must not keep a session from ending unused.
+    """
     key = request.COOKIES.get(COOKIE)
     visitor = selectors.visitor(key=key) if key else ""
-    if isinstance(visitor, Visitor):
+    if in_use and isinstance(visitor, Visitor):
         sessions.see_session(session=visitor.session)
     return visitor
 
@@ -70,7 +74,7 @@ def page(
     template: str,
     context: dict[str, Any] | None = None,
     *,
-    about: Overview | Settings | None = None,
+    about: AboutOrganization | None = None,
     status: int = 200,
 ) -> HttpResponse:
     """A page in the frame, with the navigation of the organization that it is about, if it is about one."""
