@@ -15,7 +15,7 @@ def write_cursor(place: Place) -> str:
     """The place as 32 characters that can stand in an address. It says nothing that its reader was not shown."""
     at, row_id = place
     microseconds = (at - _EPOCH) // timedelta(microseconds=1)
-    return base64.urlsafe_b64encode(microseconds.to_bytes(8, signed=True) + row_id.bytes).decode()
+    return base64.urlsafe_b64encode(microseconds.to_bytes(8) + row_id.bytes).decode()
 
 
 def read_cursor(text: str) -> Place:
@@ -28,6 +28,6 @@ def read_cursor(text: str) -> Place:
         raw = base64.b64decode(text, altchars=b"-_", validate=True)
         if len(raw) != _BYTES:
             raise ValueError(text)
-        return _EPOCH + timedelta(microseconds=int.from_bytes(raw[:8], signed=True)), UUID(bytes=raw[8:])
+        return _EPOCH + timedelta(microseconds=int.from_bytes(raw[:8])), UUID(bytes=raw[8:])
     except (binascii.Error, OverflowError) as wrong:
         raise ValueError(text) from wrong

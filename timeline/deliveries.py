@@ -69,7 +69,7 @@ def delivers(view: Callable[..., HttpResponseBase]) -> Callable[..., Coroutine[A
         if not isinstance(response, Order):
             return response
         made = await _made(response)
-        chunks = _flowing(made.file) if isinstance(request, ASGIRequest) else _chunks(made.file)
+        chunks = _Flowing(made.file) if isinstance(request, ASGIRequest) else _Read(made.file)
         delivery = StreamingHttpResponse(chunks, content_type=response.form.content_type)
         delivery["Content-Length"] = str(made.size_bytes)
         delivery["Content-Disposition"] = f'attachment; filename="{response.form.file_name(response.slug)}"'
@@ -137,16 +137,25 @@ def _key(actor: Actor, name: str) -> str:
     return f"export:{actor.kind}:{actor.id}:{name}"
 
 
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
-    with file:
-        while chunk := file.read(CHUNK_BYTES):
+class _Chunks:
+    """The file, piece by piece; Django closes it with the response, whether or not anybody read."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+
+    def close(self) -> None:
+        self.file.close()
+
+
+class _Read(_Chunks):
+    def __iter__(self) -> Iterator[bytes]:
+        while chunk := self.file.read(CHUNK_BYTES):
             yield chunk
 
 
-async def _flowing(file: BinaryIO) -> AsyncIterator[bytes]:
-    """The next chunk is read when the client has taken the last one."""
-    try:
-        while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+class _Flowing(_Chunks):
+    """The next piece is read when the client has taken the last one."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while chunk := await asyncio.to_thread(self.file.read, CHUNK_BYTES):
             yield chunk
-    finally:
-        file.close()

@@ -177,7 +177,9 @@ def test_the_chain_with_a_checkpoint_to_keep(world: World) -> None:
     sign()
     read = browser.get(at(world, "/chain")).json()
     assert (read["sealed_seq"], read["signed_seq"], read["unsealed"]) == (4, 4, 0)
-    exported = b"".join(browser.get(at(world, "/events/export?format=jsonl")).streaming_content)  # type: ignore[attr-defined]
+    answer = browser.get(at(world, "/events/export?format=jsonl"))
+    exported = b"".join(answer.streaming_content)  # type: ignore[attr-defined]
+    answer.close()
     kept = Checkpoint.from_json(read["checkpoint"])
     assert verify(iter(exported.splitlines(keepends=True)), keys(), expect=kept).ok
 
@@ -191,10 +193,11 @@ def test_an_export_is_what_the_console_exports(world: World, form: str) -> None:
     answer = browser.get(at(world, "/events/export"), query, headers={"accept": "text/csv"})
     assert answer.status_code == 200
     assert f".{form}" in answer["Content-Disposition"]
+    answer.close()
     assert events(world, kind="audit.exported")[0].facts == {"form": form, "events": 3}
 
 
-@pytest.mark.parametrize("query", ["", "?format=xml", "?format=csv&kind=x", "?format=csv&form=csv"])
+@pytest.mark.parametrize("query", ["", "?format=xml", "?format=csv&kind=x", "?format=csv&form=csv"], ids=str)
 def test_an_export_that_cannot_be_read_is_refused(world: World, query: str) -> None:
     problem(signed_in(world.alice).get(at(world, f"/events/export{query}")), 422)
 
@@ -208,7 +211,9 @@ def test_whoever_asks_too_often_waits_and_nobody_else_does(world: World) -> None
         assert 1 <= int(answer["Retry-After"]) <= 3600
         assert signed_in(world.adam).get(at(world)).status_code == 200
         # Each scope has a count of its own.
-        assert browser.get(at(world, "/events/export?format=csv")).status_code == 200
+        exported = browser.get(at(world, "/events/export?format=csv"))
+        assert exported.status_code == 200
+        exported.close()
         assert browser.get(at(world, "/events/export?format=csv")).status_code == 429
 
 
