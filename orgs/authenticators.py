@@ -10,7 +10,8 @@ from rest_framework.request import Request
 
 from envforge.actor import Actor
 from envforge.api.rules import CHALLENGE
-from orgs.console.door import Visitor, recognise
+from orgs.console.door import recognise
+from orgs.selectors import Visitor
 
 
 class _Csrf(CsrfViewMiddleware):

@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.kinds import BY_NAME
+from audit.selectors import PAGE_SIZE
 from audit.sentences import sentence
 from envforge.api.schema import REFUSALS
 from envforge.api.views import OrgAPIView
@@ -47,7 +48,7 @@ class NamedOut(serializers.Serializer[Any]):
 
     kind = serializers.CharField()
     id = serializers.CharField()
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # a field of ours, where theirs is a string
 
 
 class EventOut(serializers.Serializer[Any]):
@@ -71,6 +72,7 @@ class EventOut(serializers.Serializer[Any]):
     def get_actor(self, event: Any) -> dict[str, str]:
         return {"kind": event.actor_kind, "id": event.actor_id, "label": event.actor_label}
 
+    @extend_schema(responses=NamedOut)
     def get_target(self, event: Any) -> dict[str, str]:
         return {"kind": event.target_kind, "id": event.target_id, "label": event.target_label}
 
@@ -116,7 +118,7 @@ class Events(OrgAPIView):
         given = request.query_params.dict()
         asked = read_filter(given)
         wrong = dict(asked.wrong)
-        before, size = None, selectors.PAGE_SIZE
+        before, size = None, PAGE_SIZE
         try:
             before = read_place(given.get("cursor", ""))
         except Unreadable as unreadable:

@@ -11,7 +11,8 @@ from django.views.decorators.http import require_POST, require_safe
 
 from envforge.cursors import write_cursor
 from envforge.errors import Invalid
-from orgs.console.door import Visitor, page, recognise, signed_in
+from orgs.console.door import page, recognise, signed_in
+from orgs.selectors import Visitor
 from timeline import selectors
 from timeline.asked import Asked, Unreadable, read_filter, read_place
 from timeline.deliveries import Order, delivers, progress_of

@@ -23,8 +23,9 @@ def to_problem(error: Exception, context: dict[str, Any]) -> HttpResponseBase | 
     response = problems.respond(request, status=error.status_code, title=title, detail=detail, rule=rule)
     if isinstance(error, NotAuthenticated):
         response["WWW-Authenticate"] = CHALLENGE
-    if isinstance(error, Throttled) and error.wait is not None:
-        response["Retry-After"] = str(max(1, round(error.wait)))
+    if isinstance(error, Throttled):
+        # Its stubs know nothing of the seconds.
+        response["Retry-After"] = str(max(1, round(getattr(error, "wait", None) or 1)))
     return response
 
 

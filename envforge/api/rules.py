@@ -15,11 +15,16 @@ if TYPE_CHECKING:
 CHALLENGE = 'Bearer realm="EnvForge"'
 
 
+def actor_of(request: Request) -> Any:
+    """What an authenticator answered: an actor, or None. To REST framework's types it is one of Django's users."""
+    return request.user
+
+
 class SignedIn(BasePermission):
     """Only actors come in. What they may do is asked below, by selectors and operations."""
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
-        return isinstance(request.user, Actor)
+        return isinstance(actor_of(request), Actor)
 
 
 class JsonAlone(BaseContentNegotiation):

@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from envforge.actor import Actor
+from envforge.api.rules import actor_of
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView
@@ -31,10 +32,11 @@ class ByActor(BaseThrottle):
         rates: Rates = settings.API_RATES
         scope: str = getattr(view, "throttle_scope", "read")
         at_most, self.window_s = rates[scope]
-        if not isinstance(request.user, Actor):
+        actor = actor_of(request)
+        if not isinstance(actor, Actor):
             return True
         window = int(time.time()) // self.window_s
-        key = f"rate:{scope}:{request.user.kind}:{request.user.id}:{window}"
+        key = f"rate:{scope}:{actor.kind}:{actor.id}:{window}"
         try:
             cache.add(key, 0, timeout=self.window_s)
             return bool(cache.incr(key) <= at_most)

@@ -7,6 +7,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from envforge.actor import Actor
+from envforge.api.rules import actor_of
 from envforge.errors import Invalid
 
 
@@ -23,7 +24,7 @@ class ActorAPIView(APIView):
 
     @property
     def actor(self) -> Actor:
-        actor: Actor = self.request.user
+        actor: Actor = actor_of(self.request)
         return actor
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:

@@ -185,5 +185,5 @@ def test_the_documented_examples_work(place: Place, tmp_path: Path) -> None:
         assert run.returncode == 0, run.stdout + run.stderr
         said.append(run.stdout)
     assert {"slug": "acme-documented", "name": "Acme"} in json.loads(said[0])["organizations"]
-    assert [event["sentence"] for event in json.loads(said[1])["events"]] == ["Alice joined"]
+    assert [event["sentence"] for event in json.loads(said[1])["events"]] == ["Alice joined as owner"]
     assert json.loads(said[3])["checkpoint"]["seq"] == 5

@@ -88,7 +88,8 @@ def test_nothing_is_there_says_so_as_a_problem(world: World) -> None:
 
 def test_events_come_in_pages_without_gap_or_repeat(world: World) -> None:
     fill(world, 23)
-    browser, seen, cursor = signed_in(world.alice), [], ""
+    browser, seen = signed_in(world.alice), []
+    cursor: str | None = ""
     browser.get(at(world, "/events"))
     while cursor is not None:
         page = browser.get(at(world, "/events"), {"limit": "5", "cursor": cursor}).json()

@@ -19,7 +19,7 @@ from envforge import request_id, tenancy
 from envforge.actor import SYSTEM
 from envforge.cursors import write_cursor
 from orgs import operations
-from orgs.models import ConsoleSession
+from orgs.models import ConsoleSession, Role
 from tests.product.chains import seal, sign
 from tests.product.visitors import anonymous, signed_in
 from tests.product.world import World
@@ -232,7 +232,7 @@ def test_the_page_costs_the_same_whatever_is_in_it(world: World) -> None:
     few = queries(browser)
     fill(world, 300)
     for name in ("Ann", "Ben", "Cem"):
-        world.member(name, operations.Role.VIEWER)
+        world.member(name, Role.VIEWER)
     assert queries(browser) == few
     assert few <= 20
 
