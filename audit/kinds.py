@@ -297,6 +297,13 @@ class EventKind(Enum):
     )
 
     # Notices and reports
+    NOTICE_FAILED = kind(
+        "notice.failed",
+        "An e-mail to {target} ({notice}) could not be delivered: {reason}",
+        notice=WORD,
+        reason=WORD,
+        attempts=COUNT,
+    )
     WEBHOOK_CHANGED = kind("webhook.changed", "{actor} changed the webhook {target}", change=WORD)
     WEBHOOK_DISABLED = kind(
         "webhook.disabled", "The webhook {target} was disabled after failing", failures=COUNT

@@ -34,8 +34,8 @@ SELECT {", ".join(COLUMNS)} FROM audit_event WHERE seq IS NULL AND org_id = ANY(
 """  # noqa: S608 - constants
 _SEAL = """
 UPDATE audit_event AS event SET seq = sealed.seq, hash = sealed.hash, sealed_at = %s
-FROM unnest(%s::uuid[], %s::timestamptz[], %s::bigint[], %s::bytea[]) AS sealed (id, at, seq, hash)
-WHERE event.id = sealed.id AND event.at = sealed.at AND event.seq IS NULL
+FROM unnest(%s::uuid[], %s::timestamptz[], %s::uuid[], %s::bigint[], %s::bytea[]) AS sealed (org_id, at, id, seq, hash)
+WHERE event.org_id = sealed.org_id AND event.at = sealed.at AND event.id = sealed.id AND event.seq IS NULL
 """
 
 
@@ -54,13 +54,13 @@ def seal_pass() -> int:
         # Read only now: what another sealer did to these chains before we held them is visible to this statement.
         cursor.execute(_READ_UNSEALED, [list(heads), EVENTS_A_PASS])
         rows = cursor.fetchall()
-        sealed: list[tuple[UUID, datetime, int, bytes]] = []
+        sealed: list[tuple[UUID, datetime, UUID, int, bytes]] = []
         for org_id, events in groupby(rows, key=lambda row: row[1]):
             seq, previous = heads[org_id]
             for row in events:
                 seq += 1
                 previous = link(previous, seq, digest(body_of(row)))
-                sealed.append((row[0], row[2], seq, previous))
+                sealed.append((org_id, row[2], row[0], seq, previous))
             heads[org_id] = (seq, previous)
         if not sealed:
             return 0

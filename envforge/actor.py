@@ -16,6 +16,11 @@ class Actor:
     id: str
     label: str
 
+    @property
+    def people(self) -> frozenset[UUID]:
+        """The people whose act this is: a user, or the person an agent acts for."""
+        return frozenset()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserActor(Actor):
@@ -23,6 +28,38 @@ class UserActor(Actor):
 
     kind: ClassVar[str] = "user"
     person_id: UUID
+
+    @property
+    def people(self) -> frozenset[UUID]:
+        return frozenset({self.person_id})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceAccountActor(Actor):
+    """A program with a token. Its scopes narrow what its roles allow, and never widen it.
+
+    An agent is a service account that acts for a named person: both stand in the audit.
+    """
+
+    kind: ClassVar[str] = "service_account"
+    account_id: UUID
+    org_id: UUID
+    scopes: frozenset[str]
+    acts_for: UUID | None = None
+
+    @property
+    def people(self) -> frozenset[UUID]:
+        return frozenset({self.acts_for}) if self.acts_for else frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupportActor(Actor):
+    """One of our staff, inside a visit to one organization that has a reason, a ticket and an end."""
+
+    kind: ClassVar[str] = "support"
+    person_id: UUID
+    org_id: UUID
+    visit_id: UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +80,7 @@ class Target:
     id: str
     label: str
     workspace_id: UUID | None = None
+    project_id: UUID | None = None
 
 
 class HasTarget(Protocol):

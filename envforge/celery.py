@@ -5,6 +5,7 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import setup_logging
+from kombu.connection import Connection
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "envforge.settings")
 
@@ -24,6 +25,8 @@ app.conf.update(
         "visibility_timeout": 60,
         "unacked_restore_interval": 2,
         "unacked_restore_throttle": 1,
+        # Whoever dies with the lock under which they come back must not keep the others out for its default of 300 s.
+        "unacked_mutex_expire": 10,
         "socket_connect_timeout": 2,
         "socket_timeout": 10,
     },
@@ -33,11 +36,26 @@ app.conf.update(
             "schedule": 15.0,
             "options": {"expires": 15},
         },
+        "notices.email.sweep": {
+            "task": "notices.email.sweep",
+            "schedule": 30.0,
+            "options": {"expires": 30},
+        },
         "envforge.sessions.clear_expired": {"task": "envforge.sessions.clear_expired", "schedule": 3600.0},
+        "orgs.overdue.close": {"task": "orgs.overdue.close", "schedule": 60.0},
         "orgs.sessions.end_overdue": {"task": "orgs.sessions.end_overdue", "schedule": 300.0},
     },
 )
 app.autodiscover_tasks()
+
+# Not among the application's own options: a worker that gave up as quickly would end when its broker restarts.
+_BRIEFLY = {"max_retries": 0, "socket_connect_timeout": 1, "socket_timeout": 1}
+
+
+def brief_connection() -> Connection:
+    """A connection to the broker for whoever must not wait for it: tried once, answered within a second or given up."""
+    connection: Connection = app.connection_for_write(transport_options=_BRIEFLY)
+    return connection
 
 
 @setup_logging.connect

@@ -5,9 +5,12 @@ and never a value.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from email.headerregistry import Address
+from email.utils import getaddresses
+from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -105,6 +108,36 @@ def _url_of(*schemes: str) -> Callable[[str], str]:
     return read
 
 
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """Where mail is handed over; `security` is `none`, `starttls` or `tls`."""
+
+    host: str
+    port: int
+    user: str = ""
+    password: str = field(default="", repr=False)
+    security: str = "none"
+
+
+_MAIL_SECURITY = {"smtp": ("none", 25), "smtp+tls": ("starttls", 587), "smtp+ssl": ("tls", 465)}
+
+
+def _mail_server(value: str) -> MailServer:
+    parts = urlsplit(value)
+    security, usual_port = _MAIL_SECURITY[parts.scheme]
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if not parts.hostname or parts.path not in {"", "/"} or parts.query or bool(user) != bool(password):
+        raise ValueError
+    return MailServer(parts.hostname, parts.port or usual_port, user, password, security)
+
+
+def _mailbox(value: str) -> str:
+    [(name, address)] = getaddresses([value])  # raises where there are several
+    if not value.isprintable():
+        raise ValueError
+    return str(Address(display_name=name, addr_spec=address))
+
+
 def _needs_https(value: str) -> str | None:
     return None if not value or value.startswith("https://") else "must begin with https:// in production"
 
@@ -117,6 +150,19 @@ def _needs_strong_key(value: str) -> str | None:
     ):
         return f"must be random and of at least {MIN_KEY_LENGTH} characters in production"
     return None
+
+
+def _needs_protected_mail(server: MailServer | None) -> str | None:
+    if server is None or server.security != "none" or _is_loopback(server.host):
+        return None
+    return "must begin with smtp+tls:// or smtp+ssl:// in production"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _needs_off(value: bool) -> str | None:
@@ -170,6 +216,14 @@ SETTINGS = (
     Setting("AUTH0_CLIENT_SECRET", "that client's secret; for web only", _text, default=""),
     Setting("CELERY_BROKER_URL", "redis://…, rediss://… or sqs://", _url_of("redis", "rediss", "sqs")),
     Setting("CACHE_URL", "redis://… or rediss://…", _url_of("redis", "rediss")),
+    Setting(
+        "EMAIL_URL",
+        "smtp+tls://USER:PASSWORD@HOST:PORT, smtp+ssl://… or smtp://…; for the worker only",
+        _mail_server,
+        default=None,
+        production=_needs_protected_mail,
+    ),
+    Setting("ENVFORGE_MAIL_FROM", "the sender of e-mail, such as EnvForge <notices@example.com>", _mailbox),
     Setting("AWS_REGION", "an AWS region, such as eu-central-1", _text),
     Setting(
         "AWS_ENDPOINT_URL",

@@ -17,7 +17,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 from kombu.exceptions import OperationalError
 
-from envforge.celery import app as celery_app
+from envforge.celery import brief_connection
 
 HEARTBEAT_KEY = "health:{part}"
 BEHIND_AFTER_S = 60
@@ -25,11 +25,15 @@ BEHIND_AFTER_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing to look at; `look` answers what is wrong in words, or nothing."""
+    """One thing to look at; `look` answers what is wrong in words, or nothing.
+
+    It is not looked at where what it is read from (`through`) does not answer: that would only be waited for again.
+    """
 
     part: str
     look: Callable[[], str | None]
     required: bool
+    through: str = ""
 
 
 def beat(part: str) -> None:
@@ -56,8 +60,8 @@ def _cache() -> str | None:
 
 def _broker() -> str | None:
     try:
-        with celery_app.connection_for_write(connect_timeout=1) as broker:
-            broker.ensure_connection(max_retries=1, timeout=1)
+        with brief_connection() as broker:
+            broker.ensure_connection(max_retries=0)
     except OperationalError:
         return "it does not answer"
     return None
@@ -76,7 +80,7 @@ def _heartbeat_of(part: str) -> Callable[[], str | None]:
 
 CHECKS = (
     Check("database", _database, required=True),
-    Check("migrations", _migrations, required=True),
+    Check("migrations", _migrations, required=True, through="database"),
     Check("cache", _cache, required=True),
     Check("broker", _broker, required=False),
     Check("worker", _heartbeat_of("worker"), required=False),
@@ -95,11 +99,15 @@ def ready(request: HttpRequest) -> HttpResponse:
     """200 where this process can serve, 503 where not; either way what is not ready, and why."""
     not_ready: list[dict[str, str]] = []
     behind: list[dict[str, str]] = []
+    silent: set[str] = set()
     for check in CHECKS:
+        if check.through in silent:
+            continue
         try:
             wrong = check.look()
         except Exception as error:  # noqa: BLE001 - whatever a part raises, it is not ready
             wrong = f"it does not answer ({type(error).__name__})"
+            silent.add(check.part)
         if wrong:
             (not_ready if check.required else behind).append({"part": check.part, "why": wrong})
     body = {"ready": not not_ready, "not_ready": not_ready, "behind": behind}

@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "audit",
     "orgs",
     "timeline",
+    "notices",
 ]
 
 MIDDLEWARE = [
@@ -90,12 +91,12 @@ def _database(config: dict[str, Any], **options: Any) -> dict[str, Any]:
 # A request or task that waits on a lock or runs astray is ended, and its transaction with it.
 LIMITS = "-c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_session_timeout=60s"
 
+# `reconnect_timeout`: the pool tries a lost server again after 1, 2, 4, ... seconds, and from the beginning once this has
+# passed. As short as a client waits (`timeout`), a server that is back is found in 2 s, however long it was away.
+POOL = {"min_size": 1, "max_size": 16, "timeout": 5, "reconnect_timeout": 5}
+
 # One database, up to three ways in: each process is given only the roles it needs.
-DATABASES = {
-    "default": _database(
-        env["DATABASE_URL"], options=LIMITS, pool={"min_size": 1, "max_size": 16, "timeout": 5}
-    )
-}
+DATABASES = {"default": _database(env["DATABASE_URL"], options=LIMITS, pool=POOL)}
 if env["ENVFORGE_OWNER_DATABASE_URL"]:
     DATABASES["owner"] = _database(env["ENVFORGE_OWNER_DATABASE_URL"])
 if env["ENVFORGE_SEALER_DATABASE_URL"]:
@@ -141,6 +142,18 @@ SPECTACULAR_SETTINGS = {
 }
 
 CELERY_BROKER_URL = env["CELERY_BROKER_URL"]
+
+# Django's own names, for its SMTP backend; without a server (web, sealer, …) nothing can be sent, and nothing is.
+MAIL_SERVER = env["EMAIL_URL"]
+if MAIL_SERVER:
+    EMAIL_HOST = MAIL_SERVER.host
+    EMAIL_PORT = MAIL_SERVER.port
+    EMAIL_HOST_USER = MAIL_SERVER.user
+    EMAIL_HOST_PASSWORD = MAIL_SERVER.password
+    EMAIL_USE_TLS = MAIL_SERVER.security == "starttls"
+    EMAIL_USE_SSL = MAIL_SERVER.security == "tls"
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env["ENVFORGE_MAIL_FROM"]
 
 AWS_REGION = env["AWS_REGION"]
 AWS_ENDPOINT_URL = env["AWS_ENDPOINT_URL"] or None

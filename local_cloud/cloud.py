@@ -13,6 +13,7 @@ from local_cloud.environment import (
     AUDIT_KEY,
     AUDIT_VAULT_BUCKET,
     CLIENT_ID,
+    MAIL_FROM,
     REGION,
     REPLACEABLE,
     for_part,
@@ -23,16 +24,37 @@ from local_cloud.errors import LocalCloudError
 from local_cloud.home import Home, HomeLock
 from local_cloud.ports import Ports
 from local_cloud.postgres import Postgres, RolePasswords, prepare_database
+from local_cloud.processes import Records
 from local_cloud.supervisor import Supervisor
 from local_cloud.valkey import BROKER_DATABASE, CACHE_DATABASE, Valkey
 
 DATABASE = "envforge"
-WANTED_PORTS = {"web": 8000, "issuer": 8010, "aws": 8020, "postgres": 54330, "valkey": 63810}
-APART_PORTS = {"web": 18000, "issuer": 18010, "aws": 18020, "postgres": 54380, "valkey": 63860}
+WANTED_PORTS = {
+    "web": 8000,
+    "issuer": 8010,
+    "aws": 8020,
+    "mail": 8030,
+    "smtp": 10250,
+    "postgres": 54330,
+    "valkey": 63810,
+}
+APART_PORTS = {
+    "web": 18000,
+    "issuer": 18010,
+    "aws": 18020,
+    "mail": 18030,
+    "smtp": 10300,
+    "postgres": 54380,
+    "valkey": 63860,
+}
+# A server with two ports has the second under a name of its own.
+SECOND_PORTS = {"smtp": "mail"}
 PORT_TITLES = {
     "web": "the console",
     "issuer": "the sign-in service",
     "aws": "the AWS endpoint",
+    "mail": "the mail page",
+    "smtp": "the mail catcher",
     "postgres": "PostgreSQL",
     "valkey": "Valkey",
 }
@@ -62,6 +84,10 @@ class Cloud:
     @property
     def aws_url(self) -> str:
         return f"http://127.0.0.1:{self.ports['aws']}"
+
+    @property
+    def mail_url(self) -> str:
+        return f"http://localhost:{self.ports['mail']}"
 
     @property
     def aws_root_key_file(self) -> Path:
@@ -105,6 +131,7 @@ class Cloud:
             "ENVFORGE_STATIC_ROOT": str(self.home.root / "static"),
             "DJANGO_SECRET_KEY": self.keys["django_secret_key"],
             "ENVFORGE_CONSOLE_URL": self.console_url,
+            "ENVFORGE_MAIL_FROM": MAIL_FROM,
             "ENVFORGE_METRICS_TOKEN": self.keys["metrics_token"],
             "ENVFORGE_AUDIT_KEY": AUDIT_KEY,
             "ENVFORGE_AUDIT_VAULT_BUCKET": AUDIT_VAULT_BUCKET,
@@ -137,6 +164,8 @@ class Cloud:
                 "AUTH0_CLIENT_ID": CLIENT_ID,
                 "AUTH0_CLIENT_SECRET": self.keys["auth0_client_secret"],
             }
+        if service == "mail":
+            return {"EMAIL_URL": f"smtp://127.0.0.1:{self.ports['smtp']}"}
         issued = {
             "AWS_ACCESS_KEY_ID": "control_plane_access_key_id",
             "AWS_SECRET_ACCESS_KEY": "control_plane_secret_access_key",
@@ -149,7 +178,7 @@ class Cloud:
 
 
 def plan(home: Home, caller: Mapping[str, str], *, durable: bool = True, apart: bool = False) -> Cloud:
-    """Settle keys and ports of a home, which must be locked by us.
+    """Settle keys and ports of a home, which must be locked by us; ends what a killed run left there.
 
     With `apart` the servers stand beside those of ./dev up: nothing the caller names replaces one, since tests
     tamper with what they find, and the ports are others.
@@ -159,11 +188,15 @@ def plan(home: Home, caller: Mapping[str, str], *, durable: bool = True, apart: 
     """
     home.make()
     given = {} if apart else given_services(caller)
+    notes = []
+    # Before the ports are chosen: what still dies of an earlier run would hold them, and every address would change.
+    ended = Records(home.run / "parts.json", home.root).end_leftovers()
+    if ended:
+        notes.append(f"Stopped what an earlier run had left behind: {', '.join(ended)}.")
     ports = Ports(home)
     chosen = {}
-    notes = []
     for name, wanted in (APART_PORTS if apart else WANTED_PORTS).items():
-        if name in given:
+        if SECOND_PORTS.get(name, name) in given:
             continue
         choice = ports.choose(name, wanted)
         chosen[name] = choice.port

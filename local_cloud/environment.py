@@ -10,6 +10,7 @@ REGION = "eu-central-1"
 AUDIT_KEY = "alias/envforge-audit"
 AUDIT_VAULT_BUCKET = "envforge-audit-vault"
 CLIENT_ID = "envforge-console"
+MAIL_FROM = "EnvForge <notices@envforge.localhost>"
 
 # Setting the first name of a row says: use mine and start none. The rest of the row must then be set too.
 REPLACEABLE: dict[str, tuple[str, ...]] = {
@@ -23,6 +24,7 @@ REPLACEABLE: dict[str, tuple[str, ...]] = {
         "ENVFORGE_SEALER_AWS_SECRET_ACCESS_KEY",
     ),
     "issuer": ("AUTH0_ISSUER", "AUTH0_CLIENT_ID", "AUTH0_CLIENT_SECRET"),
+    "mail": ("EMAIL_URL",),
 }
 
 # Taken over from the caller by every process; the caller's own AWS profile and the like are not.
@@ -59,10 +61,12 @@ EVERYWHERE = frozenset(
         ),
         *("CELERY_BROKER_URL", "CACHE_URL", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION"),
         *("AUTH0_ISSUER", "AUTH0_CLIENT_ID", "ENVFORGE_AUDIT_KEY", "ENVFORGE_AUDIT_VAULT_BUCKET"),
+        "ENVFORGE_MAIL_FROM",
     }
 )
 CONTROL_PLANE_IDENTITY = frozenset(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
 SIGN_IN = frozenset(("AUTH0_CLIENT_SECRET",))
+MAIL = frozenset(("EMAIL_URL",))
 METRICS = frozenset(("ENVFORGE_METRICS_TOKEN",))
 OWNER = frozenset(("ENVFORGE_OWNER_DATABASE_URL",))
 SEALER = frozenset(("ENVFORGE_SEALER_DATABASE_URL",))
@@ -70,14 +74,21 @@ SEALER_IDENTITY = frozenset(("ENVFORGE_SEALER_AWS_ACCESS_KEY_ID", "ENVFORGE_SEAL
 
 SCOPES: dict[str, frozenset[str]] = {
     "web": EVERYWHERE | CONTROL_PLANE_IDENTITY | SIGN_IN | METRICS,
-    "worker": EVERYWHERE | CONTROL_PLANE_IDENTITY,
+    "worker": EVERYWHERE | CONTROL_PLANE_IDENTITY | MAIL,
     "beat": EVERYWHERE,
     "sealer": EVERYWHERE | SEALER,
     "static": EVERYWHERE,
     "migrate": EVERYWHERE | OWNER,
     "seed": EVERYWHERE | CONTROL_PLANE_IDENTITY | SIGN_IN,
     # A person at the keyboard: what manage.py or a test may be asked to do is not known beforehand.
-    "manage": EVERYWHERE | CONTROL_PLANE_IDENTITY | SIGN_IN | METRICS | OWNER | SEALER | SEALER_IDENTITY,
+    "manage": EVERYWHERE
+    | CONTROL_PLANE_IDENTITY
+    | SIGN_IN
+    | MAIL
+    | METRICS
+    | OWNER
+    | SEALER
+    | SEALER_IDENTITY,
 }
 
 RANDOM_KEYS: dict[str, Callable[[], str]] = {

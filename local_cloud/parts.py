@@ -41,7 +41,11 @@ def product_parts(cloud: Cloud) -> list[Part]:
         Part(
             name="worker",
             title="Worker",
-            command=(*celery, "worker", "--concurrency", str(WORKER_PROCESSES), "--loglevel", "info"),
+            command=(
+                *(*celery, "worker", "--concurrency", str(WORKER_PROCESSES), "--loglevel", "info"),
+                # Workers need not know of one another, and their talk ends in tracebacks when the broker goes.
+                *("--without-gossip", "--without-mingle"),
+            ),
             environment=_celery_environment(cloud, "worker"),
             ready=lambda: log_says(cloud.home.logs / "worker.log", " ready."),
             needs=needs,
@@ -113,6 +117,20 @@ def _issuer(cloud: Cloud) -> Part:
     )
 
 
+def _mail(cloud: Cloud) -> Part:
+    port = cloud.ports["mail"]
+    return Part(
+        name="mail",
+        title="Mail catcher",
+        command=(
+            *(sys.executable, "-m", "local_cloud.mail", "--smtp-port", str(cloud.ports["smtp"])),
+            *("--port", str(port), "--state", str(cloud.home.directory("mail"))),
+        ),
+        environment=ambient(cloud.caller),
+        ready=lambda: http_ok(port, "/health"),
+    )
+
+
 def _celery_environment(cloud: Cloud, part: str) -> dict[str, str]:
     # Celery warns root off pickled tasks; ours are JSON.
     return cloud.environment(part) | ({"C_FORCE_ROOT": "1"} if os.geteuid() == 0 else {})
@@ -123,4 +141,5 @@ BACKING: dict[str, Callable[[Cloud], Part]] = {
     "valkey": lambda cloud: cloud.valkey.part(),
     "aws": _aws,
     "issuer": _issuer,
+    "mail": _mail,
 }

@@ -20,6 +20,7 @@ class ProcessInfo:
     """What the kernel says about one process; times in clock ticks since boot."""
 
     pid: int
+    parent: int
     state: str
     session: int
     started_ticks: int
@@ -32,7 +33,13 @@ def inspect(pid: int) -> ProcessInfo | None:
     except OSError:
         return None
     fields = text[text.rindex(")") + 2 :].split()
-    return ProcessInfo(pid=pid, state=fields[0], session=int(fields[3]), started_ticks=int(fields[19]))
+    return ProcessInfo(
+        pid=pid,
+        parent=int(fields[1]),
+        state=fields[0],
+        session=int(fields[3]),
+        started_ticks=int(fields[19]),
+    )
 
 
 def is_running(pid: int) -> bool:

@@ -16,7 +16,7 @@ def main() -> None:
     from local_cloud.issuer.cast import CAST, ORGANIZATION_NAMES  # noqa: PLC0415
     from orgs import operations  # noqa: PLC0415
     from orgs.lookups import organization_by_slug  # noqa: PLC0415
-    from orgs.models import Role  # noqa: PLC0415
+    from orgs.roles import Role  # noqa: PLC0415
 
     for player in CAST:
         if player.org is None:

@@ -7,9 +7,11 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.core.validators import RegexValidator
 from django.db import models
 
+from envforge import tenancy
 from envforge.actor import Target, UserActor
 from envforge.ids import uuid7
 from envforge.tenancy.models import TenantModel
+from orgs.roles import IN_ORGANIZATION, ROLES_OF, Role, Scope
 
 # A DNS label that can stand in a dev host (L2), without the doubled dash that separates labels there.
 SLUG_FORM = r"[a-z0-9](?:-?[a-z0-9]){1,38}"
@@ -112,10 +114,14 @@ class ConsoleSession(models.Model):
 
 
 class Membership(TenantModel):
-    """A person belongs to an organization; what they may do there is in their role grants."""
+    """A person belongs to an organization; what they may do there is in their role grants.
+
+    While it is suspended everything is closed to them here, and nothing is deleted.
+    """
 
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+", db_index=False)
     joined_at = models.DateTimeField(auto_now_add=True)
+    suspended_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["org_id", "person"], name="orgs_membership_once")]
@@ -125,29 +131,148 @@ class Membership(TenantModel):
         return f"{self.person_id} in {self.org_id}"
 
 
-class Role(models.TextChoices):
-    """What a member may be in an organization."""
+class ServiceAccount(TenantModel):
+    """A program that acts in the organization; an agent's acts for a named member."""
 
-    OWNER = "owner"
-    ADMIN = "admin"
-    DEVELOPER = "developer"
-    VIEWER = "viewer"
-    BILLING = "billing"
+    name = models.CharField(max_length=80)
+    acts_for = models.ForeignKey(
+        Person, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    created_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+", db_index=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    removed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["org_id", "name"], condition=models.Q(removed_at=None), name="orgs_account_name"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def as_target(self) -> Target:
+        return Target("service_account", str(self.id), self.name)
+
+
+class Token(TenantModel):
+    """A service account's credential: of the token only the digest is kept, and it is shown once."""
+
+    account = models.ForeignKey(
+        ServiceAccount, on_delete=models.PROTECT, related_name="tokens", db_index=False
+    )
+    name = models.CharField(max_length=80)
+    digest = models.CharField(max_length=64, unique=True)
+    scopes = models.JSONField()
+    issued_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+", db_index=False)
+    issued_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    last_used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["org_id", "account"], name="orgs_token_account"),
+            models.Index(fields=["expires_at"], condition=models.Q(ended_at=None), name="orgs_token_expiry"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def as_target(self) -> Target:
+        return Target("token", str(self.id), self.name)
 
 
 class RoleGrant(TenantModel):
-    """One role of one member, in the organization as a whole."""
+    """One role of one member or service account, in the organization, a project or a workspace.
+
+    `scope_id` is the organization's own id, or that of a project or workspace, which lie in apps above this one.
+    """
 
     membership = models.ForeignKey(
-        Membership, on_delete=models.CASCADE, related_name="grants", db_index=False
+        Membership, null=True, on_delete=models.CASCADE, related_name="grants", db_index=False
     )
+    service_account = models.ForeignKey(
+        ServiceAccount, null=True, on_delete=models.CASCADE, related_name="grants", db_index=False
+    )
+    scope = models.TextField(choices=Scope, default=Scope.ORGANIZATION)
+    scope_id = models.UUIDField(default=tenancy.current_org)
     role = models.TextField(choices=Role)
     granted_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["org_id", "membership", "role"], name="orgs_role_grant_once")
+            models.UniqueConstraint(
+                fields=["org_id", "membership", "service_account", "scope", "scope_id", "role"],
+                name="orgs_role_grant_once",
+                nulls_distinct=False,
+            ),
+            models.CheckConstraint(
+                condition=models.Q(membership=None) ^ models.Q(service_account=None),
+                name="orgs_role_grant_one_subject",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    *(models.Q(scope=scope, role__in=sorted(roles)) for scope, roles in ROLES_OF.items()),
+                    _connector=models.Q.OR,
+                ),
+                name="orgs_role_grant_role_fits_scope",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(scope=Scope.ORGANIZATION) | models.Q(scope_id=models.F("org_id")),
+                name="orgs_role_grant_own_organization",
+            ),
+        ]
+        indexes = [models.Index(fields=["org_id", "service_account"], name="orgs_role_grant_account")]
+
+    def __str__(self) -> str:
+        return f"{self.role} in {self.scope} {self.scope_id}"
+
+
+class Invitation(TenantModel):
+    """Somebody is asked to become a member: once, until a time, and by this e-mail address, verified.
+
+    The link in the mail is signed when the mail is sent, and stored nowhere.
+    """
+
+    email = models.EmailField()
+    role = models.TextField(choices=Role)
+    invited_by = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+", db_index=False)
+    invited_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True)
+    accepted_by = models.ForeignKey(
+        Person, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["org_id", "email"],
+                condition=models.Q(accepted_at=None, ended_at=None),
+                name="orgs_invitation_open_once",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(role__in=sorted(IN_ORGANIZATION)), name="orgs_invitation_role"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["expires_at"],
+                condition=models.Q(accepted_at=None, ended_at=None),
+                name="orgs_invitation_expiry",
+            ),
+            models.Index(
+                fields=["email"],
+                condition=models.Q(accepted_at=None, ended_at=None),
+                name="orgs_invitation_email",
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.role} of {self.membership_id}"
+        return f"{self.email} as {self.role}"
+
+    def as_target(self) -> Target:
+        return Target("invitation", str(self.id), self.email)

@@ -17,10 +17,10 @@ from envforge import tenancy
 from envforge.actor import Actor, UserActor
 from envforge.errors import NotVisible
 from orgs import policy
+from orgs.digests import digest
 from orgs.lookups import organization_by_slug, organizations_of_person
 from orgs.models import ConsoleSession, Membership, Organization, Person
 from orgs.policy import Action, Answer
-from orgs.sessions import digest
 
 # No organization has this id (version 8, made by hand): entered for slugs that do not exist, so that a stranger
 # causes the same queries whether or not there is something to hide (I5).

@@ -1,7 +1,6 @@
 """Every write to console sessions: beginning, being used, ending. All of it is told to the platform's chain, since a
 person who signs in is in no organization at that moment."""
 
-import hashlib
 import secrets
 from uuid import UUID
 
@@ -16,18 +15,15 @@ from envforge.actor import SYSTEM, Actor, Target, UserActor
 from envforge.errors import NotVisible
 from envforge.windows import first_in_window
 from orgs import operations
+from orgs.digests import digest
 from orgs.identity import Identity, SignInRefused
 from orgs.models import ConsoleSession
+from orgs.offboarding import Closing
 
 CONSOLE = Target("surface", "console", "the console")
 REFUSALS_WINDOW_S = 60
 IDLE_LIMIT, LIFETIME = ConsoleSession.IDLE_LIMIT, ConsoleSession.LIFETIME
 SWEEP_SIZE = 500
-
-
-def digest(key: str) -> str:
-    """What is stored of a session's key."""
-    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def start_session(*, identity: Identity, browser: str) -> tuple[ConsoleSession, str]:
@@ -110,6 +106,15 @@ def end_overdue_sessions() -> int:
                 _end(SYSTEM, [session], session.why_over(now))
                 swept += 1
     return swept
+
+
+def close_sessions(closing: Closing) -> int:
+    """End every session of a member who is removed or suspended; elsewhere they may sign in again (I4)."""
+    person_id = closing.membership.person_id
+    live = ConsoleSession.objects.select_for_update(of=("self",)).select_related("person")
+    theirs = list(live.filter(person_id=person_id, ended_at=None).exclude(person_id__in=closing.actor.people))
+    _end(closing.actor, theirs, "removed" if closing.for_good else "suspended")
+    return len(theirs)
 
 
 def _own(actor: UserActor) -> "QuerySet[ConsoleSession]":

@@ -4,9 +4,11 @@ import re
 from dataclasses import asdict
 from itertools import groupby
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from envforge.cursors import write_cursor
@@ -105,6 +107,6 @@ def _readable(asked: Asked) -> dict[str, str]:
 
 
 def _tail(slug: str, asked: Asked, told: list[Told]) -> str:
-    """Where the page asks for news: what came after its first event."""
-    newest = write_cursor((told[0].event.at, told[0].event.id)) if told else write_cursor(selectors.BEGINNING)
-    return _address(reverse("timeline-arrived", args=[slug]), asked, after=newest)
+    """Where the page asks for news: what came after its first event, or from now on."""
+    newest = (told[0].event.at, told[0].event.id) if told else (timezone.now(), UUID(int=0))
+    return _address(reverse("timeline-arrived", args=[slug]), asked, after=write_cursor(newest))

@@ -1,9 +1,7 @@
 """Reading an organization's audit, for those who may; each read is an event itself (A3)."""
 
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 from audit import selectors as audit
 from audit.export import read_checkpoint
@@ -19,8 +17,6 @@ from orgs.policy import Action, Answer
 from orgs.selectors import visible
 
 MOST_COUNTED = 100
-# Before every event: where news begins in a timeline that shows none.
-BEGINNING: Place = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 
 
 @dataclass(frozen=True, slots=True)

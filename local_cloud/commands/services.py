@@ -8,11 +8,10 @@ from local_cloud.cloud import Cloud, exclusive, plan
 from local_cloud.console import Console
 from local_cloud.home import Home
 from local_cloud.interruption import Interruption
-from local_cloud.parts import backing_parts
-from local_cloud.steps import prepare_stores
 from local_cloud.supervisor import Supervisor
+from local_cloud.whole import start_services
 
-STATE = ("postgres", "postgres.partial", "valkey", "aws", "issuer")
+STATE = ("postgres", "postgres.partial", "valkey", "aws", "issuer", "mail")
 
 
 @contextmanager
@@ -41,8 +40,7 @@ def services(
                 console.say(note)
         with Supervisor(home, console=console) as supervisor:
             interruption.hurry = supervisor.hurry
-            supervisor.start(backing_parts(cloud))
-            yield prepare_stores(cloud, console)
+            yield start_services(cloud, supervisor, console)
 
 
 def clear_state(home: Home) -> None:

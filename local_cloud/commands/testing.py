@@ -8,6 +8,7 @@ from local_cloud.commands.browser import browser_environment
 from local_cloud.commands.foreground import run_in_foreground
 from local_cloud.commands.services import services
 from local_cloud.console import Console
+from local_cloud.environment import ambient
 from local_cloud.home import Home
 from local_cloud.steps import collect_static
 
@@ -28,18 +29,22 @@ def run_tests(home: Home, caller: Mapping[str, str], arguments: Sequence[str], c
 
 
 def run_drills(home: Home, caller: Mapping[str, str], arguments: Sequence[str], console: Console) -> int:
-    """The long fault tests, one after the other; arguments go to pytest."""
-    browser = browser_environment(caller, console)
-    with services(home.nested("drill"), caller, "drill", console, apart=True) as cloud:
-        collect_static(cloud, console)
-        return run_in_foreground([*PYTEST, "-m", "drill", *arguments], environment(cloud, caller) | browser)
+    """The long fault tests, one after the other; each starts what it kills. Arguments go to pytest."""
+    console.say("The drills start, kill and restart the whole product; this takes some minutes.")
+    passed_on = {name: value for name, value in caller.items() if name.startswith("PYTEST_")}
+    drill = {"ENVFORGE_DRILL_HOME": str(home.nested("drill").root)}
+    command = [sys.executable, "-m", "pytest", "-o", "testpaths=tests/drill", "-m", "drill", *arguments]
+    return run_in_foreground(command, ambient(caller) | passed_on | drill)
 
 
 def environment(cloud: Cloud, caller: Mapping[str, str]) -> dict[str, str]:
-    """What a test process knows: all of the product's variables, and the database's superuser."""
+    """What a test process knows: all of the product's variables, the database's superuser, and where mail is caught."""
     passed_on = {name: value for name, value in caller.items() if name.startswith("PYTEST_")}
     return (
         cloud.environment("manage")
         | passed_on
-        | {"ENVFORGE_TEST_ADMIN_DATABASE_URL": cloud.postgres.admin_dsn}
+        | {
+            "ENVFORGE_TEST_ADMIN_DATABASE_URL": cloud.postgres.admin_dsn,
+            "ENVFORGE_TEST_MAIL_URL": cloud.mail_url,
+        }
     )

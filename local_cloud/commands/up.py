@@ -11,9 +11,8 @@ from local_cloud.errors import LocalCloudError
 from local_cloud.home import Home
 from local_cloud.interruption import Interruption
 from local_cloud.issuer.cast import CAST
-from local_cloud.parts import backing_parts, product_parts
-from local_cloud.steps import collect_static, migrate, prepare_stores, seed
 from local_cloud.supervisor import Supervisor
+from local_cloud.whole import start_whole
 
 
 def run(home: Home, caller: Mapping[str, str], arguments: Sequence[str], console: Console) -> int:
@@ -39,12 +38,7 @@ def run(home: Home, caller: Mapping[str, str], arguments: Sequence[str], console
             )
             with Supervisor(home, console=console) as supervisor:
                 interruption.hurry = supervisor.hurry
-                supervisor.start(backing_parts(cloud))
-                cloud = prepare_stores(cloud, console)
-                collect_static(cloud, console)
-                migrate(cloud, console)
-                seed(cloud, console)
-                supervisor.start(product_parts(cloud))
+                cloud = start_whole(cloud, supervisor, console)
                 console.say(welcome(cloud, time.monotonic() - began))
                 is_up = True
                 supervisor.wait()
@@ -61,6 +55,8 @@ def welcome(cloud: Cloud, seconds: float) -> str:
     else:
         lines.append("  Sign in    as any of these, with no password:")
         lines += [f"               {person.login:<9}{person.email:<22}{person.blurb}" for person in CAST]
+    if "mail" not in cloud.given:
+        lines.append(f"  Mail       {cloud.mail_url}   (all that EnvForge sends; it goes no further)")
     command = cloud.home.venv / "bin" / "envforge"
     return "\n".join(
         [

@@ -29,6 +29,7 @@ def test_up_serves_refuses_a_second_and_ends_with_all_it_started(home: Home) -> 
     assert cloud is not None
     assert f"Console    {cloud.console_url}" in said
     assert "alice" in said
+    assert f"Mail       {cloud.mail_url}" in said
     with urllib.request.urlopen(f"{cloud.console_url}/health/ready", timeout=10) as answer:  # noqa: S310
         assert json.load(answer)["ready"] is True
 
@@ -44,7 +45,7 @@ def test_up_serves_refuses_a_second_and_ends_with_all_it_started(home: Home) -> 
     assert "[X] 0001" in listed
 
     parts = json.loads((home.run / "parts.json").read_text())
-    assert set(parts) == {"postgres", "valkey", "aws", "issuer", "web", "worker", "beat", "sealer"}
+    assert set(parts) == {"postgres", "valkey", "aws", "issuer", "mail", "web", "worker", "beat", "sealer"}
     os.kill(parts["web"]["pid"], signal.SIGKILL)
     eventually(
         lambda: json.loads((home.run / "parts.json").read_text()).get("web", parts["web"]) != parts["web"]

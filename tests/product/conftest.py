@@ -9,11 +9,13 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+import redis
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
 from pytest_django.plugin import DjangoDbBlocker
 
+from envforge.celery import app as celery_app
 from local_cloud.postgres import RolePasswords, drop_database, prepare_database
 from tests.product.world import World
 
@@ -42,6 +44,15 @@ def database(request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker)
             connections[alias].close()
             getattr(connections[alias], "close_pool", lambda: None)()
     drop_database(ADMIN_DSN, name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def queue(request: pytest.FixtureRequest) -> str:
+    """A queue of this test process' own in the broker that all of them share."""
+    name = f"test-{getattr(request.config, 'workerinput', {}).get('workerid', 'main')}"
+    celery_app.conf.task_default_queue = name
+    redis.Redis.from_url(settings.CELERY_BROKER_URL).delete(name)
+    return name
 
 
 @pytest.fixture

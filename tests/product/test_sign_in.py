@@ -9,9 +9,9 @@ from django.conf import settings
 from django.test import override_settings
 
 from local_cloud.issuer.cast import CAST
-from orgs import sessions
 from orgs.console import flows
 from orgs.console.door import COOKIE, safe_next
+from orgs.digests import digest
 from orgs.identity import readable_name
 from orgs.models import ConsoleSession, Person
 from tests.product.visitors import (
@@ -69,7 +69,7 @@ def test_what_the_issuer_says_of_a_person_is_taken_over_at_the_next_sign_in() ->
 def test_the_key_is_kept_as_a_digest_alone() -> None:
     browser = anonymous()
     key = sign_in(browser, "bob").cookies[COOKIE].value
-    session = ConsoleSession.objects.get(key_digest=sessions.digest(key))
+    session = ConsoleSession.objects.get(key_digest=digest(key))
     stored = [str(value) for value in ConsoleSession.objects.filter(id=session.id).values().get().values()]
     assert not any(key in value for value in stored)
 

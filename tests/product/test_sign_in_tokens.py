@@ -45,6 +45,7 @@ def test_a_wrong_nonce_is_refused(crooked: Crooked) -> None:
         {"aud": "another-client"},
         {"aud": None},
         {"aud": ["another-client", "third"]},
+        {"aud": "another-client", "azp": settings.AUTH0_CLIENT_ID},
         {"azp": "another-client"},
         {"exp": 1_000_000_000},
         {"exp": None},

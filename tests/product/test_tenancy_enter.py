@@ -10,7 +10,8 @@ from django.db import DatabaseError, IntegrityError, connection, connections, tr
 from envforge import tenancy
 from envforge.errors import TenancyError
 from orgs.lookups import organization_by_slug, organizations_of_person
-from orgs.models import Membership, Organization, Role, RoleGrant
+from orgs.models import Membership, Organization, RoleGrant
+from orgs.roles import Role
 from tests.product.world import World
 
 
@@ -73,7 +74,8 @@ def test_not_even_by_the_superuser(world: World, admin: psycopg.Connection) -> N
     with tenancy.enter(world.mallet.id):
         theirs = Membership.objects.get()
     admin.execute(
-        "INSERT INTO orgs_rolegrant (id, org_id, membership_id, role, granted_at) VALUES (%s, %s, %s, 'owner', now())",
+        "INSERT INTO orgs_rolegrant (id, org_id, membership_id, scope, scope_id, role, granted_at) "
+        "VALUES (%s, %s, %s, 'workspace', gen_random_uuid(), 'operator', now())",
         [uuid4(), world.acme.id, theirs.id],
     )
     with pytest.raises(psycopg.errors.ForeignKeyViolation, match="orgs_rolegrant_membership_id_org"):

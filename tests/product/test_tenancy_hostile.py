@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from envforge import tenancy
 from envforge.errors import EnvForgeError
 from orgs import operations, selectors
-from orgs.models import Organization, Person, Role
+from orgs.models import Organization, Person
+from orgs.roles import Role
 from tests.product.world import World
 
 TENANT_TABLES = sorted(

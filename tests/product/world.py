@@ -7,7 +7,8 @@ from uuid import uuid4
 
 from envforge.actor import SYSTEM
 from orgs import operations
-from orgs.models import Organization, Person, Role
+from orgs.models import Organization, Person
+from orgs.roles import Role
 
 _numbers = count(1)
 _run = uuid4().hex[:6]

@@ -3,7 +3,7 @@
 import re
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 
 from audit.append import append
 from audit.kinds import EventKind
@@ -12,8 +12,10 @@ from envforge.actor import Actor
 from envforge.errors import Conflict, Invalid, NotVisible
 from envforge.ids import uuid7
 from orgs import policy
-from orgs.models import SLUG_FORM, Membership, Organization, Person, Role, RoleGrant
+from orgs.memberships import join
+from orgs.models import SLUG_FORM, Organization, Person
 from orgs.policy import Action
+from orgs.roles import Role
 
 NAME_FORM = "Use one line of 1 to 80 characters."
 SLUG_WORDS = "Use 2 to 39 lowercase letters and digits, with single dashes between them."
@@ -43,7 +45,7 @@ def create_organization(*, actor: Actor, slug: str, name: str, owner: Person) ->
         with tenancy.enter(organization.id):
             organization.save(force_insert=True)
             append(EventKind.ORGANIZATION_CREATED, actor=actor, target=organization, slug=slug)
-            _add_member(actor, owner, Role.OWNER)
+            join(actor=actor, person=owner, role=Role.OWNER)
     except IntegrityError as error:
         if "slug" not in str(error):
             raise
@@ -69,39 +71,6 @@ def rename_organization(*, actor: Actor, org_id: UUID, name: str) -> Organizatio
             organization.save(update_fields=["name"])
             append(EventKind.ORGANIZATION_RENAMED, actor=actor, target=organization, previous=previous)
         return organization
-
-
-def add_member(*, actor: Actor, org_id: UUID, person: Person, role: Role) -> Membership:
-    """Make a person a member with one role; adding a member again gives them the role beside those they have.
-
-    Raises:
-        NotVisible, NotAllowed: see `policy.require_grantable`.
-    """
-    with tenancy.enter(org_id):
-        organization = Organization.objects.filter(id=org_id).first()
-        if organization is None:
-            raise NotVisible
-        policy.require_grantable(actor, role, organization)
-        return _add_member(actor, person, role)
-
-
-def _add_member(actor: Actor, person: Person, role: Role) -> Membership:
-    membership, joined = Membership.objects.get_or_create(person=person)
-    _, granted = RoleGrant.objects.get_or_create(membership=membership, role=role)
-    if joined:
-        append(EventKind.MEMBER_JOINED, actor=actor, target=person, role=role)
-    elif granted:
-        scope = {"scope": "organization", "scope_id": membership.org_id}
-        append(EventKind.ROLE_GRANTED, actor=actor, target=person, role=role, **scope)
-    return membership
-
-
-def remember_person(*, issuer: str, subject: str, email: str, email_verified: bool, name: str) -> Person:
-    """The person the issuer vouches for, with what it says of them now. People belong to no organization."""
-    with transaction.atomic():
-        known = {"email": email, "email_verified": email_verified, "name": name}
-        person, _ = Person.objects.update_or_create(issuer=issuer, subject=subject, defaults=known)
-    return person
 
 
 def _readable_name(name: str) -> str:

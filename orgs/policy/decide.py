@@ -1,0 +1,160 @@
+"""Asking the table."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import Q
+
+from envforge import tenancy
+from envforge.actor import (
+    Actor,
+    HasTarget,
+    ServiceAccountActor,
+    SupportActor,
+    SystemActor,
+    Target,
+    UserActor,
+)
+from envforge.errors import Denial, NotAllowed, NotVisible
+from orgs.models import RoleGrant
+from orgs.policy.actions import Action
+from orgs.policy.conditions import About, own
+from orgs.policy.table import RULES, SEEN_BY, SUPPORT_MAY, Rule
+from orgs.roles import MAY_GRANT, Role, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Whether an action is allowed; if not, by which rule, and why in words."""
+
+    allowed: bool
+    rule: str = ""
+    why: str = ""
+
+
+YES = Answer(allowed=True)
+NOTHING_ABOUT = About()
+
+
+def require(actor: Actor, action: Action, target: HasTarget | Target, about: About = NOTHING_ABOUT) -> None:
+    """Let the actor do this in the entered organization, or refuse.
+
+    Raises:
+        NotVisible: the actor may not even see the target; it might as well not exist.
+        NotAllowed: the actor may see the target, and a rule refuses; it carries the denial to record.
+    """
+    subject = as_target(target)
+    answer = explain(actor, action, target=subject, about=about)[action]
+    if not answer.allowed:
+        refuse(actor, action, subject, answer)
+
+
+def explain(
+    actor: Actor,
+    *actions: Action,
+    target: HasTarget | Target | None = None,
+    about: About = NOTHING_ABOUT,
+) -> dict[Action, Answer]:
+    """What `require` would say of each action, without refusing; one query for all of them.
+
+    Args:
+        target: what it is about; without one, the organization itself.
+
+    Raises:
+        NotVisible: the actor may not even see the target.
+    """
+    if isinstance(actor, SystemActor):
+        return dict.fromkeys(actions, YES)
+    subject = as_target(target) if target else Target("organization", str(tenancy.current_org()), "")
+    if isinstance(actor, SupportActor):
+        return {action: _of_support(actor, action) for action in actions}
+    roles = held(actor, subject)
+    seen_by = SEEN_BY.get(subject.kind, Action.ORGANIZATION_VIEW)
+    if not roles & RULES[seen_by].roles:
+        raise NotVisible
+    return {action: _answer(actor, action, roles, about) for action in actions}
+
+
+def require_grantable(actor: Actor, action: Action, role: Role, target: HasTarget | Target) -> None:
+    """Let the actor give or take this role, or refuse: `require`, and nobody reaches above their own role (N2)."""
+    require(actor, action, target)
+    if isinstance(actor, SystemActor):
+        return
+    subject = as_target(target)
+    grantable = frozenset[Role]().union(*(MAY_GRANT.get(one, frozenset()) for one in held(actor, subject)))
+    if role not in grantable:
+        why = f"Nobody gives or takes a role above their own; {role.value} is above yours."
+        refuse(actor, action, subject, Answer(allowed=False, rule="role-above-own", why=why))
+
+
+def refuse(actor: Actor, action: Action, target: Target, answer: Answer) -> None:
+    """Raise the refusal that the error mapper records."""
+    denial = Denial(tenancy.current_org(), actor, action.value, target, answer.rule)
+    raise NotAllowed(denial, answer.why)
+
+
+def held(actor: Actor, target: Target) -> frozenset[Role]:
+    """The roles the actor holds where the target is: in the organization, its project and its workspace."""
+    where = Q(scope=Scope.ORGANIZATION)
+    if target.project_id:
+        where |= Q(scope=Scope.PROJECT, scope_id=target.project_id)
+    if target.workspace_id:
+        where |= Q(scope=Scope.WORKSPACE, scope_id=target.workspace_id)
+    whose = _grants_of(actor)
+    if whose is None:
+        return frozenset()
+    return frozenset(
+        Role(role) for role in RoleGrant.objects.filter(where & whose).values_list("role", flat=True)
+    )
+
+
+def _grants_of(actor: Actor) -> Q | None:
+    match actor:
+        case UserActor(person_id=person_id):
+            return Q(membership__person_id=person_id, membership__suspended_at=None)
+        case ServiceAccountActor(account_id=account_id):
+            return Q(service_account_id=account_id, service_account__removed_at=None)
+        case _:
+            return None
+
+
+def _answer(actor: Actor, action: Action, roles: frozenset[Role], about: About) -> Answer:
+    rule = RULES[action]
+    if isinstance(actor, ServiceAccountActor) and action.value not in actor.scopes:
+        return Answer(
+            allowed=False, rule="token-scope", why=f"This token's scopes do not include {action.value}."
+        )
+    if not roles & rule.roles and not (rule.or_own and own(actor, about)):
+        return Answer(allowed=False, rule="role", why=f"This takes the role {_needed(rule)}.")
+    for condition in rule.conditions:
+        if not condition.holds(actor, about):
+            return Answer(allowed=False, rule=condition.name, why=condition.why)
+    return YES
+
+
+def _of_support(actor: SupportActor, action: Action) -> Answer:
+    if actor.org_id != tenancy.current_org():
+        raise NotVisible
+    if action in SUPPORT_MAY:
+        return YES
+    return Answer(allowed=False, rule="support-reads-only", why="Support looks and changes nothing.")
+
+
+def _needed(rule: Rule) -> str:
+    names = [role.value for role in Role if role in rule.roles]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def as_target(target: HasTarget | Target) -> Target:
+    return target if isinstance(target, Target) else target.as_target()
+
+
+def scope_target(scope: Scope, scope_id: UUID, label: str) -> Target:
+    """The target that stands for a scope: what `require` is asked about when a role is given there."""
+    return Target(
+        scope.value,
+        str(scope_id),
+        label,
+        project_id=scope_id if scope is Scope.PROJECT else None,
+        workspace_id=scope_id if scope is Scope.WORKSPACE else None,
+    )
