@@ -155,7 +155,7 @@ def test_another_organizations_ids_and_cursors_show_nothing_of_it(world: World) 
         assert not {str(event.id) for event in foreign} & {event["id"] for event in page["events"]}
 
 
-def test_the_cost_is_the_same_whatever_there_is(world: World) -> None:
+def test_it_costs_no_more_whatever_there_is(world: World) -> None:
     def queries(browser: Client, tail: str) -> int:
         with CaptureQueriesContext(connection) as caught:
             assert browser.get(at(world, tail)).status_code == 200
@@ -166,7 +166,8 @@ def test_the_cost_is_the_same_whatever_there_is(world: World) -> None:
     before = [queries(browser, tail) for tail in ("", "/events", "/chain")]
     fill(world, 300)
     seal()
-    assert [queries(browser, tail) for tail in ("", "/events", "/chain")] == before
+    after = [queries(browser, tail) for tail in ("", "/events", "/chain")]
+    assert all(now <= then for now, then in zip(after, before, strict=True))
     assert max(before) <= 14
 
 

@@ -218,7 +218,7 @@ def test_another_organizations_ids_and_places_show_nothing_of_it(world: World) -
         assert not {str(event.id) for event in foreign} & set(shown(text))
 
 
-def test_the_page_costs_the_same_whatever_is_in_it(world: World) -> None:
+def test_the_page_costs_no_more_whatever_is_in_it(world: World) -> None:
     def queries(browser: Client) -> int:
         with CaptureQueriesContext(
             connection,
@@ -233,7 +233,8 @@ def test_the_page_costs_the_same_whatever_is_in_it(world: World) -> None:
     fill(world, 300)
     for name in ("Ann", "Ben", "Cem"):
         world.member(name, Role.VIEWER)
-    assert queries(browser) == few
+    # One less, once the latest weeks fill a page by themselves.
+    assert few - 1 <= queries(browser) <= few
     assert few <= 20
 
 
