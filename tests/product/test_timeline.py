@@ -19,7 +19,8 @@ from envforge import request_id, tenancy
 from envforge.actor import SYSTEM
 from envforge.cursors import write_cursor
 from orgs import operations
-from orgs.models import ConsoleSession, Role
+from orgs.models import ConsoleSession
+from orgs.roles import Role
 from tests.product.chains import seal, sign
 from tests.product.visitors import anonymous, signed_in
 from tests.product.world import World
