@@ -4,6 +4,7 @@ Streams at constant memory. Runs inside an entered tenancy; who may export, and 
 ask and to record.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -16,6 +17,8 @@ from django.utils import timezone
 from audit.body import COLUMNS, body_of
 from audit.facts import rfc3339
 from audit.filters import Filter
+from audit.models import Checkpoint as StoredCheckpoint
+from audit.models import Event
 from envforge import tenancy
 from envforge_protocol.audit import export_format as write
 from envforge_protocol.audit.canonical import digest, genesis
@@ -35,6 +38,11 @@ class Span:
     @property
     def first_seq(self) -> int:
         return self.start.seq + 1 if self.start else 1
+
+    @property
+    def size(self) -> int:
+        """How many events it spans, wanted or not."""
+        return max(self.last_seq - self.first_seq + 1, 0)
 
 
 def span_of(wanted: Filter) -> Span:
@@ -66,16 +74,17 @@ def span_of(wanted: Filter) -> Span:
     return Span(start, last_seq)
 
 
-def lines(name: str, wanted: Filter | None = None) -> Iterator[str]:
+def lines(name: str, wanted: Filter | None = None, *, span: Span | None = None) -> Iterator[str]:
     """The export's lines, without newlines.
 
     Args:
         name: the organization's slug, for the reader.
         wanted: which events stand in full; the others are represented by their digests.
+        span: what `span_of` answered, for who has asked already.
     """
     org_id = tenancy.current_org()
     wanted = wanted or Filter()
-    span = span_of(wanted)
+    span = span or span_of(wanted)
     start_seq = span.first_seq - 1
     yield write.header_line(
         chain=str(org_id),
@@ -106,6 +115,22 @@ def lines(name: str, wanted: Filter | None = None) -> Iterator[str]:
     yield write.end_line(last_seq=last_seq, last_hash=last_hash, events=told, omitted=omitted)
 
 
+def events(wanted: Filter, span: Span) -> Iterator[Event]:
+    """The span's wanted events, whole and in their order; for reading, since what is left out leaves no trace."""
+    condition, parameters = wanted.sql()
+    columns = [column.attname for column in Event._meta.concrete_fields]
+    query = (
+        f"SELECT {', '.join(columns)} FROM audit_event "  # noqa: S608 - constants and placeholders
+        f"WHERE org_id = %s AND seq > %s AND seq <= %s AND {condition} ORDER BY seq"
+    )
+    place = [tenancy.current_org(), span.first_seq - 1, span.last_seq]
+    for row in _stream("export_reading", query, [*place, *parameters]):
+        event = Event(*row)
+        # As Django's own fields read it: this cursor is psycopg's.
+        event.facts = json.loads(row[columns.index("facts")])
+        yield event
+
+
 def _events(org_id: UUID, wanted: Filter, after_seq: int, last_seq: int) -> Iterator[Any]:
     condition, parameters = wanted.sql()
     query = (
@@ -118,7 +143,7 @@ def _events(org_id: UUID, wanted: Filter, after_seq: int, last_seq: int) -> Iter
 def _checkpoints(org_id: UUID, after_seq: int, last_seq: int) -> Iterator[Checkpoint]:
     query = f"SELECT {_CHECKPOINT_COLUMNS} FROM audit_checkpoint WHERE org_id = %s AND seq > %s AND seq <= %s ORDER BY seq"  # noqa: S608 - constants
     return (
-        _read_checkpoint(org_id, row)
+        _checkpoint_of(org_id, row)
         for row in _stream("export_checkpoints", query, [org_id, after_seq, last_seq])
     )
 
@@ -137,16 +162,23 @@ def _checkpoint(cursor: Any, org_id: UUID, condition: str, seq: int) -> Checkpoi
         [org_id, seq],
     )
     row = cursor.fetchone()
-    return _read_checkpoint(org_id, row) if row else None
+    return _checkpoint_of(org_id, row) if row else None
 
 
-def _read_checkpoint(org_id: UUID, row: Any) -> Checkpoint:
+def _checkpoint_of(org_id: UUID, row: Any) -> Checkpoint:
     seq, hashed, at, key_id, signature = row
+    return read_checkpoint(
+        StoredCheckpoint(org_id=org_id, seq=seq, hash=hashed, at=at, key_id=key_id, signature=signature)
+    )
+
+
+def read_checkpoint(row: StoredCheckpoint) -> Checkpoint:
+    """A stored checkpoint as it stands in exports."""
     return Checkpoint(
-        chain=str(org_id),
-        seq=seq,
-        hash=bytes(hashed),
-        at=rfc3339(at),
-        key_id=key_id,
-        signature=bytes(signature),
+        chain=str(row.org_id),
+        seq=row.seq,
+        hash=bytes(row.hash),
+        at=rfc3339(row.at),
+        key_id=row.key_id,
+        signature=bytes(row.signature),
     )

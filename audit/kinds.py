@@ -76,7 +76,7 @@ class EventKind(Enum):
         "member.invitation_revoked", "{actor} took back the invitation of {target}"
     )
     MEMBER_INVITATION_EXPIRED = kind("member.invitation_expired", "The invitation of {target} expired")
-    MEMBER_JOINED = kind("member.joined", "{target} joined", role=ROLE)
+    MEMBER_JOINED = kind("member.joined", "{target} joined as {role}", role=ROLE)
     MEMBER_SUSPENDED = kind("member.suspended", "{actor} suspended {target}")
     MEMBER_RESTORED = kind("member.restored", "{actor} restored {target}")
     MEMBER_REMOVED = kind(
@@ -133,7 +133,7 @@ class EventKind(Enum):
     STAFF_EXPIRED = kind("staff.expired", "The staff grant of {target} expired")
     AUDIT_READ = kind("audit.read", "{actor} read the timeline", filters=COUNT)
     AUDIT_EXPORTED = kind(
-        "audit.exported", "{actor} exported the audit", form=Choice(words=("jsonl", "csv")), events=COUNT
+        "audit.exported", "{actor} exported the timeline", form=Choice(words=("jsonl", "csv")), events=COUNT
     )
 
     # Hosts and placement

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Count
 from django.utils import timezone
 
@@ -39,6 +40,7 @@ def chain_status() -> ChainStatus:
 
 
 PAGE_SIZE = 50
+RECENT = 1_000
 # Where a page is looked for first, back from its start: with a period named, PostgreSQL leaves other months' partitions alone.
 NEAR = timedelta(days=31)
 
@@ -90,6 +92,41 @@ def _newest(condition: str, parameters: list[Any], count: int, *, is_narrow: boo
     return list(
         Event.objects.raw(query, [*([tenancy.current_org(), *parameters, count] * len(parts)), count])
     )
+
+
+def count_after(wanted: Filter, *, after: tuple[datetime, UUID], at_most: int) -> int:
+    """How many of the entered organization's events came after this one; counting ends at `at_most`."""
+    condition, parameters = wanted.sql()
+    query = (
+        f"SELECT count(*) FROM (SELECT 1 FROM audit_event WHERE org_id = %s AND {condition} "  # noqa: S608 - constants
+        # The pair alone would not tell PostgreSQL which partitions it can leave alone.
+        "AND at >= %s AND (at, id) > (%s, %s) LIMIT %s) AS arrived"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(query, [tenancy.current_org(), *parameters, after[0], *after, at_most])
+        return int(cursor.fetchone()[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Somebody or something that stands in events, by its latest label."""
+
+    kind: str
+    id: str
+    label: str
+
+
+def recently_named(part: Literal["actor", "target"]) -> list[Named]:
+    """Who acted, or what was acted upon, in the entered organization's last `RECENT` events, by label."""
+    query = (
+        f"SELECT DISTINCT ON ({part}_id) {part}_kind, {part}_id, {part}_label FROM ("  # noqa: S608 - constants
+        "  SELECT * FROM audit_event WHERE org_id = %s ORDER BY at DESC, id DESC LIMIT %s"
+        f") AS recent ORDER BY {part}_id, at DESC, id DESC"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(query, [tenancy.current_org(), RECENT])
+        named = [Named(*row) for row in cursor.fetchall()]
+    return sorted(named, key=lambda one: (one.label.casefold(), one.id))
 
 
 def last_checkpoint() -> Checkpoint | None:

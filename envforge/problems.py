@@ -77,8 +77,13 @@ class ProblemsMiddleware(Middleware):
         return from_error(request, error) if isinstance(error, EnvForgeError) else None
 
 
+def phrase(status: int) -> str:
+    """The status in the words of HTTP."""
+    return HTTPStatus(status).phrase
+
+
 def _plain(request: HttpRequest, status: int) -> HttpResponse:
-    return respond(request, status=status, title=HTTPStatus(status).phrase, detail=STATUS_DETAILS[status])
+    return respond(request, status=status, title=phrase(status), detail=STATUS_DETAILS[status])
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -39,6 +39,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "csp",
     "django_prometheus",
+    "rest_framework",
+    "drf_spectacular",
     "envforge",
     "audit",
     "orgs",
@@ -134,6 +136,29 @@ CACHES = {
 AUTH0_ISSUER = env["AUTH0_ISSUER"]
 AUTH0_CLIENT_ID = env["AUTH0_CLIENT_ID"]
 AUTH0_CLIENT_SECRET = env["AUTH0_CLIENT_SECRET"]
+
+REST_FRAMEWORK = {
+    # Each answers an actor (envforge.api.views); the first that knows the caller decides.
+    "DEFAULT_AUTHENTICATION_CLASSES": ["orgs.authenticators.ConsoleSession"],
+    "DEFAULT_PERMISSION_CLASSES": ["envforge.api.rules.SignedIn"],
+    "DEFAULT_THROTTLE_CLASSES": ["envforge.api.throttles.ByActor"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "envforge.api.rules.JsonAlone",
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "envforge.api.refusals.to_problem",
+    "UNAUTHENTICATED_USER": None,
+    # `?format=` is a parameter of the export's own.
+    "URL_FORMAT_OVERRIDE": None,
+}
+# How often an actor may ask: requests, and in how many seconds.
+API_RATES = {"read": (600, 60), "export": (30, 3600)}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "EnvForge",
+    "VERSION": "v1",
+    "DESCRIPTION": "Everything the console shows, for programs.",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
 
 CELERY_BROKER_URL = env["CELERY_BROKER_URL"]
 

@@ -1,10 +1,11 @@
 """Every address of the control plane; this module alone composes the apps."""
 
-from django.urls import path
+from django.urls import include, path
 
 from audit import console as audit_console
 from envforge import health, metrics
 from orgs.console import account, organizations, sign_in
+from timeline import console as timeline_console
 
 urlpatterns = [
     path("", organizations.home, name="home"),
@@ -18,6 +19,11 @@ urlpatterns = [
     path("organizations/new", organizations.new, name="organization-new"),
     path("o/<slug:slug>/", organizations.overview, name="organization"),
     path("o/<slug:slug>/settings", organizations.settings, name="organization-settings"),
+    path("o/<slug:slug>/timeline", timeline_console.timeline, name="timeline"),
+    path("o/<slug:slug>/timeline/arrived", timeline_console.arrived, name="timeline-arrived"),
+    path("o/<slug:slug>/timeline/export", timeline_console.export, name="timeline-export"),
+    path("account/exports/<slug:name>", timeline_console.export_progress, name="export-progress"),
+    path("api/v1/", include("envforge.api_urls")),
     path("health/live", health.live, name="health-live"),
     path("health/ready", health.ready, name="health-ready"),
     path("metrics", metrics.metrics, name="metrics"),

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 from uuid import UUID
 
 from django.conf import settings as django_settings
@@ -44,6 +45,13 @@ class OrganizationView:
 
     slug: str
     name: str
+
+
+class AboutOrganization(Protocol):
+    """What a page shows that is about one organization."""
+
+    @property
+    def organization(self) -> Organization: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +102,7 @@ def organization(*, actor: Actor, slug: str) -> Organization:
     Raises:
         NotVisible: there is none, or the actor is no member of it.
     """
-    with _visible(actor, slug) as (found, _):
+    with visible(actor, slug) as (found, _):
         return found
 
 
@@ -104,7 +112,7 @@ def overview(*, actor: Actor, slug: str) -> Overview:
     Raises:
         NotVisible: as `organization`.
     """
-    with _visible(actor, slug, Action.AUDIT_READ) as (found, answers):
+    with visible(actor, slug, Action.AUDIT_READ) as (found, answers):
         may_read = answers[Action.AUDIT_READ]
         events = None
         if may_read.allowed:
@@ -119,7 +127,7 @@ def settings(*, actor: Actor, slug: str) -> Settings:
     Raises:
         NotVisible: as `organization`.
     """
-    with _visible(actor, slug, Action.ORGANIZATION_RENAME) as (found, answers):
+    with visible(actor, slug, Action.ORGANIZATION_RENAME) as (found, answers):
         return Settings(found, answers[Action.ORGANIZATION_RENAME])
 
 
@@ -176,9 +184,7 @@ def person_by_verified_email(email: str) -> Person | None:
 
 
 @contextmanager
-def _visible(
-    actor: Actor, slug: str, *actions: Action
-) -> Iterator[tuple[Organization, dict[Action, Answer]]]:
+def visible(actor: Actor, slug: str, *actions: Action) -> Iterator[tuple[Organization, dict[Action, Answer]]]:
     """Enter the organization with this slug, for somebody who may see it, with what policy says of the actions."""
     with tenancy.enter(organization_by_slug(slug) or NOWHERE):
         found = Organization.objects.filter(slug=slug).first()

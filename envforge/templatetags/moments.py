@@ -1,6 +1,6 @@
 """Times in pages: relative within a day, else the date; exact on hover and for programs."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from django import template
 from django.utils import timezone
@@ -16,6 +16,19 @@ def moment(at: datetime) -> str:
     """The moment as a `<time>` element: `2 min ago`, or `3 Nov 2026`."""
     exact = at.strftime("%Y-%m-%d %H:%M:%S UTC")
     return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), exact, _words(at))
+
+
+@register.filter
+def day(on: date) -> str:
+    """The day in words: `Today`, `Yesterday`, or `Tuesday, 3 Nov 2026`; days begin at midnight UTC."""
+    ago = (timezone.now().date() - on).days
+    return {0: "Today", 1: "Yesterday"}.get(ago, f"{on:%A}, {on.day} {on:%b %Y}")
+
+
+@register.filter
+def thousands(number: int) -> str:
+    """The number with its thousands apart: `1,204`."""
+    return f"{number:,}"
 
 
 def _words(at: datetime) -> str:

@@ -13,7 +13,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from envforge.surfaces import CONSOLE, surface_of
 from orgs import selectors, sessions
-from orgs.selectors import Overview, Settings, Visitor
+from orgs.selectors import AboutOrganization, Visitor
 
 COOKIE = CONSOLE.cookie
 MAX_NEXT_LENGTH = 300
@@ -22,12 +22,16 @@ P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
 
-def recognise(request: HttpRequest) -> Visitor | str:
-    """Who is signed in at this host; else the cause for which this browser's session no longer works, empty if it has none."""
+def recognise(request: HttpRequest, *, in_use: bool = True) -> Visitor | str:
+    """Who is signed in at this host; else the cause for which this browser's session no longer works, empty if it has none.
+
+    Args:
+        in_use: whether a person asks; what a page asks by itself must not keep a session from ending unused.
+    """
     surface = surface_of(request)
     key = request.COOKIES.get(surface.cookie)
     visitor = selectors.visitor(key=key, surface=surface.name) if key else ""
-    if isinstance(visitor, Visitor):
+    if in_use and isinstance(visitor, Visitor):
         sessions.see_session(session=visitor.session)
     return visitor
 
@@ -72,7 +76,7 @@ def page(
     template: str,
     context: dict[str, Any] | None = None,
     *,
-    about: Overview | Settings | None = None,
+    about: AboutOrganization | None = None,
     status: int = 200,
 ) -> HttpResponse:
     """A page in the frame, with the navigation of the organization that it is about, if it is about one."""

@@ -27,7 +27,12 @@ APPS = (
 PROGRAMS = ("envforge_gateway", "envforge_daemon", "envforge_cli")
 PROTOCOL = "envforge_protocol"
 # The composing modules may see everything.
-COMPOSERS = {"envforge/urls.py", "envforge/admin_urls.py", "envforge/settings.py"}
+COMPOSERS = {
+    "envforge/urls.py",
+    "envforge/admin_urls.py",
+    "envforge/api_urls.py",
+    "envforge/settings.py",
+}
 # A vendor's SDK has one importer.
 VENDORS = {
     "boto3": {"envforge/aws.py"},

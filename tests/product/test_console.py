@@ -26,7 +26,7 @@ from tests.product.world import World
 ROLES = ("alice", "adam", "bob", "vera", "bill")
 # Every address of the console: whether it is open to who is not signed in, and how it is asked.
 OPEN = {"home", "sign-in", "auth-start", "auth-callback", "sign-out"}
-PROGRAMS = {"health-live", "health-ready", "metrics", "audit-keys"}
+PROGRAMS = {"timeline-arrived", "health-live", "health-ready", "metrics", "audit-keys"}
 CLOSED = {
     "account": ("get", "/account"),
     "session-end": ("post", "/account/sessions/{session}/end"),
@@ -34,6 +34,9 @@ CLOSED = {
     "organization-new": ("get", "/organizations/new"),
     "organization": ("get", "/o/{slug}/"),
     "organization-settings": ("get", "/o/{slug}/settings"),
+    "timeline": ("get", "/o/{slug}/timeline"),
+    "timeline-export": ("post", "/o/{slug}/timeline/export"),
+    "export-progress": ("get", "/account/exports/0a1b2c3d"),
 }
 
 

@@ -1,0 +1,85 @@
+"""Making an export: at the database's pace, into a file, before its first byte goes out (docs/decisions/0004-exports.md)."""
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from tempfile import TemporaryFile, gettempdir
+from typing import BinaryIO
+
+from audit import export
+from audit.append import append
+from audit.filters import Filter
+from audit.kinds import EventKind
+from envforge.actor import Actor
+from envforge.errors import Invalid, Unavailable
+from orgs import policy
+from orgs.policy import Action
+from orgs.selectors import visible
+from timeline.files import Form, Lines
+
+LONGEST_S = 300
+SPARE_BYTES = 512 * 1024 * 1024
+STEP = 1_000
+
+
+class Abandoned(Exception):
+    """Nobody waits for this export any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A whole export, at its beginning; whoever has it closes the file."""
+
+    file: BinaryIO
+    size_bytes: int
+    events: int
+
+
+# Hears how many of how many events are passed, every `STEP`; it may raise Abandoned.
+Listener = Callable[[int, int], None]
+
+
+def make_export(*, actor: Actor, slug: str, wanted: Filter, form: Form, tell: Listener) -> Made:
+    """Write the wanted events to a file that has no name and vanishes when it is closed.
+
+    That it was exported is on record, in the same transaction, before the caller has any of it.
+
+    Raises:
+        NotVisible, NotAllowed: see `policy.require`.
+        Invalid: it takes longer than `LONGEST_S`.
+        Unavailable: there is no room for it.
+        Abandoned: the listener said so; nothing is recorded.
+    """
+    file = TemporaryFile("w+b")  # noqa: SIM115 - it is the caller's to close
+    try:
+        with visible(actor, slug) as (found, _):
+            policy.require(actor, Action.AUDIT_EXPORT, found)
+            lines = Lines(form, slug, wanted, export.span_of(wanted))
+            _write(file, lines, tell)
+            append(EventKind.AUDIT_EXPORTED, actor=actor, target=found, form=form.value, events=lines.events)
+        size = file.tell()
+        file.seek(0)
+        return Made(file, size, lines.events)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _write(file: BinaryIO, lines: Lines, tell: Listener) -> None:
+    latest = time.monotonic() + LONGEST_S
+    tell(0, lines.span.size)
+    for number, line in enumerate(lines, start=1):
+        file.write(line.encode())
+        if number % STEP == 0:
+            tell(min(lines.passed, lines.span.size), lines.span.size)
+            if time.monotonic() > latest:
+                words = "There are too many events for one file. Choose shorter periods, one after the other."
+                raise Invalid(words, {"since": words})
+            _require_room()
+
+
+def _require_room() -> None:
+    """An export must not fill the disk that others need."""
+    if shutil.disk_usage(gettempdir()).free < SPARE_BYTES:
+        raise Unavailable("There is no room to make this export at the moment. Try again in a few minutes.")
