@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, cast
+from typing import Any, Concatenate, ParamSpec, Protocol, cast
 from urllib.parse import urlencode, urlsplit
+from uuid import UUID
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -12,12 +13,28 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from orgs import selectors, sessions
-from orgs.selectors import Overview, Settings, Visitor
+from orgs.selectors import Visitor
 
 COOKIE = "__Host-envforge-console"
 MAX_NEXT_LENGTH = 300
 
 P = ParamSpec("P")
+
+
+class OfOrganization(Protocol):
+    """What a page shows of one organization."""
+
+    @property
+    def organization(self) -> "Named": ...
+
+
+class Named(Protocol):
+    """An organization, as far as the frame needs it."""
+
+    @property
+    def id(self) -> UUID: ...
+
+
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
 
@@ -70,7 +87,7 @@ def page(
     template: str,
     context: dict[str, Any] | None = None,
     *,
-    about: Overview | Settings | None = None,
+    about: OfOrganization | None = None,
     status: int = 200,
 ) -> HttpResponse:
     """A page in the frame, with the navigation of the organization that it is about, if it is about one."""
