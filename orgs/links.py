@@ -11,7 +11,7 @@ _SIGNER = Signer(salt="orgs.invitation")
 
 def invitation_link(invitation_id: UUID) -> str:
     """The whole address of the page on which the invited person accepts."""
-    return settings.CONSOLE_URL + invitation_path(invitation_id)
+    return f"{settings.CONSOLE_URL}{invitation_path(invitation_id)}"
 
 
 def invitation_path(invitation_id: UUID) -> str:

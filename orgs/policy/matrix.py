@@ -85,7 +85,7 @@ def _grouped() -> list[tuple[str, list[Action]]]:
 def _row(action: Action) -> Row:
     rule = RULES[action]
     whys = list(_conditions())
-    notes = (1,) if rule.or_own else ()
+    notes: tuple[int, ...] = (1,) if rule.or_own else ()
     notes += tuple(whys.index(condition.why) + 2 for condition in rule.conditions)
     return Row(action, rule.says, tuple(Cell(one.role, one.role in rule.roles) for one in columns()), notes)
 

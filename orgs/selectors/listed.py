@@ -36,8 +36,12 @@ def page_of_members(*, search: str, after: UUID | None) -> tuple[list[MemberView
     if search:
         by_address = Q(person__email_verified=True, person__email__icontains=search)
         rows = rows.filter(Q(person__name__icontains=search) | by_address)
-    last = Membership.objects.filter(person_id=after).values_list("person__name", flat=True).first()
-    if last is not None:
+    last = (
+        Membership.objects.filter(person_id=after).values_list("person__name", flat=True).first()
+        if after
+        else None
+    )
+    if after and last is not None:
         rows = rows.filter(Q(person__name__gt=last) | Q(person__name=last, person_id__gt=after))
     views = _views(rows.order_by("person__name", "person_id")[: PAGE_SIZE + 1])
     shown = views[:PAGE_SIZE]
