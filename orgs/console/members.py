@@ -169,4 +169,5 @@ def _member_page(
 
 
 def _choices(roles: tuple[Role, ...]) -> list[tuple[str, str]]:
-    return [(role.value, SAYS[role]) for role in roles]
+    # The least first: what stands chosen by itself must not be the most.
+    return [(role.value, SAYS[role]) for role in reversed(roles)]

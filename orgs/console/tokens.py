@@ -51,7 +51,7 @@ def accounts(request: HttpRequest, visitor: Visitor, slug: str) -> HttpResponse:
         else:
             return see_other(reverse("service-account", args=[slug, account.id]))
     seen = selectors.accounts(actor=visitor.actor, slug=slug)
-    choices = [(role.value, SAYS[role]) for role in seen.may_give]
+    choices = [(role.value, SAYS[role]) for role in reversed(seen.may_give)]
     context = {"seen": seen, "given": given, "wrong": wrong, "choices": choices, "here": "tokens"}
     return page(request, visitor, "tokens/list.html", context, about=seen, status=status)
 
