@@ -4,7 +4,7 @@ from django.urls import include, path
 
 from audit import console as audit_console
 from envforge import health, metrics
-from orgs.console import account, organizations, sign_in
+from orgs.console import account, invitations, members, organizations, roles, sign_in, tokens
 from timeline import console as timeline_console
 
 urlpatterns = [
@@ -24,6 +24,24 @@ urlpatterns = [
     path("o/<slug:slug>/timeline/export", timeline_console.export, name="timeline-export"),
     path("account/exports/<slug:name>", timeline_console.export_progress, name="export-progress"),
     path("api/v1/", include("envforge.api_urls")),
+    path("o/<slug:slug>/members", members.members, name="members"),
+    path("o/<slug:slug>/members/<uuid:person_id>", members.member, name="member"),
+    path("o/<slug:slug>/members/<uuid:person_id>/roles/give", members.give_role, name="member-role-give"),
+    path("o/<slug:slug>/members/<uuid:person_id>/roles/take", members.take_role, name="member-role-take"),
+    path("o/<slug:slug>/members/<uuid:person_id>/suspend", members.suspend, name="member-suspend"),
+    path("o/<slug:slug>/members/<uuid:person_id>/restore", members.restore, name="member-restore"),
+    path("o/<slug:slug>/members/<uuid:person_id>/remove", members.remove, name="member-remove"),
+    path(
+        "o/<slug:slug>/invitations/<uuid:invitation_id>/take-back",
+        invitations.take_back,
+        name="invitation-take-back",
+    ),
+    path("invitations/<str:signed>", invitations.invitation, name="invitation"),
+    path("o/<slug:slug>/roles", roles.roles, name="roles"),
+    path("o/<slug:slug>/tokens", tokens.accounts, name="tokens"),
+    path("o/<slug:slug>/tokens/<uuid:account_id>", tokens.account, name="service-account"),
+    path("o/<slug:slug>/tokens/<uuid:account_id>/remove", tokens.remove, name="service-account-remove"),
+    path("o/<slug:slug>/tokens/<uuid:account_id>/<uuid:token_id>/revoke", tokens.revoke, name="token-revoke"),
     path("health/live", health.live, name="health-live"),
     path("health/ready", health.ready, name="health-ready"),
     path("metrics", metrics.metrics, name="metrics"),

@@ -1,32 +1,37 @@
-"""Where mails of this app lead."""
+"""The address of an invitation: signed, and stored nowhere."""
 
 from uuid import UUID
 
 from django.conf import settings
-from django.core import signing
+from django.core.signing import BadSignature, Signer
+from django.urls import reverse
 from django.utils import timezone
 
 from envforge.secret_value import SecretValue
 from orgs.models import Invitation
 
-_SIGNER = signing.Signer(salt="envforge.invitation")
+_SIGNER = Signer(salt="orgs.invitation")
 
 
 def invitation_link(invitation_id: UUID) -> SecretValue | None:
-    """The address of an open invitation of the entered organization; None when there is nothing left to accept.
+    """The address to mail for an open invitation of the entered organization; None when nothing is left to accept.
 
-    It is signed, and made when the mail is sent. It lets nobody in by itself: accepting takes a sign-in with the
-    invited address, verified.
+    It lets nobody in by itself: accepting takes a sign-in with the invited address, verified.
     """
     open_ones = Invitation.objects.filter(accepted_at=None, ended_at=None, expires_at__gt=timezone.now())
     if not open_ones.filter(id=invitation_id).exists():
         return None
-    return SecretValue(f"{settings.CONSOLE_URL}/invitations/{_SIGNER.sign(invitation_id.hex)}")
+    return SecretValue(f"{settings.CONSOLE_URL}{invitation_path(invitation_id)}")
+
+
+def invitation_path(invitation_id: UUID) -> str:
+    """The same within the console."""
+    return reverse("invitation", args=[_SIGNER.sign(str(invitation_id))])
 
 
 def invitation_in(signed: str) -> UUID | None:
-    """The invitation that an address leads to; None if it was altered or is not ours."""
+    """The invitation that an address leads to; None if we never signed it."""
     try:
-        return UUID(hex=_SIGNER.unsign(signed))
-    except (signing.BadSignature, ValueError):
+        return UUID(_SIGNER.unsign(signed))
+    except (BadSignature, ValueError):
         return None

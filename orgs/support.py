@@ -22,9 +22,9 @@ from envforge.actor import SupportActor, UserActor
 from envforge.errors import NotVisible
 from envforge.windows import first_in_window
 from orgs import policy
-from orgs.models import ConsoleSession, Membership, Organization, Person, StaffGrant, SupportVisit
+from orgs.models import ConsoleSession, Membership, Organization, StaffGrant, SupportVisit
 from orgs.policy import Action
-from orgs.selectors import MemberView, members
+from orgs.selectors.listed import MemberView, members_at, page_of_members
 from orgs.staff_rule import require_staff
 
 # The role to which PostgreSQL grants no name, address, free text or digest (N3).
@@ -91,17 +91,13 @@ def inside(*, actor: SupportActor, org_id: UUID) -> Inside:
 def members_inside(
     *, actor: SupportActor, org_id: UUID, email: str = ""
 ) -> tuple[Organization, list[MemberView]]:
-    """The members by name; with an e-mail address, the one who has exactly that one.
+    """The first members by name; with an e-mail address, the one who has exactly that one.
 
     Raises:
         NotVisible: as `inside`.
     """
     with _looking(actor, org_id, "members", Action.ORGANIZATION_VIEW) as organization:
-        seen = members(actor=actor, org_id=org_id)
-        if email:
-            meant = set(Person.objects.filter(email__iexact=email).values_list("id", flat=True))
-            seen = [member for member in seen if member.person_id in meant]
-        return organization, seen
+        return organization, members_at(email) if email else page_of_members(search="", after=None)[0]
 
 
 def timeline_inside(

@@ -9,6 +9,7 @@ from audit.sentences import sentence
 from envforge.errors import Conflict, Invalid
 from orgs import operations, selectors
 from orgs.console.door import page, recognise, see_other, signed_in
+from orgs.links import invitation_path
 from orgs.selectors import Visitor
 
 read_and_write = require_http_methods(["GET", "HEAD", "POST"])
@@ -21,11 +22,15 @@ def home(request: HttpRequest) -> HttpResponse:
     if not isinstance(visitor, Visitor):
         return render(request, "home.html")
     mine = selectors.organizations(actor=visitor.actor)
-    if len(mine) == 1:
+    invited = [
+        {"view": view, "path": invitation_path(view.id)}
+        for view in selectors.invitations_to(person=visitor.person)
+    ]
+    if len(mine) == 1 and not invited:
         return see_other(reverse("organization", args=[mine[0].slug]))
-    if not mine:
-        return page(request, visitor, "organizations/new.html", {"first": True, "given": {}, "wrong": {}})
-    return page(request, visitor, "organizations/choose.html")
+    context = {"invited": invited, "first": True, "given": {}, "wrong": {}}
+    template = "organizations/choose.html" if mine else "organizations/new.html"
+    return page(request, visitor, template, context)
 
 
 @read_and_write

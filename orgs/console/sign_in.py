@@ -43,6 +43,8 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     "idle": ("You were signed out", f"Nobody used this session for {IDLE_LIMIT.seconds // 3600} hours."),
     "expired": ("You were signed out", f"A session lasts {LIFETIME.seconds // 3600} hours."),
     "ended_elsewhere": ("You were signed out", "This session was ended from another one of yours."),
+    "removed": ("You were signed out", "You were removed from an organization, and every session of yours ended with that. Sign in to see what else you are in."),
+    "suspended": ("You were signed out", "An organization suspended you, and every session of yours ended with that. One of its owners or admins can tell you more."),
     "issuer_stays": ("You are signed out here", "The sign-in service could not be told, so in this browser it may still know you. On a shared computer, close the browser."),
 }  # fmt: skip
 

@@ -89,7 +89,7 @@ def issue_token(
     Raises:
         NotVisible, NotAllowed: see `policy.require`.
         Invalid: the name, scopes or lifetime cannot be used.
-        Conflict: the account was removed.
+        Conflict: the account was removed, or a token that works has the name.
     """
     with tenancy.enter(org_id):
         account = _lock_account(account_id)
@@ -104,6 +104,9 @@ def issue_token(
             )
         if not timedelta(minutes=1) <= lifetime <= LONGEST:
             raise Invalid("A token expires.", {"lifetime": "Choose from one minute to one year."})
+        now = timezone.now()
+        if account.tokens.filter(name=name, ended_at=None, expires_at__gt=now).exists():
+            raise Conflict(f"There is a token {name} already; revoke it, or choose another name.")
         value = PREFIX + secrets.token_urlsafe(32)
         token = Token.objects.create(
             account=account,
@@ -111,7 +114,7 @@ def issue_token(
             digest=digest(value),
             scopes=sorted(scopes),
             issued_by=issuer,
-            expires_at=timezone.now() + lifetime,
+            expires_at=now + lifetime,
         )
         append(
             EventKind.TOKEN_ISSUED,

@@ -2,7 +2,7 @@
 
 from orgs.policy.actions import Action
 from orgs.policy.conditions import About
-from orgs.policy.decide import Answer, explain, held, require, require_grantable, scope_target
+from orgs.policy.decide import Answer, explain, grantable, held, require, require_grantable, scope_target
 from orgs.policy.table import RULES, Rule
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Answer",
     "Rule",
     "explain",
+    "grantable",
     "held",
     "require",
     "require_grantable",

@@ -82,11 +82,15 @@ def require_grantable(actor: Actor, action: Action, role: Role, target: HasTarge
     require(actor, action, target)
     if isinstance(actor, SystemActor):
         return
-    subject = as_target(target)
-    grantable = frozenset[Role]().union(*(MAY_GRANT.get(one, frozenset()) for one in held(actor, subject)))
-    if role not in grantable:
+    if role not in grantable(actor, target):
         why = f"Nobody gives or takes a role above their own; {role.value} is above yours."
-        refuse(actor, action, subject, Answer(allowed=False, rule="role-above-own", why=why))
+        refuse(actor, action, as_target(target), Answer(allowed=False, rule="role-above-own", why=why))
+
+
+def grantable(actor: Actor, target: HasTarget | Target) -> frozenset[Role]:
+    """The roles that the actor's own let them give or take where the target is; the action is another question."""
+    reach = (MAY_GRANT.get(one, frozenset[Role]()) for one in held(actor, as_target(target)))
+    return frozenset[Role]().union(*reach)
 
 
 def refuse(actor: Actor, action: Action, target: Target, answer: Answer) -> None:

@@ -19,6 +19,13 @@ from tests.issuer.conftest import SECRET, RunningIssuer, free_port
 
 ADMIN_DSN = os.environ["ENVFORGE_TEST_ADMIN_DATABASE_URL"]
 CLIENT_ID = "console"
+# The roles' ways into the database.
+ADDRESSES = {
+    "app": "DATABASE_URL",
+    "owner": "ENVFORGE_OWNER_DATABASE_URL",
+    "sealer": "ENVFORGE_SEALER_DATABASE_URL",
+    "support": "ENVFORGE_SUPPORT_DATABASE_URL",
+}
 
 
 @dataclass
@@ -65,20 +72,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 def _database(environment: dict[str, str]) -> Iterator[None]:
     """A database of these tests' own, named in the environment."""
     name = f"envforge_browser_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
-    urls = {
-        role: urlsplit(environment[variable])
-        for role, variable in (
-            ("app", "DATABASE_URL"),
-            ("owner", "ENVFORGE_OWNER_DATABASE_URL"),
-            ("sealer", "ENVFORGE_SEALER_DATABASE_URL"),
-        )
-    }
+    urls = {role: urlsplit(environment[variable]) for role, variable in ADDRESSES.items()}
     passwords = {role: url.password or "" for role, url in urls.items()}
     drop_database(ADMIN_DSN, name)
     prepare_database(ADMIN_DSN, name, RolePasswords(**passwords))
-    environment["DATABASE_URL"] = urls["app"]._replace(path=f"/{name}").geturl()
-    environment["ENVFORGE_OWNER_DATABASE_URL"] = urls["owner"]._replace(path=f"/{name}").geturl()
-    environment["ENVFORGE_SEALER_DATABASE_URL"] = urls["sealer"]._replace(path=f"/{name}").geturl()
+    for role, variable in ADDRESSES.items():
+        environment[variable] = urls[role]._replace(path=f"/{name}").geturl()
     for command in (["manage.py", "migrate", "--database", "owner", "-v", "0"], ["-m", "local_cloud.seed"]):
         subprocess.run([sys.executable, *command], env=environment, check=True)
     yield

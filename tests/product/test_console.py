@@ -25,6 +25,7 @@ from tests.product.world import World
 
 ROLES = ("alice", "adam", "bob", "vera", "bill")
 # Every address of the console: whether it is open to who is not signed in, and how it is asked.
+NOBODY = uuid4()
 OPEN = {"home", "sign-in", "auth-start", "auth-callback", "sign-out"}
 PROGRAMS = {"timeline-arrived", "health-live", "health-ready", "metrics", "audit-keys"}
 CLOSED = {
@@ -37,12 +38,26 @@ CLOSED = {
     "timeline": ("get", "/o/{slug}/timeline"),
     "timeline-export": ("post", "/o/{slug}/timeline/export"),
     "export-progress": ("get", "/account/exports/0a1b2c3d"),
+    "members": ("get", "/o/{slug}/members"),
+    "member": ("get", "/o/{slug}/members/{session}"),
+    "member-role-give": ("post", "/o/{slug}/members/{session}/roles/give"),
+    "member-role-take": ("post", "/o/{slug}/members/{session}/roles/take"),
+    "member-suspend": ("get", "/o/{slug}/members/{session}/suspend"),
+    "member-restore": ("post", "/o/{slug}/members/{session}/restore"),
+    "member-remove": ("get", "/o/{slug}/members/{session}/remove"),
+    "invitation-take-back": ("post", "/o/{slug}/invitations/{session}/take-back"),
+    "invitation": ("get", "/invitations/x"),
+    "roles": ("get", "/o/{slug}/roles"),
+    "tokens": ("get", "/o/{slug}/tokens"),
+    "service-account": ("get", "/o/{slug}/tokens/{session}"),
+    "service-account-remove": ("get", "/o/{slug}/tokens/{session}/remove"),
+    "token-revoke": ("post", "/o/{slug}/tokens/{session}/{session}/revoke"),
 }
 
 
 def ask(browser: Client, name: str, slug: str) -> object:
     method, address = CLOSED[name]
-    return getattr(browser, method)(address.format(slug=slug, session=uuid4()))
+    return getattr(browser, method)(address.format(slug=slug, session=NOBODY))
 
 
 def test_every_address_is_known_here() -> None:

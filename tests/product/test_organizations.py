@@ -78,7 +78,7 @@ def test_members_are_listed_with_their_roles(world: World) -> None:
     operations.add_member(
         actor=world.alice.as_actor(), org_id=world.acme.id, person=world.bob, role=Role.BILLING
     )
-    listed = selectors.members(actor=world.bob.as_actor(), org_id=world.acme.id)
+    listed = selectors.members(actor=world.bob.as_actor(), slug=world.acme.slug).members
     assert [(member.name, member.roles) for member in listed] == [
         ("Alice", ("owner",)),
         ("Bob", ("billing", "developer")),

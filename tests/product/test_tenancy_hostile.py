@@ -109,7 +109,7 @@ def _attempt(step: tuple[Any, ...], actor: Person, target: Organization, named: 
                 actor=actor.as_actor(), org_id=target.id, person=named[step[3]], role=step[4]
             )
         elif step[0] == "members":
-            selectors.members(actor=actor.as_actor(), org_id=target.id)
+            selectors.members(actor=actor.as_actor(), slug=target.slug)
         else:
             selectors.organization(actor=actor.as_actor(), slug=target.slug)
         return True

@@ -1,4 +1,4 @@
-"""Every read of organizations and their people."""
+"""Reads of organizations as wholes, and of the person who is signed in."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,23 +20,14 @@ from envforge.errors import NotVisible
 from orgs import policy
 from orgs.digests import digest
 from orgs.lookups import organization_by_slug, organizations_of_person
-from orgs.models import ConsoleSession, Membership, Organization, Person
+from orgs.models import ConsoleSession, Organization, Person
 from orgs.policy import Action, Answer
+from orgs.selectors.listed import MemberView, newest_members
 
 # No organization has this id (version 8, made by hand): entered for slugs that do not exist, so that a stranger
 # causes the same queries whether or not there is something to hide (I5).
 NOWHERE = UUID("00000000-0000-8000-8000-6e6f77686572")
 LATEST_EVENTS = 10
-
-
-@dataclass(frozen=True, slots=True)
-class MemberView:
-    """A member as other members see them; an e-mail address only if it is verified."""
-
-    person_id: UUID
-    name: str
-    email: str
-    roles: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +50,8 @@ class Overview:
     """An organization at a glance; `events` only for those who may read the audit, `why_no_events` for the others."""
 
     organization: Organization
-    members: list[MemberView]
+    member_count: int
+    newest: list[MemberView]
     chain: ChainStatus
     events: list[Event] | None
     why_no_events: str
@@ -118,7 +110,7 @@ def overview(*, actor: Actor, slug: str) -> Overview:
         if may_read.allowed:
             events = page(Filter(), size=LATEST_EVENTS).events
             record_read(actor=actor, target=found)
-        return Overview(found, _members(), chain_status(), events, may_read.why)
+        return Overview(found, *newest_members(), chain_status(), events, may_read.why)
 
 
 def settings(*, actor: Actor, slug: str) -> Settings:
@@ -129,17 +121,6 @@ def settings(*, actor: Actor, slug: str) -> Settings:
     """
     with visible(actor, slug, Action.ORGANIZATION_RENAME) as (found, answers):
         return Settings(found, answers[Action.ORGANIZATION_RENAME])
-
-
-def members(*, actor: Actor, org_id: UUID) -> list[MemberView]:
-    """The members by name, each with their roles; two queries, whatever the size.
-
-    Raises:
-        NotVisible: the actor is no member.
-    """
-    with tenancy.enter(org_id):
-        policy.explain(actor)
-        return _members()
 
 
 def organizations(*, actor: UserActor, besides: UUID | None = None) -> list[OrganizationView]:
@@ -192,18 +173,3 @@ def visible(actor: Actor, slug: str, *actions: Action) -> Iterator[tuple[Organiz
         if found is None:
             raise NotVisible
         yield found, answers
-
-
-def _members() -> list[MemberView]:
-    rows = (
-        Membership.objects.select_related("person").prefetch_related("grants").order_by("person__name", "id")
-    )
-    return [
-        MemberView(
-            row.person.id,
-            row.person.name,
-            row.person.email if row.person.email_verified else "",
-            tuple(sorted(grant.role for grant in row.grants.all())),
-        )
-        for row in rows
-    ]
