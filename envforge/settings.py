@@ -139,7 +139,10 @@ AUTH0_CLIENT_SECRET = env["AUTH0_CLIENT_SECRET"]
 
 REST_FRAMEWORK = {
     # Each answers an actor (envforge.api.views); the first that knows the caller decides.
-    "DEFAULT_AUTHENTICATION_CLASSES": ["orgs.authenticators.ConsoleSession"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "orgs.authenticators.ServiceAccountToken",
+        "orgs.authenticators.ConsoleSession",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["envforge.api.rules.SignedIn"],
     "DEFAULT_THROTTLE_CLASSES": ["envforge.api.throttles.ByActor"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "envforge.api.rules.JsonAlone",

@@ -7,7 +7,6 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from envforge.actor import UserActor
 from envforge.api.schema import REFUSALS
 from envforge.api.views import ActorAPIView, OrgAPIView
 from orgs import selectors
@@ -31,8 +30,7 @@ class Organizations(ActorAPIView):
         responses={200: OrganizationsOut, **REFUSALS},
     )
     def get(self, request: Request) -> Response:
-        mine = selectors.organizations(actor=self.actor) if isinstance(self.actor, UserActor) else []
-        return Response(OrganizationsOut({"organizations": mine}).data)
+        return Response(OrganizationsOut({"organizations": selectors.organizations(actor=self.actor)}).data)
 
 
 class OneOrganization(OrgAPIView):

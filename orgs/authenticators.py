@@ -5,11 +5,12 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import PermissionDenied
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
 from envforge.actor import Actor
 from envforge.api.rules import CHALLENGE
+from orgs import tokens
 from orgs.console.door import recognise
 from orgs.selectors import Visitor
 
@@ -19,6 +20,22 @@ class _Csrf(CsrfViewMiddleware):
 
     def _reject(self, request: HttpRequest, reason: str) -> Any:
         return reason
+
+
+class ServiceAccountToken(BaseAuthentication):
+    """A service account's token, as `Authorization: Bearer …` (RFC 6750)."""
+
+    def authenticate(self, request: Request) -> tuple[Actor, None] | None:
+        scheme, _, held = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        actor = tokens.actor_of(held.strip())
+        if actor is None:
+            raise AuthenticationFailed("This token is unknown, has expired or was revoked. Issue another.")
+        return actor, None
+
+    def authenticate_header(self, request: Request) -> str:
+        return CHALLENGE
 
 
 class ConsoleSession(BaseAuthentication):

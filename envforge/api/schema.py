@@ -34,6 +34,16 @@ REFUSALS: dict[Any, Any] = {
 }
 
 
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """How programs are known."""
+
+    target_class = "orgs.authenticators.ServiceAccountToken"
+    name = "service account token"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer"}
+
+
 class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """How the console's own pages are known."""
 

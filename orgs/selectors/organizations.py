@@ -15,7 +15,7 @@ from audit.models import Event
 from audit.reads import record_read
 from audit.selectors import ChainStatus, chain_status, page
 from envforge import tenancy
-from envforge.actor import Actor, UserActor
+from envforge.actor import Actor, ServiceAccountActor, UserActor
 from envforge.errors import NotVisible
 from orgs import policy
 from orgs.digests import digest
@@ -123,10 +123,10 @@ def settings(*, actor: Actor, slug: str) -> Settings:
         return Settings(found, answers[Action.ORGANIZATION_RENAME])
 
 
-def organizations(*, actor: UserActor, besides: UUID | None = None) -> list[OrganizationView]:
+def organizations(*, actor: Actor, besides: UUID | None = None) -> list[OrganizationView]:
     """The actor's organizations by name; two queries for each, since nobody reads across organizations."""
     mine = []
-    for org_id in organizations_of_person(actor.person_id):
+    for org_id in _ids(actor):
         if org_id == besides:
             continue
         with tenancy.enter(org_id):
@@ -134,6 +134,16 @@ def organizations(*, actor: UserActor, besides: UUID | None = None) -> list[Orga
                 OrganizationView(found.slug, found.name) for found in Organization.objects.filter(id=org_id)
             ]
     return sorted(mine, key=lambda one: (one.name.casefold(), one.slug))
+
+
+def _ids(actor: Actor) -> list[UUID]:
+    match actor:
+        case UserActor(person_id=person_id):
+            return organizations_of_person(person_id)
+        case ServiceAccountActor(org_id=org_id):
+            return [org_id]
+        case _:
+            return []
 
 
 def visitor(*, key: str, surface: str) -> Visitor | str:

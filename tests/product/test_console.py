@@ -263,7 +263,7 @@ def test_pages_take_the_same_queries_whatever_there_is_to_show(world: World) -> 
     addresses = {
         "/account": 7,
         # One more while the last month holds fewer events than are shown, and older ones are looked for.
-        f"/o/{world.acme.slug}/": 14,
+        f"/o/{world.acme.slug}/": 15,
         f"/o/{world.acme.slug}/settings": 8,
     }  # BEGIN and COMMIT included
     browser = signed_in(world.alice)
