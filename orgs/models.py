@@ -129,7 +129,10 @@ class Membership(TenantModel):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["org_id", "person"], name="orgs_membership_once")]
-        indexes = [models.Index(fields=["person"], name="orgs_membership_person")]
+        indexes = [
+            models.Index(fields=["person"], name="orgs_membership_person"),
+            models.Index(fields=["org_id", "-joined_at", "-id"], name="orgs_membership_newest"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.person_id} in {self.org_id}"

@@ -9,6 +9,7 @@ from local_cloud.commands.testing import environment
 from local_cloud.console import Console
 from local_cloud.errors import LocalCloudError
 from local_cloud.home import REPOSITORY, Home
+from local_cloud.steps import collect_static
 
 BENCHES = REPOSITORY / "bench"
 
@@ -26,6 +27,8 @@ def run(home: Home, caller: Mapping[str, str], arguments: Sequence[str], console
     for script in chosen:
         console.say(f"\n{script.stem}")
         with services(home.nested("bench"), caller, "bench", console, apart=True) as cloud:
-            command = [sys.executable, str(script), *arguments[1:]]
+            collect_static(cloud, console)
+            # As a module: as a script, its directory would come first, and bench/timeline.py would hide the app.
+            command = [sys.executable, "-m", f"bench.{script.stem}", *arguments[1:]]
             worst = max(worst, run_in_foreground(command, environment(cloud, caller)))
     return worst
