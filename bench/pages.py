@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -108,7 +109,7 @@ def _owner_of(*org_ids: UUID) -> Client:
 
 def _compare(figures: Figures, browser: Client, what: str, address: str, rounds: int) -> None:
     reads: dict[int, Callable[[], Any]] = {
-        which: lambda which=which: browser.get(address.format(slug=f"org-{which}")) for which in (BIG, SMALL)
+        which: partial(browser.get, address.format(slug=f"org-{which}")) for which in (BIG, SMALL)
     }
     queries = {}
     for which, read in reads.items():
