@@ -36,11 +36,12 @@ COMPOSERS = {
 # A vendor's SDK has one importer.
 VENDORS = {
     "boto3": {"envforge/aws.py"},
-    "botocore": {"envforge/aws.py"},
+    "botocore": {"envforge/aws.py", "envforge_daemon/aws.py"},
     "requests": {"orgs/auth0.py"},
     "authlib": {"orgs/auth0.py"},
     "httpx2": set(),
-    "aiohttp": set(),
+    # The VM's program and the gateway are asynchronous throughout.
+    "aiohttp": {"envforge_daemon/http.py"},
 }
 LONGEST_FILE = 400
 DOORWAYS = ("api.py", "console.py")
