@@ -268,7 +268,9 @@ SETTINGS = (
     Setting("ENVFORGE_HOST_IMAGE", "the base image of VMs, such as ami-0abc1234", _text, default=""),
     Setting("ENVFORGE_HOST_PROFILE", "the instance profile of VMs", _text, default="envforge-host"),
     Setting("ENVFORGE_HOST_VPC", "the VPC that VMs are in", _text, default=""),
-    Setting("ENVFORGE_HOST_SUBNETS", "subnets of VMs, one a zone: subnet-…,subnet-…", host_forms.names, default=()),
+    Setting(
+        "ENVFORGE_HOST_SUBNETS", "subnets of VMs, one a zone: subnet-…,subnet-…", host_forms.names, default=()
+    ),
     Setting("ENVFORGE_GATEWAY_SECURITY_GROUP", "the gateways' security group, sg-…", _text, default=""),
     Setting(
         "ENVFORGE_GATEWAY_NETWORKS",
@@ -282,7 +284,9 @@ SETTINGS = (
         host_forms.types_by_size,
         default=host_forms.TYPES,
     ),
-    Setting("ENVFORGE_FILES", "efs:fs-… or directory:/…, the same on every VM", host_forms.files, default=None),
+    Setting(
+        "ENVFORGE_FILES", "efs:fs-… or directory:/…, the same on every VM", host_forms.files, default=None
+    ),
 )
 
 

@@ -74,7 +74,11 @@ def may_go(host: Host) -> bool:
 
 def announce(host: Host, change: Change, *, cause: str = "", running_at: datetime | None = None) -> None:
     """Tell every listener, inside the caller's transaction."""
-    slots = Placement.objects.filter(host=host, ended_at=None).order_by("began_at").values_list("slot_id", flat=True)
+    slots = (
+        Placement.objects.filter(host=host, ended_at=None)
+        .order_by("began_at")
+        .values_list("slot_id", flat=True)
+    )
     told = HostChange(
         change, host.id, host.generation, cause, host.heard_at, running_at, tuple(slots) if _listeners else ()
     )

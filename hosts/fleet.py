@@ -122,7 +122,11 @@ class Comparison:
         found = 0
         for org_id in organizations_with_hosts():
             with tenancy.enter(org_id):
-                rows = Host.objects.filter(observed__in=_LIVE).exclude(instance_id="").exclude(ended_at__isnull=False)
+                rows = (
+                    Host.objects.filter(observed__in=_LIVE)
+                    .exclude(instance_id="")
+                    .exclude(ended_at__isnull=False)
+                )
                 vanished = [pk for pk, name in rows.values_list("id", "instance_id") if name not in ids]
                 make_due(vanished)
             found += len(vanished)

@@ -110,7 +110,9 @@ def resize_slot(*, actor: Actor, org_id: UUID, slot_id: UUID, size: Size) -> Slo
         slot = _lock(slot_id)
         if slot.size != size:
             if slot.active:
-                raise Conflict("The size can change while the runtime sleeps. Put it to sleep, then choose the size.")
+                raise Conflict(
+                    "The size can change while the runtime sleeps. Put it to sleep, then choose the size."
+                )
             slot.size = size
             slot.save(update_fields=["size"])
         return _view(slot)

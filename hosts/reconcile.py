@@ -105,7 +105,7 @@ def _lease(host_id: UUID, *, look: bool) -> Host | None:
     """The host, to be looked at by us alone for a while; None where nothing is due or somebody else is at it."""
     host = Host.objects.select_for_update(skip_locked=True).filter(id=host_id).first()
     now = timezone.now()
-    if host is None or host.observed == Observed.ENDED and host.wanted == Power.ENDED:
+    if host is None or (host.observed == Observed.ENDED and host.wanted == Power.ENDED):
         return None
     if host.leased_until is not None and host.leased_until > now:
         return None
@@ -146,7 +146,11 @@ def _carry_out(host: Host) -> Outcome:
         return Outcome(made or seen, decision)
     except VendorError as failed:
         log.warning(
-            "host.put_off", host=str(host.id), step=decision.step.name, trouble=failed.trouble, code=failed.code
+            "host.put_off",
+            host=str(host.id),
+            step=decision.step.name,
+            trouble=failed.trouble,
+            code=failed.code,
         )
         return Outcome(seen, decision, failed)
 
@@ -290,7 +294,9 @@ def _put_off(host: Host, outcome: Outcome, failed: VendorError, now: datetime) -
         return
     host.attempts += 1
     host.trouble = failed.trouble
-    host.due_at = now + (POLL if isinstance(failed, OutcomeUnknown) and host.attempts == 1 else backoff(host.attempts))
+    host.due_at = now + (
+        POLL if isinstance(failed, OutcomeUnknown) and host.attempts == 1 else backoff(host.attempts)
+    )
 
 
 def backoff(attempts: int) -> timedelta:

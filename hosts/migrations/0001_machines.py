@@ -5,7 +5,7 @@ import envforge.ids
 import envforge.tenancy
 from django.db import migrations, models
 
-from envforge.tenancy.migrations import APP_ROLE, Lookup, Reads, SupportReads, Wall
+from envforge.tenancy.migrations import APP_ROLE, Lookup, PlatformTable, Reads, SupportReads, Wall
 
 
 class Migration(migrations.Migration):
@@ -15,6 +15,17 @@ class Migration(migrations.Migration):
     dependencies = [("orgs", "0001_initial")]
 
     operations = [
+        migrations.CreateModel(
+            name='Orphan',
+            fields=[
+                ('instance_id', models.TextField(primary_key=True, serialize=False)),
+                ('state', models.TextField(choices=[('absent', 'Absent'), ('pending', 'Pending'), ('running', 'Running'), ('stopping', 'Stopping'), ('stopped', 'Stopped'), ('ending', 'Ending'), ('ended', 'Ended'), ('vanished', 'Vanished')])),
+                ('tagged_org', models.TextField(blank=True, default='')),
+                ('tagged_host', models.TextField(blank=True, default='')),
+                ('launched_at', models.DateTimeField()),
+                ('found_at', models.DateTimeField()),
+            ],
+        ),
         migrations.CreateModel(
             name='Host',
             fields=[
@@ -179,6 +190,12 @@ class Migration(migrations.Migration):
                 *("mend", "mend_cause", "generation", "due_at", "attempts", "failures", "trouble", "instance_id", "zone"),
                 *("image", "running_since", "joined_at", "heard_at", "unused_since", "created_at", "ended_at"),
             ),
+        ),
+        PlatformTable("hosts_orphan", grants=("SELECT", "INSERT", "UPDATE", "DELETE")),
+        SupportReads(
+            "hosts_orphan",
+            ("instance_id", "state", "tagged_org", "tagged_host", "launched_at", "found_at"),
+            walled=False,
         ),
         SupportReads("hosts_placement", ("id", "org_id", "host_id", "generation", "began_at", "ended_at")),
     ]

@@ -12,6 +12,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
+from local_cloud.aws.fleet import HOST_PROFILE, Fleet, control_plane_fleet_policy, provision_fleet
 from local_cloud.aws.identities import AccessKey, write_private
 
 AUDIT_KEY_ALIAS = "alias/envforge-audit"
@@ -31,6 +32,7 @@ class Provisioned:
     vault_bucket: str
     control_plane: AccessKey
     sealer: AccessKey
+    fleet: Fleet
 
 
 def provision(
@@ -51,12 +53,16 @@ def provision(
     kms: Any = session.client("kms", endpoint_url=endpoint_url)
     s3: Any = session.client("s3", endpoint_url=endpoint_url)
     iam: Any = session.client("iam", endpoint_url=endpoint_url)
+    ec2: Any = session.client("ec2", endpoint_url=endpoint_url)
     key_arn = _audit_key(kms)
     _vault(s3, region)
-    policies = {CONTROL_PLANE: _control_plane_policy(key_arn), SEALER: _sealer_policy(key_arn)}
+    fleet = provision_fleet(ec2, iam, region)
+    host_role = iam.get_role(RoleName=HOST_PROFILE)["Role"]["Arn"]
+    over_vms = control_plane_fleet_policy(region, host_role.split(":")[4], host_role)["Statement"]
+    policies = {CONTROL_PLANE: _control_plane_policy(key_arn, over_vms), SEALER: _sealer_policy(key_arn)}
     keys_file = state_directory / KEYS_FILE
     keys = {name: _user(iam, name, policy, keys_file) for name, policy in policies.items()}
-    return Provisioned(region, key_arn, VAULT_BUCKET, keys[CONTROL_PLANE], keys[SEALER])
+    return Provisioned(region, key_arn, VAULT_BUCKET, keys[CONTROL_PLANE], keys[SEALER], fleet)
 
 
 def _audit_key(kms: Any) -> str:
@@ -87,8 +93,8 @@ def _vault(s3: Any, region: str) -> None:
         s3.put_object_lock_configuration(Bucket=VAULT_BUCKET, ObjectLockConfiguration=rule)
 
 
-def _control_plane_policy(key_arn: str) -> dict[str, Any]:
-    return _policy(_allow("ReadAuditPublicKey", ["kms:GetPublicKey"], key_arn))
+def _control_plane_policy(key_arn: str, over_vms: list[dict[str, Any]]) -> dict[str, Any]:
+    return _policy(_allow("ReadAuditPublicKey", ["kms:GetPublicKey"], key_arn), *over_vms)
 
 
 def _sealer_policy(key_arn: str) -> dict[str, Any]:
