@@ -134,6 +134,7 @@ class Control:
             "user_data": str(one.user_data or ""),  # in base64, as RunInstances took it
             "tags": dict(model.tags.get(one.id, {})),
             "impaired": one.id in self._ec2.impaired,
+            "boots": self._ec2.boots.get(one.id, 0),
         }
 
 

@@ -25,6 +25,7 @@ class Ec2:
         self.transitions = Transitions(delays)
         self.addresses = Addresses()
         self.impaired: set[str] = set()
+        self.boots: dict[str, int] = {}
         self.consoles: dict[str, Console] = {}
         self.revision = 0
 
@@ -37,6 +38,7 @@ class Ec2:
             "network": self.addresses.network,
             "addresses": self.addresses.by_instance,
             "impaired": self.impaired,
+            "boots": self.boots,
         }
 
     def restore(self, saved: dict[str, Any]) -> None:
@@ -47,6 +49,7 @@ class Ec2:
         self.addresses.network = saved.get("network", 0)
         self.addresses.by_instance = saved.get("addresses", {})
         self.impaired = saved.get("impaired", set())
+        self.boots = saved.get("boots", {})
 
     def open_network(self, state_directory: Path) -> bool:
         """Claim a network for the VMs; whether every instance has another address than before.
@@ -65,6 +68,7 @@ class Ec2:
             shown = {one.id for _, one in world.every_instance()}
             self.addresses.keep_only(shown)
             self.impaired &= shown
+            self.boots = {one: count for one, count in self.boots.items() if one in shown}
             self.consoles = {one: console for one, console in self.consoles.items() if one in shown}
             self.revision += 1
         return changed
@@ -99,6 +103,11 @@ class Ec2:
             self.transitions.begin(call.action, made, {}, now, boot_s)
             answer = describing.run_answer(call.region, made)
         elif states:
+            for instance_id, state in states.items():
+                if call.action == "RebootInstances" or (
+                    call.action == "StartInstances" and state == "stopped"
+                ):
+                    self.boots[instance_id] = self.boots.get(instance_id, 0) + 1
             changed = [one for one in world.instances(call.region) if one.id in states]
             self.transitions.begin(call.action, changed, states, now, boot_s)
         self.revision += 1
