@@ -99,6 +99,16 @@ class Cloud:
         return self.home.root / "aws" / "root-key.json"
 
     @property
+    def vms_directory(self) -> Path:
+        """Where the VMs' disks are."""
+        return self.home.root / "vms"
+
+    @property
+    def files_directory(self) -> Path:
+        """The shared file system of all VMs."""
+        return self.home.root / "files"
+
+    @property
     def postgres(self) -> Postgres:
         return Postgres(
             self.home.root / "postgres",
