@@ -51,7 +51,9 @@ def run(home: Home, caller: Mapping[str, str], arguments: Sequence[str], console
     if cloud is None:
         raise LocalCloudError("Nothing runs here. Start the cloud first: ./dev up")
     if "aws" in cloud.given:
-        raise LocalCloudError("AWS_ENDPOINT_URL names an AWS that is not the local cloud's, so there are no VMs here.")
+        raise LocalCloudError(
+            "AWS_ENDPOINT_URL names an AWS that is not the local cloud's, so there are no VMs here."
+        )
     # botocore takes a while to import.
     from local_cloud.aws.control_client import ControlRefusedError, EndpointGoneError  # noqa: PLC0415
     from local_cloud.vms.tampering import NoSuchVmError  # noqa: PLC0415
@@ -77,11 +79,15 @@ def _parser() -> argparse.ArgumentParser:
     words.add_parser("list", help="instances with state, organization, address, daemon")
     for word, purpose in (BEHIND_EC2 | BY_EC2).items():
         words.add_parser(word, help=purpose).add_argument("instance", metavar="ID")
-    words.add_parser("console", help="what the VM wrote to its console").add_argument("instance", metavar="ID")
+    words.add_parser("console", help="what the VM wrote to its console").add_argument(
+        "instance", metavar="ID"
+    )
     faults = words.add_parser("faults", help="faults of the AWS endpoint: list, add, clear")
     switches = faults.add_subparsers(dest="switch", required=True, metavar="list|add|clear")
     switches.add_parser("list", help="those that wait")
-    switches.add_parser("clear", help="switch one off, or all").add_argument("fault", nargs="?", metavar="FAULT")
+    switches.add_parser("clear", help="switch one off, or all").add_argument(
+        "fault", nargs="?", metavar="FAULT"
+    )
     adding = switches.add_parser("add", help="switch one on")
     adding.add_argument(
         "kind", help="no_capacity, throttle, lose_answer, lose_request, slow_boot (--boot-s), down (--for-s)"
@@ -145,7 +151,9 @@ def _switch(client: Any, chosen: argparse.Namespace) -> list[str]:
         + "  ".join(
             f"{name}={value}"
             for name, value in one.items()
-            if name not in {"id", "kind"} and value not in {None, "*", ""} and (name, value) != ("boot_s", 0.0)
+            if name not in {"id", "kind"}
+            and value not in {None, "*", ""}
+            and (name, value) != ("boot_s", 0.0)
         )
         for one in waiting
     ]
@@ -161,16 +169,24 @@ def _table(listed: list[dict[str, Any]], state: Path) -> list[str]:
         machine = Machine(state / one["instance_id"])
         shown = one["state"] + (" impaired" if one["impaired"] else "")
         intent = machine.intent
-        daemon = "crashed" if intent.crashed else str(machine.daemon_pid or "-") + (" frozen" if intent.frozen else "")
+        daemon = (
+            "crashed"
+            if intent.crashed
+            else str(machine.daemon_pid or "-") + (" frozen" if intent.frozen else "")
+        )
         since = machine.record.since if machine.record and machine.is_on else "-"
         organization = one["tags"].get(ORGANIZATION_TAG, "-")
         rows.append((one["instance_id"], shown, organization, one["address"], daemon, since))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
 
 
 def privileges() -> str:
     """What a person should know about VMs here, before anything starts."""
-    if os.geteuid() == 0 and sys.platform == "linux":
+    if sys.platform != "linux":
+        return "There are none: VMs need the many loopback addresses and the /proc of Linux."
+    if os.geteuid() == 0:
         return ""
     return "VMs are ordinary processes here: without root there are no namespaces, accounts or firewall between them."
