@@ -1,8 +1,8 @@
 """AWS clients as every vendor file (`kms.py`, `ec2.py`, …) gets them: bounded in time, with errors in words."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -10,6 +10,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 
 from envforge.errors import Unavailable
+
+T = TypeVar("T")
 
 _CONFIG = Config(
     connect_timeout=3,
@@ -42,3 +44,31 @@ def speaking(what: str) -> Iterator[None]:
         raise Unavailable(f"{what}: {error.response['Error'].get('Code', 'refused')}") from None
     except BotoCoreError as error:
         raise Unavailable(f"{what}: {type(error).__name__}") from None
+
+
+class Refused(Exception):
+    """AWS refused, by this code; without one it did not answer, and what was asked may have been done or not."""
+
+    def __init__(self, code: str, unanswered: str = "") -> None:
+        super().__init__(code or unanswered)
+        self.code = code
+
+
+def ask(operation: Callable[..., T], **parameters: Any) -> T:
+    """Call an operation of a client; for requests that may carry a secret value, and where the code decides what is next.
+
+    Nothing of the request outlives it: neither this frame nor the error, its context or the SDK's frames (THREATS K3).
+
+    Raises:
+        Refused: with AWS' code, or without one.
+    """
+    try:
+        return operation(**parameters)
+    except ClientError as error:
+        refused = Refused(str(error.response.get("Error", {}).get("Code", "")) or "Refused")
+    except Exception as error:  # noqa: BLE001 - any error out of the SDK has frames that hold the request
+        refused = Refused("", type(error).__name__)
+    finally:
+        parameters.clear()
+    # Raised here and not above: an error raised while another is handled keeps that one, with its frames.
+    raise refused
