@@ -232,7 +232,7 @@ def _read(form: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise Invalid("The request's body is to be a JSON object.")
     read = form(data=data)
-    unknown = {name: "There is no such field here." for name in data.keys() - read.fields.keys()}
+    unknown = dict.fromkeys(data.keys() - read.fields.keys(), "There is no such field here.")
     try:
         read.is_valid(raise_exception=True)
     except ValidationError as error:

@@ -119,13 +119,14 @@ class SecretVersion(TenantModel):
     """One version of a secret, from the moment it was asked for; the id is that of the request that asks.
 
     Written before the value goes to the store, so that a version whose writer died is known to be theirs. Until
-    `leased_until` its writer is at work.
+    `leased_until` its writer is at work. An attempt that died may have left a version of its own.
     """
 
     secret = models.ForeignKey(Secret, on_delete=models.PROTECT, related_name="versions", db_index=False)
     generation = models.PositiveIntegerField(default=1)
     version = models.PositiveIntegerField(null=True)
     cause = models.CharField(max_length=10, choices=Cause.choices)
+    attempts = models.PositiveSmallIntegerField(default=0)
     outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.ASKED)
     trouble = models.CharField(max_length=20, blank=True, default="")
     asked_at = models.DateTimeField()

@@ -41,15 +41,15 @@ class Described:
     key: str
 
 
-@lru_cache(maxsize=1)
-def _ssm() -> "SSMClient":
-    client: SSMClient = aws.client("ssm")
+@lru_cache(maxsize=2)
+def _ssm(*, once: bool = False) -> "SSMClient":
+    client: SSMClient = aws.client("ssm", once=once)
     return client
 
 
-@lru_cache(maxsize=1)
-def _kms() -> "KMSClient":
-    client: KMSClient = aws.client("kms")
+@lru_cache(maxsize=2)
+def _kms(*, once: bool = False) -> "KMSClient":
+    client: KMSClient = aws.client("kms", once=once)
     return client
 
 
@@ -58,7 +58,7 @@ def put(path: str, value: SecretValue, *, key: str, org_id: UUID, exists: bool) 
 
     Args:
         exists: whether the parameter is there already. One that turns out not to be is made; one that is there
-            against expectation is written over, for a retry inside the SDK looks just so.
+            against expectation is written over: an earlier attempt of the same write looks just so.
 
     Raises:
         StoreRefused
@@ -76,7 +76,7 @@ def put(path: str, value: SecretValue, *, key: str, org_id: UUID, exists: bool) 
 def _put(path: str, value: SecretValue, *, key: str, **how: Any) -> int:
     try:
         answer = aws.ask(
-            _ssm().put_parameter,
+            _ssm(once=True).put_parameter,
             Name=path,
             Value=value.reveal_text(),
             Type=SECURE,
@@ -151,7 +151,7 @@ def find_key(org_id: UUID) -> str | None:
 def make_key(org_id: UUID) -> str:
     """A new key for the organization, without its alias; answers its ARN. Raises StoreRefused."""
     answer = _ask(
-        _kms().create_key,
+        _kms(once=True).create_key,
         Description="Encrypts the secrets of one organization of EnvForge",
         Tags=[{"TagKey": ORG_TAG, "TagValue": org_id.hex}],
     )

@@ -76,8 +76,7 @@ WORDS: dict[Trouble, tuple[type[EnvForgeError], str]] = {
     ),
     Trouble.KEY_DISABLED: (
         Unavailable,
-        "The key that encrypts this organization's secrets is disabled or about to be deleted. Nothing was changed; "
-        "tell support, with the request id.",
+        "The key of this organization's secrets is disabled or about to be deleted. Tell support, with the request id.",
     ),
     Trouble.PARAMETER_LIMIT: (
         Conflict,

@@ -85,6 +85,7 @@ def begin(secret: Secret, *, actor: Actor, write_id: UUID) -> Begun:
             "secret": secret,
             "cause": cause,
             "outcome": Outcome.ASKED,
+            "attempts": known.attempts + 1 if known else 1,
             "trouble": "",
             "asked_at": now,
             "leased_until": now + LEASE,

@@ -95,6 +95,7 @@ class Migration(migrations.Migration):
                 ('generation', models.PositiveIntegerField(default=1)),
                 ('version', models.PositiveIntegerField(null=True)),
                 ('cause', models.CharField(choices=[('set', 'Set'), ('rotated', 'Rotated'), ('imported', 'Imported'), ('outside', 'Outside')], max_length=10)),
+                ('attempts', models.PositiveSmallIntegerField(default=0)),
                 ('outcome', models.CharField(choices=[('asked', 'Asked'), ('written', 'Written'), ('refused', 'Refused'), ('lost', 'Lost')], default='asked', max_length=10)),
                 ('trouble', models.CharField(blank=True, default='', max_length=20)),
                 ('asked_at', models.DateTimeField()),
