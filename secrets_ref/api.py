@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from envforge.api.schema import REFUSALS, Problem
 from envforge.api.views import OrgAPIView
 from envforge.errors import Invalid
+from envforge.reports import forget_body
 from envforge.secret_value import SecretValue
 from orgs.selectors import organization
 from secrets_ref import operations, selectors
@@ -224,6 +225,7 @@ def _taken(form: type[serializers.Serializer[Any]], request: Request) -> tuple[d
     given = _read(form, request.data)
     value = SecretValue(given.pop("value"))
     request.data.clear()
+    forget_body(request._request)  # noqa: SLF001 - its body is Django's
     return given, value
 
 

@@ -1,15 +1,16 @@
 """The pages of secrets. A value is typed into a form, goes to the store, and is on no page again (S1, K3)."""
 
+import re
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_http_methods
 
 from envforge.errors import Conflict, EnvForgeError, Invalid, Unavailable
-from envforge.secret_value import SecretValue
+from envforge.reports import take_value
 from orgs.console.door import page, see_other, signed_in
 from orgs.console.forms import uuid_or_none
 from orgs.selectors import Visitor, organization
@@ -18,6 +19,7 @@ from secrets_ref.selectors import Secrets, State
 
 read_and_write = require_http_methods(["GET", "HEAD", "POST"])
 MAX_SHOWN_LENGTH = 200
+NAME_LIKE = re.compile(r"[\w .-]{0,64}")
 # What a state says, with the colour it has (see the design tokens).
 STATES = {
     State.READY: ("ready", "awake"),
@@ -40,7 +42,7 @@ def secrets(request: HttpRequest, visitor: Visitor, slug: str) -> HttpResponse:
     wrong: dict[str, str] = {}
     status = 200
     if request.method == "POST":
-        sent, value = take_value(request)
+        value, sent = take_value(request, "value"), request.POST
         given = {name: sent.get(name, "")[:MAX_SHOWN_LENGTH] for name in given}
         try:
             made = operations.set_secret(
@@ -53,7 +55,8 @@ def secrets(request: HttpRequest, visitor: Visitor, slug: str) -> HttpResponse:
             )
         except (Invalid, Conflict, Unavailable) as refused:
             wrong, status = _wrong(refused), refused.status
-            if wrong.get("name") == operations.LOOKS_LIKE_A_VALUE:
+            if wrong.get("name") == operations.LOOKS_LIKE_A_VALUE or not NAME_LIKE.fullmatch(given["name"]):
+                # A value in the wrong field is not repeated either.
                 given["name"] = ""
         else:
             return see_other(reverse("secret", args=[slug, made.id]))
@@ -84,7 +87,7 @@ def secret(request: HttpRequest, visitor: Visitor, slug: str, secret_id: UUID) -
     wrong: dict[str, str] = {}
     status = 200
     if request.method == "POST":
-        sent, value = take_value(request)
+        value, sent = take_value(request, "value"), request.POST
         try:
             operations.rotate_secret(
                 actor=visitor.actor,
@@ -149,21 +152,6 @@ def take_up(request: HttpRequest, visitor: Visitor, slug: str) -> HttpResponse:
     seen = selectors.secrets(actor=visitor.actor, slug=slug)
     context = {"seen": seen, "given": given, "wrong": wrong, "here": "secrets"}
     return page(request, visitor, "secrets/import.html", context, about=seen, status=status)
-
-
-@sensitive_variables()
-def take_value(request: HttpRequest) -> tuple[dict[str, str], SecretValue]:
-    """What a form sent, with the value apart; the request keeps none of it, so that nothing finds it there (K3).
-
-    Browsers send the lines of a text area with CR LF; a value has the line ends that were typed.
-    """
-    sent = {name: request.POST.get(name, "") for name in request.POST}
-    value = SecretValue(sent.pop("value", "").replace("\r\n", "\n"))
-    kept = QueryDict(mutable=True)
-    kept.update(sent)
-    for name, left in {"_post": kept, "_body": b""}.items():
-        setattr(request, name, left)
-    return sent, value
 
 
 def _place(sent: str) -> UUID | None:

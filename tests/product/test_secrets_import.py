@@ -60,7 +60,7 @@ HOSTILE = [
     "STRIPE_KEY",
     "",
     "/envforge/{acme}/org/STRIPE_KEY\x00",
-    "/envforge/{acme}/org/ＳTRIPE",
+    "/envforge/{acme}/org/\N{FULLWIDTH LATIN CAPITAL LETTER S}TRIPE",
 ]
 
 
@@ -145,9 +145,7 @@ def test_places_decide_who_may_and_another_organizations_are_none(world: World) 
             )
 
 
-def test_k1_a_path_of_another_organization_cannot_be_stored(
-    world: World, admin: psycopg.Connection
-) -> None:
+def test_k1_a_path_of_another_organization_cannot_be_stored(world: World, admin: psycopg.Connection) -> None:
     secret = set_secret(world)
     theirs = f"/envforge/{world.mallet.id.hex}/org/STRIPE_KEY"
     for path in (

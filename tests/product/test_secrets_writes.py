@@ -66,7 +66,9 @@ def test_k1_each_organization_has_one_key_and_values_lie_under_it(world: World) 
     mine = operations.set_secret(
         actor=world.mallory.as_actor(), org_id=world.mallet.id, name="STRIPE_KEY", value=SecretValue("x")
     )
-    found = {one.path: one.key for path in (secret.path, other.path, mine.path) if (one := ssm.describe(path))}
+    found = {
+        one.path: one.key for path in (secret.path, other.path, mine.path) if (one := ssm.describe(path))
+    }
     assert found[secret.path] == found[other.path] != found[mine.path]
     tags = root("kms").list_resource_tags(KeyId=found[secret.path])["Tags"]
     assert tags == [{"TagKey": "envforge-org", "TagValue": world.acme.id.hex}]
@@ -380,4 +382,3 @@ def test_a_value_that_is_there_already_is_not_written_over(world: World) -> None
     assert stored(path) == "theirs"
     with tenancy.enter(world.acme.id):
         assert not Secret.objects.exists()
-
