@@ -238,7 +238,7 @@ def _read(form: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any]:
     try:
         read.is_valid(raise_exception=True)
     except ValidationError as error:
-        wrong = {field: str(words[0]) for field, words in error.detail.items()}  # type: ignore[union-attr]
+        wrong = {field: str(words[0]) for field, words in error.detail.items()}  # type: ignore[union-attr,index]
     else:
         wrong = {}
         given: dict[str, Any] = dict(read.validated_data)

@@ -1,6 +1,7 @@
 """Which service of which workspace read which version, as hosts report it (S4)."""
 
 from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
@@ -37,7 +38,7 @@ def record_consumption(
         secrets = Secret.objects.select_for_update().filter(id__in=consumed).order_by("id")
         for secret in secrets:
             version = consumed[secret.id]
-            place = {"secret": secret, "workspace_id": workspace_id, "service": service}
+            place: dict[str, Any] = {"secret": secret, "workspace_id": workspace_id, "service": service}
             rows = Consumption.objects.filter(**place)
             if rows.filter(run_id=run_id, host_id=host_id, version=version).exists():
                 continue

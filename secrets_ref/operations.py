@@ -14,7 +14,7 @@ from audit.append import append
 from audit.kinds import EventKind
 from envforge import tenancy
 from envforge.actor import Actor
-from envforge.errors import Conflict, Invalid, NotVisible
+from envforge.errors import Conflict, EnvForgeError, Invalid, NotVisible
 from envforge.secret_value import SecretValue
 from envforge_protocol.credentials import credential_in
 from orgs import policy
@@ -196,6 +196,7 @@ def _write(org_id: UUID, begin: Callable[[], Begun], value: SecretValue) -> Secr
         writes.wait_for(org_id, begun.write_id)
         begun = begin()
     if begun.step is Step.WRITE:
+        problem: EnvForgeError | None
         try:
             version = _put(org_id, begun, value)
         except StoreRefused as refused:

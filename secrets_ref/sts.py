@@ -69,7 +69,8 @@ def open_session(org_id: UUID, arns: Sequence[str]) -> Credentials:
             Tags=[{"Key": ORG_TAG, "Value": org_id.hex}],
             Policy=policy,
         )
-        held = answer.pop("Credentials")  # type: ignore[misc]  # nothing else keeps them
+        held: dict[str, Any] = dict(answer["Credentials"])
+        answer.clear()  # type: ignore[attr-defined]  # the stubs' typed dictionaries are whole for ever
         return Credentials(
             held["AccessKeyId"],
             SecretValue(held.pop("SecretAccessKey")),

@@ -12,6 +12,7 @@ from secrets_ref import paths, reconcile, ssm
 from secrets_ref.lookups import organizations_with_due_secrets
 from secrets_ref.models import Secret, Store
 from secrets_ref.tasks import sweep_secrets
+from secrets_ref.troubles import StoreRefused
 from tests.product.store import again, crooked_aws, make_due, put_outside, root, rotate, set_secret, versions
 from tests.product.world import World
 
@@ -156,5 +157,5 @@ def test_no_value_is_ever_asked_for(world: World) -> None:
         rotate(world, secret)
         compare(world)
     assert not {one for one in crooked.seen if one.startswith("GetParameter")}
-    with pytest.raises(ssm.StoreRefused, match="denied"):
+    with pytest.raises(StoreRefused, match="denied"):
         ssm.read_platform(secret.path)

@@ -320,7 +320,11 @@ def test_trouble_becomes_words_and_changes_nothing(
     secret = set_secret(world)
     with crooked_aws() as crooked:
         crooked.refuse("PutParameter", code, status)
-        for act in (lambda: set_secret(world, "NEW", "canary-v"), lambda: rotate(world, secret, "canary-v")):
+        acts: tuple[Callable[[], object], ...] = (
+            lambda: set_secret(world, "NEW", "canary-v"),
+            lambda: rotate(world, secret, "canary-v"),
+        )
+        for act in acts:
             with pytest.raises(error, match=words) as refused:
                 act()
             assert refused.value.__context__ is None
