@@ -205,6 +205,10 @@ def _write(org_id: UUID, begin: Callable[[], Begun], value: SecretValue) -> Secr
             else:
                 writes.leave(org_id, begun.write_id)
             problem = refused.in_words()
+        except EnvForgeError as busy:
+            # Before anything was sent.
+            writes.refuse(org_id, begun.write_id, Trouble.REFUSED)
+            problem = busy
         else:
             problem = _recorded(org_id, begun, version)
         if problem is not None:
@@ -213,11 +217,14 @@ def _write(org_id: UUID, begin: Callable[[], Begun], value: SecretValue) -> Secr
         return Secret.objects.get(id=begun.secret_id)
 
 
-def _recorded(org_id: UUID, begun: Begun, version: int) -> Conflict | None:
+def _recorded(org_id: UUID, begun: Begun, version: int) -> EnvForgeError | None:
     if writes.finish(org_id, begun.write_id, version):
         return None
     # Deleted while the value was on its way.
-    ssm.delete(begun.path)
+    try:
+        ssm.delete(begun.path)
+    except StoreRefused as refused:
+        return refused.in_words()
     return Conflict("This secret was deleted meanwhile.")
 
 

@@ -386,3 +386,28 @@ def test_a_value_that_is_there_already_is_not_written_over(world: World) -> None
     assert stored(path) == "theirs"
     with tenancy.enter(world.acme.id):
         assert not Secret.objects.exists()
+
+
+def test_deleted_while_its_value_was_on_its_way(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret, real = set_secret(world), ssm.put
+
+    def slowly(*args: Any, **kwargs: Any) -> int:
+        make_due(world.acme.id)
+        delete(world, secret)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(ssm, "put", slowly)
+    with pytest.raises(Conflict, match="deleted meanwhile"):
+        rotate(world, secret)
+    assert not root("ssm").get_parameters(Names=[secret.path])["Parameters"]
+
+
+def test_while_the_key_is_being_made_nothing_is_left_half_done(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "WAIT_S", 0.2)
+    killed_at(monkeypatch, "between making the key and naming it", lambda: set_secret(world))
+    with pytest.raises(Unavailable, match="is being made"):
+        set_secret(world, "OTHER")
+    with tenancy.enter(world.acme.id):
+        assert not Secret.objects.filter(name="OTHER").exists()
