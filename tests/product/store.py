@@ -17,6 +17,7 @@ import pytest
 from botocore.config import Config
 from django.conf import settings
 
+from audit.models import Event
 from envforge import tenancy
 from envforge.secret_value import SecretValue
 from orgs.models import Person
@@ -83,6 +84,16 @@ def versions(world: World) -> list[tuple[int | None, str, str]]:
     with tenancy.enter(world.acme.id):
         rows = SecretVersion.objects.order_by("asked_at", "id")
         return [(row.version, row.cause, row.outcome) for row in rows]
+
+
+def told(world: World) -> list[tuple[str, str, dict[str, Any]]]:
+    with tenancy.enter(world.acme.id):
+        rows = Event.objects.filter(kind__startswith="secret.").order_by("at", "id")
+        return [(row.kind, row.actor_label, row.facts) for row in rows]
+
+
+def delete(world: World, secret: Secret) -> None:
+    operations.delete_secret(actor=world.alice.as_actor(), org_id=world.acme.id, secret_id=secret.id)
 
 
 def make_due(org_id: UUID) -> None:
