@@ -13,24 +13,28 @@ from pydantic import Field
 
 from envforge_protocol.host.base import Label, Message, Port, Revealing
 from envforge_protocol.host.runtimes import Limits, Manifest, Readiness, Reference, ScopedCredential
-from envforge_protocol.host.workspaces import ContractFile, Repository, Workspace
+from envforge_protocol.host.workspaces import Checkout, Repository, Workspace
 
 
 class PrepareShell(Revealing):
-    """Make the workspace's accounts, mount its files, check the branch out if it is not, open its shell."""
+    """Make the workspace's accounts, mount its files, check out what is not there yet, open its shell.
+
+    What is there is left as it is: nobody's uncommitted work is touched.
+    """
 
     kind: Literal["prepare_shell"] = "prepare_shell"
     workspace: Workspace
-    repository: Repository
+    repositories: tuple[Repository, ...]
     certificate_authority: str
     shell_limits: Limits
 
 
 class ReadContract(Message):
-    """Read `envforge.yml` from the working tree."""
+    """Read `envforge.yml` from the working trees."""
 
     kind: Literal["read_contract"] = "read_contract"
     workspace: Workspace
+    directories: tuple[Label, ...]
 
 
 class StartRuntime(Revealing):
@@ -156,15 +160,14 @@ class ShellPrepared(Message):
     kind: Literal["prepare_shell"] = "prepare_shell"
     ssh_port: Port
     host_key: str
-    commit: str
-    contract: ContractFile | None
+    checkouts: tuple[Checkout, ...]
 
 
 class ContractRead(Message):
-    """The result of `read_contract`; None where there is no such file."""
+    """The result of `read_contract`."""
 
     kind: Literal["read_contract"] = "read_contract"
-    contract: ContractFile | None
+    checkouts: tuple[Checkout, ...]
 
 
 class RuntimeStarted(Message):

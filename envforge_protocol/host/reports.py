@@ -88,10 +88,11 @@ class RootEnded(Message):
 
 
 class ContractChanged(Message):
-    """`envforge.yml` in the working tree is another than was last read."""
+    """`envforge.yml` in a working tree is another than was last read."""
 
     kind: Literal["contract_changed"] = "contract_changed"
     workspace_id: UUID
+    directory: Label
     digest: str
 
 

@@ -71,14 +71,16 @@ class ServicePort(Message):
 class Service(Message):
     """One service of a workspace.
 
-    `account` counts from 1 within the workspace's accounts. `environment` holds plain values and, as `${input}`, the names
+    `account` counts from 1 within the workspace's accounts; `directory` lies below the workspace's files, its first part being
+    the repository's. `environment` holds plain values and, as `${input}`, the names
     of `references`; values of references never travel.
     """
 
     name: Label
+    contract_digest: str
     account: int = Field(ge=1, le=15)
     command: tuple[str, ...]
-    directory: str = "."
+    directory: str
     ports: tuple[ServicePort, ...] = ()
     environment: dict[str, str] = {}
     references: tuple[Reference, ...] = ()
@@ -92,7 +94,6 @@ class Manifest(Revealing):
     """Everything a wake needs; `epoch` counts the runtime's wakes and names its routes."""
 
     epoch: int
-    contract_digest: str
     services: tuple[Service, ...]
     credentials: tuple[ScopedCredential, ...] = ()
 
@@ -121,6 +122,7 @@ class ServiceReadiness(Message):
     """How one service came up."""
 
     name: Label
+    contract_digest: str
     health: Health
     ready_ms: int | None
     ingress: dict[str, Port] = {}
@@ -131,7 +133,6 @@ class Readiness(Message):
     """What a wake led to (W10)."""
 
     epoch: int
-    contract_digest: str
     services: tuple[ServiceReadiness, ...]
     blockers: tuple[Blocker, ...] = ()
     ready_ms: int | None

@@ -40,16 +40,34 @@ class RepositoryCredential(Revealing):
 
 
 class Repository(Revealing):
-    """What is checked out: https or ssh only; without a credential, one that anybody may read."""
+    """What is checked out into `directory` of the workspace's files; without a credential, what anybody may read.
 
+    A repository that has no such branch is checked out at `fallback_branch`.
+    """
+
+    directory: Label
     url: str
     branch: str
+    fallback_branch: str
     credential: RepositoryCredential | None = None
 
 
 class ContractFile(Message):
-    """`envforge.yml` as it lies in the working tree (at most 64 KiB), with the commit that is checked out."""
+    """`envforge.yml` as it lies in the working tree (at most 64 KiB)."""
 
     text: str
-    commit: str
-    dirty: bool
+    digest: str
+
+
+class Checkout(Message):
+    """One repository as it lies in the workspace's files; `problem` says in words why it could not be checked out.
+
+    `dirty`: something is not committed. `contract` is None where there is no `envforge.yml`.
+    """
+
+    directory: Label
+    branch: str = ""
+    commit: str = ""
+    dirty: bool = False
+    contract: ContractFile | None = None
+    problem: str = ""

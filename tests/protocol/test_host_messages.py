@@ -23,7 +23,13 @@ def leased() -> Leased:
         storage=Storage(kind="directory", directory="/srv/w"),
     )
     credential = RepositoryCredential(username="x", password=CANARY, expires_at=datetime.now(UTC))  # type: ignore[arg-type]
-    repository = Repository(url="https://git.test/acme/web", branch="main", credential=credential)
+    repository = Repository(
+        directory="web",
+        url="https://git.test/acme/web",
+        branch="main",
+        fallback_branch="main",
+        credential=credential,
+    )
     return Leased(
         id=uuid4(),
         lease=uuid4(),
@@ -31,7 +37,7 @@ def leased() -> Leased:
         attempt=1,
         payload=PrepareShell(
             workspace=workspace,
-            repository=repository,
+            repositories=(repository,),
             certificate_authority="ssh-ed25519 AAAA",
             shell_limits={"memory_mib": 512, "cpu_millis": 500},  # type: ignore[arg-type]
         ),
@@ -54,7 +60,7 @@ def test_a_message_comes_back_as_it_went() -> None:
 
 def test_an_unknown_field_is_refused_and_not_repeated() -> None:
     document = json.loads(leased().wire())
-    document["payload"]["repository"]["credential"]["token"] = CANARY
+    document["payload"]["repositories"][0]["credential"]["token"] = CANARY
     with pytest.raises(ValidationError) as refused:
         Leased.model_validate(document)
     assert CANARY not in str(refused.value)
@@ -63,6 +69,6 @@ def test_an_unknown_field_is_refused_and_not_repeated() -> None:
 
 def test_reports_come_in_batches_of_a_hundred_at_most() -> None:
     one = {"id": str(uuid4()), "at": "2026-01-01T00:00:00Z"}
-    body = {"kind": "contract_changed", "workspace_id": str(uuid4()), "digest": "abc"}
+    body = {"kind": "contract_changed", "workspace_id": str(uuid4()), "directory": "web", "digest": "abc"}
     with pytest.raises(ValidationError):
         Reports.model_validate({"reports": [{**one, "body": body}] * 101})
