@@ -56,7 +56,7 @@ def _find_instance(model: Any, instance_id: str) -> Any:
 
 
 # moto copies every reservation for each look at one instance, which makes a large fleet's every start take seconds.
-EC2Backend.get_instance = _find_instance  # type: ignore[method-assign]
+EC2Backend.get_instance = _find_instance  # type: ignore[method-assign, assignment]
 
 
 def every_instance() -> Iterator[tuple[str, Any]]:

@@ -57,12 +57,10 @@ def test_nothing_of_a_vm_survives_its_instance(cloud: Cloud, way: str) -> None:
     one = cloud.launch()
     first = cloud.seen(one)
     numbers = whole(cloud.vms.wait_on(one))
-    {
-        "stop": lambda: cloud.ec2.stop_instances(InstanceIds=[one]),
-        "terminate": lambda: cloud.ec2.terminate_instances(InstanceIds=[one]),
-        "vanish": lambda: cloud.vms.client.act("vanish", one),
-        "reclaim": lambda: cloud.vms.client.act("reclaim", one),
-    }[way]()
+    if way in {"vanish", "reclaim"}:
+        cloud.vms.client.act(way, one)
+    else:
+        getattr(cloud.ec2, f"{way}_instances")(InstanceIds=[one])
     eventually(lambda: not alive(numbers), f"still there: {alive(numbers)}")
     directory = cloud.vms.state / one
     if way != "stop":
