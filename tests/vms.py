@@ -18,6 +18,7 @@ import pytest
 from local_cloud.aws.control_client import ControlClient
 from local_cloud.aws.identities import AccessKey
 from local_cloud.environment import ambient
+from local_cloud.supervisor import LAUNCHER
 from local_cloud.vms import tampering
 from local_cloud.vms.machines import Machine, remove_all
 
@@ -49,6 +50,17 @@ class Vms:
     def start(self) -> None:
         """Start the simulator, and wait until it watches."""
         command = [
+            # Tied to the test's process: who kills that must not be left with VMs.
+            *(
+                sys.executable,
+                "-I",
+                "-S",
+                str(LAUNCHER),
+                str(os.getpid()),
+                str(int(signal.SIGTERM)),
+                "-",
+                "-",
+            ),
             *(sys.executable, "-m", "local_cloud.vms", "--aws-url", self.client.endpoint_url),
             *("--root-key-file", str(self.root_key_file), "--region", self.client.region),
             *("--state", str(self.state), "--files", str(self.directory / "files")),

@@ -46,6 +46,7 @@ class Simulator:
         self._shapes = shapes
         self._stop_grace_s = stop_grace_s
         self._only = only
+        self._stopping = False
         self._revision: int | None = None
         self._listed: dict[str, Instance] = {}
         self._instances: dict[str, Instance] = {}
@@ -107,6 +108,8 @@ class Simulator:
     async def _step(self, instance_id: str) -> None:
         instance = self._instances.get(instance_id)
         machine = self._machines.get(instance_id)
+        if self._stopping:
+            return
         try:
             if instance is None or instance.is_gone:
                 await self._remove(instance_id)
@@ -210,13 +213,11 @@ class Simulator:
             await asyncio.to_thread(self._client.keep_console, machine.instance_id, machine.console_end())
 
     async def _power_off(self) -> None:
+        # A step that has not begun must not boot what is to lose its power.
+        self._stopping = True
         await asyncio.gather(*self._busy.values(), return_exceptions=True)
         steps: list[Awaitable[None]] = [self._forget_service(one) for one in list(self._services)]
-        steps += [
-            asyncio.to_thread(machine.stop, self._stop_grace_s)
-            for machine in self._machines.values()
-            if machine.is_on
-        ]
+        steps += [asyncio.to_thread(one.stop, self._stop_grace_s) for one in self._machines.values()]
         await asyncio.gather(*steps)
 
     def _complain(self, instance_id: str, what: str) -> None:
