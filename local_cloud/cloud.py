@@ -16,6 +16,7 @@ from local_cloud.environment import (
     FLEET,
     GATEWAY_NETWORKS,
     MAIL_FROM,
+    READER_ROLE_ARN,
     REGION,
     REPLACEABLE,
     for_part,
@@ -99,6 +100,16 @@ class Cloud:
     @property
     def aws_root_key_file(self) -> Path:
         return self.home.root / "aws" / "root-key.json"
+
+    @property
+    def vms_directory(self) -> Path:
+        """Where the VMs' disks are."""
+        return self.home.root / "vms"
+
+    @property
+    def files_directory(self) -> Path:
+        """The shared file system of all VMs."""
+        return self.home.root / "files"
 
     @property
     def postgres(self) -> Postgres:
@@ -188,7 +199,7 @@ class Cloud:
             "ENVFORGE_HOST_SUBNETS": "host_subnets",
             "ENVFORGE_GATEWAY_SECURITY_GROUP": "gateway_security_group",
         }
-        return {"AWS_ENDPOINT_URL": self.aws_url} | {
+        return {"AWS_ENDPOINT_URL": self.aws_url, "ENVFORGE_READER_ROLE_ARN": READER_ROLE_ARN} | {
             name: self.keys[key] for name, key in issued.items() if key in self.keys
         }
 

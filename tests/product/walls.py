@@ -54,6 +54,8 @@ SUPPORT_SEES = {
     },
     "hosts_placement": {"id", "org_id", "host_id", "generation", "began_at", "ended_at"},
     "hosts_orphan": {"instance_id", "state", "tagged_org", "tagged_host", "launched_at", "found_at"},
+    "secrets_ref_secret": {"id", "org_id"},
+    "secrets_ref_store": {"id", "org_id", "compared_at"},
 }
 SEQUENCES = {"hosts_workspace_number"}
 APP_MAY = {"SELECT", "INSERT", "UPDATE", "DELETE"}
