@@ -6,6 +6,7 @@ from audit.append import append
 from audit.kinds import EventKind
 from envforge.actor import Actor
 from envforge.errors import Conflict, NotVisible
+from orgs.directory import enlist
 from orgs.models import Membership, Organization, Person, RoleGrant
 from orgs.roles import Role, Scope
 
@@ -14,7 +15,7 @@ LAST_OWNER = "The organization would be left without an owner. Make somebody els
 
 def join(*, actor: Actor, person: Person, role: Role) -> Membership:
     """Make the person a member with this role, or give it to the member they are."""
-    membership, joined = Membership.objects.get_or_create(person=person)
+    membership, joined = enlist(person)
     _, granted = RoleGrant.objects.get_or_create(membership=membership, role=role, scope=Scope.ORGANIZATION)
     if joined:
         append(EventKind.MEMBER_JOINED, actor=actor, target=person, role=role)

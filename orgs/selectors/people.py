@@ -13,7 +13,7 @@ from orgs.memberships import LAST_OWNER
 from orgs.models import Invitation, Membership, Organization, RoleGrant
 from orgs.policy import About, Action, Answer
 from orgs.roles import IN_ORGANIZATION, Role, Scope
-from orgs.selectors.listed import PAGE_SIZE, MemberView, page_of_members
+from orgs.selectors.listed import PAGE_SIZE, MemberView, at_address, page_of_members
 from orgs.selectors.organizations import visible
 
 ABOVE = Answer(
@@ -146,9 +146,7 @@ def member_by_email(*, actor: Actor, slug: str, email: str) -> UUID | None:
         NotVisible: as `organization`.
     """
     with visible(actor, slug):
-        rows = Membership.objects.filter(
-            person__email__iexact=email.strip(), person__email_verified=True, suspended_at=None
-        )
+        rows = at_address(Membership.objects.filter(suspended_at=None), email)
         return rows.order_by("joined_at").values_list("person_id", flat=True).first()
 
 
