@@ -7,6 +7,8 @@ can pass the other by.
 import re
 import unicodedata
 
+from django.db.models import QuerySet
+
 from envforge import tenancy
 from orgs.lookups import organizations_of_person
 from orgs.models import Membership, MemberWord, Person
@@ -14,7 +16,7 @@ from orgs.models import Membership, MemberWord, Person
 MOST_WORDS = 20
 # What an index entry holds in any script.
 LONGEST = 254
-_BREAKS = re.compile(r"[\s@._+\-'’,()]+")
+_BREAKS = re.compile(r"[^\w]+|_")
 
 
 def fold(text: str) -> str:
@@ -61,6 +63,13 @@ def person_changed(person: Person) -> None:
                 membership.save(update_fields=["listed_as"])
                 membership.words.all().delete()
                 _write_words(membership, person)
+
+
+def at_address(rows: "QuerySet[Membership]", address: str) -> "QuerySet[Membership]":
+    """Those of the memberships whose person has this verified address; the word finds them, the person's own column decides."""
+    address = address.strip()
+    word = fold(address)[:LONGEST]
+    return rows.filter(words__word=word, person__email_verified=True, person__email__iexact=address)
 
 
 def _write_words(membership: Membership, person: Person) -> None:

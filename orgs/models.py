@@ -106,6 +106,12 @@ class ConsoleSession(models.Model):
     def __str__(self) -> str:
         return f"{self.browser} of {self.person_id}"
 
+    @classmethod
+    def in_use_at(cls, now: datetime) -> models.Q:
+        """The condition of sessions that have neither been ended nor run out."""
+        fresh = models.Q(last_seen_at__gt=now - cls.IDLE_LIMIT, created_at__gt=now - cls.LIFETIME)
+        return models.Q(ended_at=None) & fresh
+
     def why_over(self, now: datetime) -> str:
         """The cause for which the session no longer works; empty while it does."""
         if self.ended_at is not None:

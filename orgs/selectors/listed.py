@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db.models import Exists, Min, OuterRef, Q, QuerySet
 
-from orgs.directory import fold
+from orgs.directory import at_address, fold
 from orgs.models import Membership, MemberWord, RoleGrant
 
 PAGE_SIZE = 50
@@ -50,14 +50,6 @@ def members_at(address: str) -> list[MemberView]:
     return _views(at_address(_rows(), address)[:PAGE_SIZE])
 
 
-def at_address(rows: "QuerySet[Membership]", address: str) -> "QuerySet[Membership]":
-    """Those of the memberships whose person has this verified address; the word finds them, the person's own column decides."""
-    address = address.strip()
-    return rows.filter(
-        words__word=fold(address), person__email_verified=True, person__email__iexact=address
-    )
-
-
 def _everybody(after: UUID | None) -> list[Membership]:
     rows = _rows().order_by("listed_as", "id")
     last = Membership.objects.filter(person_id=after).first() if after else None
@@ -78,7 +70,9 @@ def _found(terms: list[str], after: UUID | None) -> list[Membership]:
     )
     hits = words.filter(~Exists(earlier))
     for term in others:
-        hits = hits.filter(Exists(MemberWord.objects.filter(_begins(term), membership=OuterRef("membership"))))
+        hits = hits.filter(
+            Exists(MemberWord.objects.filter(_begins(term), membership=OuterRef("membership")))
+        )
     if after:
         last = words.filter(membership__person_id=after).aggregate(word=Min("word"))["word"]
         member = Membership.objects.filter(person_id=after).first()
