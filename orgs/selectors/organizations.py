@@ -8,6 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from django.conf import settings as django_settings
+from django.db.models import Exists, Q
 from django.utils import timezone
 
 from audit.filters import Filter
@@ -21,7 +22,7 @@ from envforge.surfaces import surface_named
 from orgs import policy
 from orgs.digests import digest
 from orgs.lookups import organization_by_slug, organizations_of_person
-from orgs.models import ConsoleSession, Organization, Person
+from orgs.models import ConsoleSession, Membership, Organization, Person
 from orgs.policy import Action, Answer
 from orgs.selectors.listed import MemberView, newest_members
 
@@ -137,9 +138,8 @@ def organizations(
     mine: list[OrganizationView] = []
     for org_id in [one for one in _ids(actor) if one != besides][:at_most]:
         with tenancy.enter(org_id):
-            mine += [
-                OrganizationView(found.slug, found.name) for found in Organization.objects.filter(id=org_id)
-            ]
+            found = Organization.objects.filter(_open_to(actor), id=org_id)
+            mine += [OrganizationView(one.slug, one.name) for one in found]
     return sorted(mine, key=lambda one: (one.name.casefold(), one.slug))
 
 
@@ -151,6 +151,13 @@ def _ids(actor: Actor) -> list[UUID]:
             return [org_id]
         case _:
             return []
+
+
+def _open_to(actor: Actor) -> Q:
+    """To whoever is suspended, an organization is as if it were not there."""
+    if not isinstance(actor, UserActor):
+        return Q()
+    return Q(Exists(Membership.objects.filter(person_id=actor.person_id, suspended_at=None)))
 
 
 def visitor(*, key: str, surface: str) -> Visitor | str:
