@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Exists, Min, OuterRef, Q, QuerySet
+from django.db.models import F, Min, OuterRef, Q, QuerySet, Subquery
 
 from orgs.directory import at_address, fold
 from orgs.models import Membership, MemberWord, RoleGrant
@@ -65,14 +65,10 @@ def _found(terms: list[str], after: UUID | None) -> list[Membership]:
     """By the longest term, which is likely the rarest; each member once, by the first of their words that fits."""
     first, *others = terms
     words = MemberWord.objects.filter(_begins(first))
-    earlier = MemberWord.objects.filter(
-        _begins(first), membership=OuterRef("membership"), word__lt=OuterRef("word")
-    )
-    hits = words.filter(~Exists(earlier))
-    for term in others:
-        hits = hits.filter(
-            Exists(MemberWord.objects.filter(_begins(term), membership=OuterRef("membership")))
-        )
+    hits = words.alias(first=_of_the_same(first, "word")).filter(word=F("first"))
+    for number, term in enumerate(others):
+        also = f"also_{number}"
+        hits = hits.alias(**{also: _of_the_same(term, "id")}).filter(**{f"{also}__isnull": False})
     if after:
         last = words.filter(membership__person_id=after).aggregate(word=Min("word"))["word"]
         member = Membership.objects.filter(person_id=after).first()
@@ -85,6 +81,12 @@ def _found(terms: list[str], after: UUID | None) -> list[Membership]:
     ids = list(hits.values_list("membership_id", flat=True)[: PAGE_SIZE + 1])
     rows = {row.id: row for row in _rows().filter(id__in=ids)}
     return [rows[one] for one in ids]
+
+
+def _of_the_same(term: str, column: str) -> Subquery:
+    """Of the same member the first word that begins so; asked row by row as the page fills, never of all who would fit."""
+    words = MemberWord.objects.filter(_begins(term), membership=OuterRef("membership"))
+    return Subquery(words.order_by("word").values(column)[:1])
 
 
 def _begins(term: str) -> Q:
