@@ -14,6 +14,7 @@ from orgs.models import Membership, MemberWord, RoleGrant
 PAGE_SIZE = 50
 NEWEST = 10
 MOST_TERMS = 4
+MOST_COUNTED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ def page_of_members(*, search: str, after: UUID | None) -> tuple[list[MemberView
     Without a search, everybody by name. With one, whoever has for each of its words a word of their name or address that
     begins so, in the order of the words they were found by. Either costs what is shown, not what there is.
     """
-    terms = sorted(fold(search).split(), key=len, reverse=True)[:MOST_TERMS]
+    terms = fold(search).split()[:MOST_TERMS]
     views = _views(_found(terms, after) if terms else _everybody(after))
     shown = views[:PAGE_SIZE]
     return shown, shown[-1].person_id if len(views) > PAGE_SIZE else None
@@ -62,8 +63,8 @@ def _everybody(after: UUID | None) -> list[Membership]:
 
 
 def _found(terms: list[str], after: UUID | None) -> list[Membership]:
-    """By the longest term, which is likely the rarest; each member once, by the first of their words that fits."""
-    first, *others = terms
+    """By the rarest term, and each member once, by the first of their words that fits."""
+    first, *others = _rarest_first(terms)
     words = MemberWord.objects.filter(_begins(first))
     hits = words.alias(first=_of_the_same(first, "word")).filter(word=F("first"))
     for number, term in enumerate(others):
@@ -81,6 +82,16 @@ def _found(terms: list[str], after: UUID | None) -> list[Membership]:
     ids = list(hits.values_list("membership_id", flat=True)[: PAGE_SIZE + 1])
     rows = {row.id: row for row in _rows().filter(id__in=ids)}
     return [rows[one] for one in ids]
+
+
+def _rarest_first(terms: list[str]) -> list[str]:
+    """The terms, led by the one of the fewest words; beyond `MOST_COUNTED` all are many, and the last typed narrows the most."""
+    if len(terms) == 1:
+        return terms
+    words = [MemberWord.objects.filter(_begins(term)).values("id")[:MOST_COUNTED] for term in terms]
+    counts = [one.count() for one in words]
+    lead = min(range(len(terms)), key=lambda at: (counts[at], -at))
+    return [terms[lead], *(term for at, term in enumerate(terms) if at != lead)]
 
 
 def _of_the_same(term: str, column: str) -> Subquery:

@@ -183,7 +183,10 @@ def named_addresses(patterns: list[Any], namespace: str = "") -> Iterator[str]:
             yield f"{namespace}{pattern.name}" if pattern.name else str(pattern.pattern)
 
 
-HOSTS = {"console": (urls.urlpatterns, CONSOLE), "support": (admin_urls.urlpatterns, SUPPORT)}
+HOSTS: dict[str, tuple[list[Any], tuple[Row, ...]]] = {
+    "console": (list(urls.urlpatterns), CONSOLE),
+    "support": (list(admin_urls.urlpatterns), SUPPORT),
+}
 
 
 class Things(dict[str, str]):
@@ -317,7 +320,9 @@ def visitors(world: World, host: str) -> dict[str, tuple[Client, Person | None]]
     }
     assert world.mallet
     at_host, nobody = (signed_in, anonymous) if host == "console" else (support_browser, stranger_to_support)
-    known = {name: (at_host(person), person) for name, person in people.items()}
+    known: dict[str, tuple[Client, Person | None]] = {
+        name: (at_host(person), person) for name, person in people.items()
+    }
     known |= {"anonymous": (nobody(), None), "program": (_program(world, nobody()), None)}
     return {name: known[name] for name in VISITORS}
 

@@ -88,7 +88,7 @@ def test_i4_what_is_counted_before_is_what_is_closed(world: World, held: Held, f
     expected = dict.fromkeys(offboarding.HELD, 0) | {"sessions": 1, "tokens": 2, "invitations": 1}
     assert before == receipt.closed == expected | {"agents": int(for_good)}
     with tenancy.enter(org.id):
-        event = Event.objects.get(id=receipt.event_id)
+        event = Event.objects.get(id=str(receipt.event_id))
         assert event.facts == receipt.closed
         assert list(Token.objects.filter(ended_at=None).values_list("name", flat=True)) == ["kept"]
     cause = "member_removed" if for_good else "member_suspended"
@@ -105,9 +105,12 @@ def test_i4_what_is_counted_before_is_what_is_closed(world: World, held: Held, f
 def test_an_app_above_registers_both_halves(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(offboarding, "_holdings", [])
     seen: list[offboarding.Closing] = []
-    offboarding.on_offboarding(
-        "dev_links", count=lambda _: 3, close=lambda closing: seen.append(closing) or 3
-    )
+
+    def close(closing: offboarding.Closing) -> int:
+        seen.append(closing)
+        return 3
+
+    offboarding.on_offboarding("dev_links", count=lambda _: 3, close=close)
     offboarding.on_offboarding("dev_links", count=lambda _: 1, close=lambda _: 1)
     page = f"/o/{world.acme.slug}/members/{world.bob.id}/remove"
     alice = signed_in(world.alice)

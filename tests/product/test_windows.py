@@ -7,6 +7,7 @@ import pytest
 from django.db import transaction
 
 from audit import denials
+from audit.append import append
 from audit.models import Event
 from audit.reads import record_read
 from envforge import tenancy
@@ -48,7 +49,7 @@ def test_a2_a_denial_whose_transaction_fails_is_recorded_by_the_next(
     denial = Denial(
         world.acme.id, world.bob.as_actor(), "organization.rename", world.acme.as_target(), "role"
     )
-    real = denials.append
+    real = append
 
     def append_and_die(*arguments: object, **facts: object) -> None:
         real(*arguments, **facts)  # type: ignore[arg-type]
