@@ -7,7 +7,7 @@ closed stands in the receipt and in the event.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 from uuid import UUID
 
 from envforge.actor import Actor
@@ -24,17 +24,7 @@ Held = Literal[
     "dev_sessions",
     "root_grants",
 ]
-HELD: tuple[Held, ...] = (
-    "sessions",
-    "tokens",
-    "agents",
-    "invitations",
-    "certificates",
-    "dev_links",
-    "dev_links_handed_over",
-    "dev_sessions",
-    "root_grants",
-)
+HELD: tuple[Held, ...] = get_args(Held)
 
 
 @dataclass(frozen=True, slots=True)
