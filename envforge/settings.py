@@ -45,6 +45,7 @@ INSTALLED_APPS = [
     "audit",
     "orgs",
     "timeline",
+    "hosts",
     "notices",
 ]
 
