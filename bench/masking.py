@@ -7,6 +7,7 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 from bench._figures import Figures, p50, quick
 from envforge_protocol.masking import MASK, Masker
@@ -26,10 +27,10 @@ def main() -> int:
     ):
         forms = Masker(values)._forms  # noqa: SLF001 - the peer replaces the same
         ways: dict[str, Callable[[], None]] = {
-            "chunks of 64 KiB": lambda values=values: masked(text, values, CHUNK),
-            "chunks of 4 KiB": lambda values=values: masked(text, values, SMALL_CHUNK),
-            "replace each value": lambda values=values: replaced(text, values),
-            "replace each form": lambda forms=forms: replaced(text, forms),
+            "chunks of 64 KiB": partial(masked, text, values, CHUNK),
+            "chunks of 4 KiB": partial(masked, text, values, SMALL_CHUNK),
+            "replace each value": partial(replaced, text, values),
+            "replace each form": partial(replaced, text, forms),
         }
         seconds = in_turns(ways, rounds=2 if quick() else 5)
         for way, taken in seconds.items():

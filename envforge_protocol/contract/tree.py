@@ -186,7 +186,7 @@ class _Builder:
         loader = yaml.SafeLoader(text)
         try:
             while loader.check_event():
-                yield loader.get_event()
+                yield loader.get_event()  # type: ignore[no-untyped-call]
         except yaml.MarkedYAMLError as error:
             told = str(error.problem or error.context)
             words = next(

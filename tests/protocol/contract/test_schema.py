@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from envforge_protocol.contract.__main__ import with_table
 from envforge_protocol.contract.resources import PROPERTIES, SECRET_PROPERTIES
