@@ -75,7 +75,7 @@ class Service(Part):
     """What the service is."""
 
     name: ServiceName = Field(
-       default= description="The service's name, unique in its project. It begins the host name of its dev links."
+        description="The service's name, unique in its project. It begins the host name of its dev links."
     )
     kind: Kind = Field(
         default="app",
@@ -97,7 +97,7 @@ class Port(Part):
     short_form = "number"
 
     number: int = Field(
-       default= ge=FIRST_UNPRIVILEGED_PORT,
+        ge=FIRST_UNPRIVILEGED_PORT,
         le=65535,
         description="The port's number. Listening on 127.0.0.1 is enough; 1024 or above.",
     )
@@ -133,7 +133,7 @@ class Input(Part):
     short_form = "kind"
 
     kind: InputKind = Field(
-       default= description="`secret`: a secret reference. `literal`: plain text. `url`: the address of something outside the workspace. "
+        description="`secret`: a secret reference. `literal`: plain text. `url`: the address of something outside the workspace. "
         "`route`: another service of the workspace. The project's binding says where it comes from."
     )
     required: bool = Field(
@@ -204,11 +204,15 @@ class Health(Part):
     Without it: a TCP connection to the ingress port; without an ingress port, that the process runs.
     """
 
-    http: UrlPath | None = Field(default=None, description="A path that answers 200 to 399 when the service is up.")
+    http: UrlPath | None = Field(
+        default=None, description="A path that answers 200 to 399 when the service is up."
+    )
     tcp: Name | None = Field(
         default=None, description="The name of a port that accepts connections when the service is up."
     )
-    command: Command | None = Field(default=None, description="A command that exits with 0 when the service is up.")
+    command: Command | None = Field(
+        default=None, description="A command that exits with 0 when the service is up."
+    )
     port: Name | None = Field(
         default=None, description="The http port that `http` asks; without it, the ingress port."
     )
@@ -228,7 +232,10 @@ class Smoke(Part):
 
     http: UrlPath | None = Field(default=None, description="A path to get.")
     status: int = Field(
-        default=200, ge=200, le=599, description="The status that `http` must answer; redirects are not followed."
+        default=200,
+        ge=200,
+        le=599,
+        description="The status that `http` must answer; redirects are not followed.",
     )
     port: Name | None = Field(
         default=None, description="The http port that `http` asks; without it, the ingress port."
@@ -244,7 +251,9 @@ class Runtime(Part):
 
     size: Size = Field(default="small", description="Size of the workspace's runtime.")
     idle_sleep_s: Annotated[int, Duration("5m", "12h")] = Field(
-        default=1800, alias="idle_sleep", description="The runtime falls asleep after this long without activity."
+        default=1800,
+        alias="idle_sleep",
+        description="The runtime falls asleep after this long without activity.",
     )
 
 
@@ -260,11 +269,11 @@ class Contract(Part):
     """
 
     version: Annotated[Literal[1], BeforeValidator(_no_truth)] = Field(
-       default= description="The version of this format: 1."
+        description="The version of this format: 1."
     )
     service: Service = Field(description="What the service is.")
     command: Command = Field(
-       default= description="What runs the service, in the foreground, from the repository's root. Text is run by `/bin/sh -c`; a list is executed as it is, without a shell. "
+        description="What runs the service, in the foreground, from the repository's root. Text is run by `/bin/sh -c`; a list is executed as it is, without a shell. "
         "Every other `command` here is read in the same way."
     )
     ports: Annotated[Mapping[Name, Port], MaxLen(16)] = Field(
