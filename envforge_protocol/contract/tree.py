@@ -64,12 +64,16 @@ class Place:
 
 @dataclass(slots=True)
 class Tree:
-    """Plain data, the place of each path in it, what was wrong, and the paths about which enough was said."""
+    """Plain data, the place of each path in it, what was wrong, and the paths about which enough was said.
+
+    `sections` keeps what `sections.py` made of the data.
+    """
 
     data: Any = None
     places: dict[Path, Place] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     broken: set[Path] = field(default_factory=set)
+    sections: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
     def nearest_place(self, path: Path) -> tuple[Path, Place]:
         """The place of a path, or of the deepest part of it that the file has."""

@@ -13,7 +13,7 @@ from envforge_protocol.contract.digest import canonical_form, digest
 from envforge_protocol.contract.tree import MAX_BYTES
 from tests.protocol.contract.examples import FULL, MINIMAL
 
-SECONDS = 10
+SECONDS = 5  # of the processor, so that a busy machine fails nothing; the slowest takes under half a one
 WORDS = st.sampled_from(
     [*"&*!|>%@`{}[],:?-#'\"\n\t", "version", "service", "command", "ports", "env", "inputs", "${inputs.", "<<", "---\n", "...", "1", "null",
      "true", "\x00", "\ufeff", "\u2028", "\\ud800", "9" * 5000, " ", "  ", "name: ", "\n- ", "\r"]
@@ -91,14 +91,14 @@ def test_a_good_file_with_a_piece_replaced(at: int, length: int, text: str) -> N
 @pytest.mark.parametrize("before", ["", "env: {A: '", "command: ", f"{MINIMAL}tests:\n  "])
 def test_the_longest_files_take_a_bounded_time(piece: str, before: str) -> None:
     data = (before + piece * (MAX_BYTES // len(piece.encode())))[:MAX_BYTES].encode()[:MAX_BYTES]
-    began = time.perf_counter()
+    began = time.process_time()
     outcome(data)
-    assert time.perf_counter() - began < SECONDS
+    assert time.process_time() - began < SECONDS
 
 
 def test_many_distinct_entries_take_a_bounded_time() -> None:
     for section in ("env: {", "ports: {", "commands: {", "{", "inputs: {"):
         data = (section + ", ".join(f"k{n}: v" for n in range(5000)))[: MAX_BYTES - 1] + "}"
-        began = time.perf_counter()
+        began = time.process_time()
         outcome(data.encode())
-        assert time.perf_counter() - began < SECONDS
+        assert time.process_time() - began < SECONDS
