@@ -4,6 +4,7 @@ A missing or malformed setting stops the start; the message lists every wrong on
 and never a value.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.headerregistry import Address
@@ -86,6 +87,12 @@ def _endpoint(value: str) -> str:
 def _issuer(value: str) -> str:
     # Kept to the letter: an issuer with a slash at its end is another one than without.
     _web_address(value)
+    return value
+
+
+def _role_arn(value: str) -> str:
+    if not re.fullmatch(r"arn:[a-z-]+:iam::\d{12}:role/[\w+=,.@/-]{1,128}", value, re.ASCII):
+        raise ValueError
     return value
 
 
@@ -245,6 +252,11 @@ SETTINGS = (
         _endpoint,
         default="",
         production=_needs_https,
+    ),
+    Setting(
+        "ENVFORGE_READER_ROLE_ARN",
+        "the IAM role whose sessions read secrets on hosts: arn:aws:iam::ACCOUNT:role/NAME",
+        _role_arn,
     ),
     Setting("ENVFORGE_AUDIT_KEY", "a KMS signing key (ECC_NIST_P256): id, ARN or alias/…", _text),
     Setting(

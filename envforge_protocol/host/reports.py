@@ -1,0 +1,122 @@
+"""What a VM tells by itself.
+
+`POST /host/v1/heartbeat` every few seconds; `POST /host/v1/reports` for what must not be lost: kept on the VM until
+acknowledged, sent again, taken once by `id`. `POST /host/v1/runs/COMMAND_ID/output?offset=N` carries masked output as bytes.
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from envforge_protocol.host.base import Label, Message
+from envforge_protocol.host.runtimes import Activity, Health
+
+
+class ServiceState(Message):
+    """One service, now."""
+
+    workspace_id: UUID
+    epoch: int
+    name: Label
+    health: Health
+    since: datetime
+    restarts: int = 0
+
+
+class Heartbeat(Message):
+    """The VM is alive. `sequence` grows by one each time within one `boot_id`."""
+
+    boot_id: UUID
+    sequence: int
+    at: datetime
+    services: tuple[ServiceState, ...] = ()
+    activity: tuple[Activity, ...] = ()
+    free_memory_mib: int
+    free_disk_mib: int
+
+
+class HeartbeatAnswer(Message):
+    """What the VM should do about it: `replace` and `upgrade` are instructions to an old daemon."""
+
+    instruction: Literal["go_on", "join_again", "upgrade"] = "go_on"
+    now: datetime
+
+
+class ShellConnected(Message):
+    """Somebody's SSH session began."""
+
+    kind: Literal["shell_connected"] = "shell_connected"
+    workspace_id: UUID
+    session_id: UUID
+    serial: int
+    key_id: str
+
+
+class ShellDisconnected(Message):
+    """An SSH session ended, and why."""
+
+    kind: Literal["shell_disconnected"] = "shell_disconnected"
+    workspace_id: UUID
+    session_id: UUID
+    serial: int
+    key_id: str
+    duration_s: int
+    cause: Literal["left", "certificate_expired", "access_ended", "idle", "lost", "restarted"]
+
+
+class ServiceEnded(Message):
+    """A service's process ended without being asked to."""
+
+    kind: Literal["service_ended"] = "service_ended"
+    workspace_id: UUID
+    epoch: int
+    service: Label
+    exit_status: int
+    restarts: int
+    gave_up: bool
+
+
+class RootEnded(Message):
+    """A root window ended on the VM."""
+
+    kind: Literal["root_ended"] = "root_ended"
+    workspace_id: UUID
+    request_id: UUID
+    cause: Literal["expired", "dropped"]
+
+
+class ContractChanged(Message):
+    """`envforge.yml` in a working tree is another than was last read."""
+
+    kind: Literal["contract_changed"] = "contract_changed"
+    workspace_id: UUID
+    directory: Label
+    digest: str
+
+
+Body = Annotated[
+    ShellConnected | ShellDisconnected | ServiceEnded | RootEnded | ContractChanged,
+    Field(discriminator="kind"),
+]
+
+
+class Report(Message):
+    """One thing that happened, at the VM's clock."""
+
+    id: UUID
+    at: datetime
+    body: Body
+
+
+class Reports(Message):
+    """At most 100 at a time, in order."""
+
+    reports: tuple[Report, ...] = Field(max_length=100)
+
+
+class Taken(Message):
+    """The ids that are safely recorded; the VM forgets them."""
+
+    ids: tuple[UUID, ...]

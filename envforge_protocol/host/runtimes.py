@@ -1,0 +1,147 @@
+"""What `start_runtime` carries (the manifest), and what comes back (DESIGN 7)."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from envforge_protocol.host.base import Credential, Label, Message, Port, Revealing
+
+
+class Reference(Message):
+    """An input whose value lies in a parameter: its name in the contract, the parameter's ARN and version."""
+
+    input: str
+    arn: str
+    version: int = Field(ge=1)
+
+
+class ScopedCredential(Revealing):
+    """Reads exactly these parameters, for minutes; minted when the command is leased, stored nowhere (THREATS K2)."""
+
+    arns: tuple[str, ...]
+    access_key_id: str
+    secret_access_key: Credential
+    session_token: Credential
+    expires_at: datetime
+
+
+class Limits(Message):
+    """What a service's processes may take together."""
+
+    memory_mib: int
+    cpu_millis: int
+    processes: int = 512
+
+
+class Check(Message):
+    """How to ask whether something works: an HTTP path, a TCP port, or a command that must exit with 0."""
+
+    kind: Literal["http", "tcp", "command"]
+    port: Port | None = None
+    path: str = "/"
+    expect_status: tuple[int, ...] = (200, 399)
+    command: tuple[str, ...] = ()
+    every_s: float = 5.0
+    timeout_s: float = 3.0
+    start_period_s: float = 60.0
+    unhealthy_after: int = 3
+
+
+class Step(Message):
+    """One setup step; run again only when its text or one of the files it names changed."""
+
+    name: str
+    command: tuple[str, ...]
+    cache_files: tuple[str, ...] = ()
+    timeout_s: int = 600
+
+
+class ServicePort(Message):
+    """A port the service binds inside its namespace; `ingress` is the VM's port the gateways reach it by, if any."""
+
+    name: Label
+    port: Port
+    protocol: Literal["http", "tcp"] = "http"
+    ingress: Port | None = None
+
+
+class Service(Message):
+    """One service of a workspace.
+
+    `account` counts from 1 within the workspace's accounts; `directory` lies below the workspace's files, its first part being
+    the repository's. `environment` holds plain values and, as `${input}`, the names
+    of `references`; values of references never travel.
+    """
+
+    name: Label
+    contract_digest: str
+    account: int = Field(ge=1, le=15)
+    command: tuple[str, ...]
+    directory: str
+    ports: tuple[ServicePort, ...] = ()
+    environment: dict[str, str] = {}
+    references: tuple[Reference, ...] = ()
+    setup: tuple[Step, ...] = ()
+    health: Check | None = None
+    smoke: Check | None = None
+    limits: Limits
+
+
+class Manifest(Revealing):
+    """Everything a wake needs; `epoch` counts the runtime's wakes and names its routes."""
+
+    epoch: int
+    services: tuple[Service, ...]
+    credentials: tuple[ScopedCredential, ...] = ()
+
+
+class Health(StrEnum):
+    """A service's state as its VM sees it."""
+
+    SETTING_UP = "setting_up"
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+    CRASHED = "crashed"
+    STOPPED = "stopped"
+
+
+class Blocker(Message):
+    """Why a service is not up, in words a person can act on; no output and no value in it."""
+
+    service: Label
+    at: Literal["secrets", "setup", "start", "port", "health", "smoke", "host"]
+    reason: str
+    exit_status: int | None = None
+
+
+class ServiceReadiness(Message):
+    """How one service came up."""
+
+    name: Label
+    contract_digest: str
+    health: Health
+    ready_ms: int | None
+    ingress: dict[str, Port] = {}
+    consumed: tuple[Reference, ...] = ()
+
+
+class Readiness(Message):
+    """What a wake led to (W10)."""
+
+    epoch: int
+    services: tuple[ServiceReadiness, ...]
+    blockers: tuple[Blocker, ...] = ()
+    ready_ms: int | None
+
+
+class Activity(Message):
+    """What has kept a workspace busy: running commands, leases of jobs, connected shells, a declared keep-alive."""
+
+    workspace_id: UUID
+    running_commands: int = 0
+    shells: int = 0
+    keep_alive_until: datetime | None = None

@@ -1,0 +1,73 @@
+"""Workspaces as a VM sees them: accounts, files, repository."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from envforge_protocol.host.base import Credential, Label, Message, Revealing
+
+# Accounts of one workspace: the first is its shell's and owns its files, the others are its services' (THREATS H3).
+ACCOUNTS_PER_WORKSPACE = 16
+
+
+class Storage(Message):
+    """Where a workspace's files are: an access point of the organization's file system, or a directory of this machine."""
+
+    kind: Literal["access_point", "directory"]
+    file_system: str = ""
+    access_point: str = ""
+    directory: str = ""
+
+
+class Workspace(Message):
+    """A workspace: `uid` is the first of its `ACCOUNTS_PER_WORKSPACE` accounts, and its group; `user` the login's name."""
+
+    id: UUID
+    slug: Label
+    user: Label
+    uid: int = Field(ge=100_000)
+    storage: Storage
+
+
+class RepositoryCredential(Revealing):
+    """Reads one repository, for minutes (THREATS H2)."""
+
+    username: str
+    password: Credential
+    expires_at: datetime
+
+
+class Repository(Revealing):
+    """What is checked out into `directory` of the workspace's files; without a credential, what anybody may read.
+
+    A repository that has no such branch is checked out at `fallback_branch`.
+    """
+
+    directory: Label
+    url: str
+    branch: str
+    fallback_branch: str
+    credential: RepositoryCredential | None = None
+
+
+class ContractFile(Message):
+    """`envforge.yml` as it lies in the working tree (at most 64 KiB)."""
+
+    text: str
+    digest: str
+
+
+class Checkout(Message):
+    """One repository as it lies in the workspace's files; `problem` says in words why it could not be checked out.
+
+    `dirty`: something is not committed. `contract` is None where there is no `envforge.yml`.
+    """
+
+    directory: Label
+    branch: str = ""
+    commit: str = ""
+    dirty: bool = False
+    contract: ContractFile | None = None
+    problem: str = ""
