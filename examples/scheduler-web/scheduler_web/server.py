@@ -141,10 +141,9 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Referrer-Policy", "no-referrer")
         for name, value in (extra or {}).items():
             self.send_header(name, value)
-        # The head leaves together with the body.
-        self._headers_buffer.append(b"\r\n" + (b"" if self.command == "HEAD" else body))
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self.flush_headers()
+            self.end_headers()
+            self.wfile.write(b"" if self.command == "HEAD" else body)
         return status
 
     def log_message(self, *_words: object) -> None:

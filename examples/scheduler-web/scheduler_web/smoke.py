@@ -5,18 +5,19 @@ import http.client
 import os
 import socket
 import sys
+from collections.abc import Callable
 
 PORT = int(os.environ.get("PORT", "3000"))
 
 
 def main() -> int:
-    checks = (
-        ("the page", lambda: b"<main" in _get("/")),
-        ("the script", lambda: b"WebSocket" in _get("/assets/live.js")),
-        ("the backend", lambda: b'"rooms"' in _get("/api/rooms")),
-        ("the WebSocket", _opens),
-    )
-    for what, works in checks:
+    checks: dict[str, Callable[[], bool]] = {
+        "The page": lambda: b"<main" in _get("/"),
+        "The script": lambda: b"WebSocket" in _get("/assets/live.js"),
+        "The backend": lambda: b'"rooms"' in _get("/api/rooms"),
+        "The WebSocket": _opens,
+    }
+    for what, works in checks.items():
         try:
             if works():
                 continue

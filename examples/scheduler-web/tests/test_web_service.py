@@ -76,11 +76,11 @@ class Service(unittest.TestCase):
         return self.process.wait(10)
 
     def ask(
-        self, method: str, path: str, body: bytes | None = None, **headers: str
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> tuple[int, http.client.HTTPMessage, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
-            connection.request(method, path, body, headers)
+            connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
             return answer.status, answer.headers, answer.read()
         finally:
@@ -90,7 +90,7 @@ class Service(unittest.TestCase):
         status, headers, body = self.ask("GET", "/")
         self.assertEqual((status, body), (200, (PAGES / "day.html").read_bytes()))
         self.assertIn("default-src 'self'", headers["Content-Security-Policy"])
-        again = self.ask("GET", "/", **{"If-None-Match": headers["ETag"]})
+        again = self.ask("GET", "/", headers={"If-None-Match": str(headers["ETag"])})
         self.assertEqual((again[0], again[2]), (304, b""))
         self.assertEqual(self.ask("HEAD", "/")[2], b"")
         self.assertEqual(self.ask("GET", f"/invitation/{'x' * 40}")[0], 200)
@@ -107,7 +107,7 @@ class Service(unittest.TestCase):
 
     def test_the_backend_gets_what_it_needs_and_no_cookies(self) -> None:
         status, _, body = self.ask(
-            "POST", "/api/x?y=1", b'{"a": 1}', **{"Cookie": "c=1", "Content-Type": "application/json"}
+            "POST", "/api/x?y=1", b'{"a": 1}', {"Cookie": "c=1", "Content-Type": "application/json"}
         )
         self.assertEqual(status, 201)
         self.assertEqual(json.loads(body), {"path": "/api/x?y=1", "body": '{"a": 1}', "cookie": None})

@@ -5,7 +5,16 @@ import struct
 import threading
 import unittest
 
-from scheduler_web.websocket import LARGEST_MESSAGE, BadHandshake, Closed, WebSocket, accept, frame, masked
+from scheduler_web.websocket import (
+    LARGEST_MESSAGE,
+    BadHandshake,
+    Closed,
+    Opcode,
+    WebSocket,
+    accept,
+    frame,
+    masked,
+)
 
 HEADERS = {
     "host": "web.test",
@@ -92,8 +101,15 @@ class Frames(unittest.TestCase):
 
     def test_a_message_in_single_bytes(self) -> None:
         whole = sent(0x81, b"slowly")
-        threading.Thread(target=lambda: [self.client.sendall(bytes([one])) for one in whole]).start()
+
+        def send() -> None:
+            for one in whole:
+                self.client.sendall(bytes([one]))
+
+        sending = threading.Thread(target=send)
+        sending.start()
         self.assertEqual(self.socket.receive(), "slowly")
+        sending.join()
 
     def test_a_close_is_answered_with_its_code(self) -> None:
         self.closes(sent(0x88, struct.pack("!H", 1000) + b"bye"), 1000)
@@ -162,9 +178,9 @@ class Frames(unittest.TestCase):
             self.socket.receive()
 
     def test_our_frames_have_the_three_forms_of_length(self) -> None:
-        self.assertEqual(frame(1, b"x" * 125)[:2], bytes([0x81, 125]))
-        self.assertEqual(frame(1, b"x" * 126)[:4], bytes([0x81, 126, 0, 126]))
-        self.assertEqual(frame(1, b"x" * 2**16)[:2], bytes([0x81, 127]))
+        self.assertEqual(frame(Opcode.TEXT, b"x" * 125)[:2], bytes([0x81, 125]))
+        self.assertEqual(frame(Opcode.TEXT, b"x" * 126)[:4], bytes([0x81, 126, 0, 126]))
+        self.assertEqual(frame(Opcode.TEXT, b"x" * 2**16)[:2], bytes([0x81, 127]))
 
 
 if __name__ == "__main__":
