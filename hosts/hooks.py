@@ -7,7 +7,6 @@
 | `on_report(kind, receive)` | for each report, once | the same |
 | `on_heartbeat(receive)` | for each heartbeat that tells of services or activity | the same |
 | `on_output(receive)` | for each part of a command's output, in order, once | the same |
-| `on_ready(receive)` | at a VM's first heartbeat after it started | the same |
 
 What is raised inside a transaction rolls it back; the VM then sends the same again. A VM tells only of workspaces that
 are, or lately were, placed on it: what it says of others never gets here.
@@ -33,6 +32,7 @@ class CommandRef:
     host_id: UUID
     generation: int
     workspace_id: UUID
+    kind: str
     key: str
     cause: str
     created_at: datetime
@@ -40,14 +40,15 @@ class CommandRef:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """How a command ended: `outcome` or `failure`, the other is None. `payload` is what was asked, without credentials.
+    """How a command ended: `outcome` or `failure`, the other is None.
 
-    Failures that no VM reported: `expired`, `lease_lost`, `withdrawn`, `host_replaced`, `host_ended`, and what a filler
-    refused with.
+    `payload` is what was asked, without credentials; None where an earlier version wrote it in words this one does not
+    know. Failures that no VM reported: `expired`, `lease_lost`, `withdrawn`, `host_replaced`, `host_ended`, `unreadable`,
+    and what a filler refused with.
     """
 
     command: CommandRef
-    payload: Payload
+    payload: Payload | None
     outcome: Outcome | None
     failure: Failure | None
     attempts: int
@@ -78,14 +79,12 @@ ResultReceiver = Callable[[Finished], None]
 ReportReceiver = Callable[[HostActor, Report], None]
 HeartbeatReceiver = Callable[[HostActor, Heartbeat], None]
 OutputReceiver = Callable[[OutputPart], None]
-ReadyReceiver = Callable[[HostActor], None]
 
 _fillers: dict[str, list[Filler]] = {}
 _results: dict[str, list[ResultReceiver]] = {}
 _reports: dict[str, list[ReportReceiver]] = {}
 _heartbeats: list[HeartbeatReceiver] = []
 _outputs: list[OutputReceiver] = []
-_ready: list[ReadyReceiver] = []
 
 
 def on_lease(kind: str, fill: Filler) -> None:
@@ -113,11 +112,6 @@ def on_output(receive: OutputReceiver) -> None:
     _outputs.append(receive)
 
 
-def on_ready(receive: ReadyReceiver) -> None:
-    """Register who hears that a VM's daemon works, once for each start of the VM."""
-    _ready.append(receive)
-
-
 def fill(command: CommandRef, payload: Payload) -> Payload:
     """The payload with what its fillers put into it."""
     for one in _fillers.get(payload.kind, ()):
@@ -125,8 +119,12 @@ def fill(command: CommandRef, payload: Payload) -> Payload:
     return payload
 
 
+def is_filled(kind: str) -> bool:
+    return kind in _fillers
+
+
 def finished(ended: Finished) -> None:
-    for receive in _results.get(ended.payload.kind, ()):
+    for receive in _results.get(ended.command.kind, ()):
         receive(ended)
 
 
@@ -140,6 +138,10 @@ def beaten(actor: HostActor, heartbeat: Heartbeat) -> None:
         receive(actor, heartbeat)
 
 
+def heartbeats_are_heard() -> bool:
+    return bool(_heartbeats)
+
+
 def output_is_kept() -> bool:
     return bool(_outputs)
 
@@ -147,8 +149,3 @@ def output_is_kept() -> bool:
 def put_out(part: OutputPart) -> None:
     for receive in _outputs:
         receive(part)
-
-
-def became_ready(actor: HostActor) -> None:
-    for receive in _ready:
-        receive(actor)

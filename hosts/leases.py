@@ -10,7 +10,6 @@ from uuid import UUID, uuid4
 import structlog
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
-from pydantic import ValidationError
 
 from envforge import tenancy
 from envforge.actor import HostActor
@@ -66,12 +65,15 @@ def lease(held: str) -> list[Taken]:
 
 
 def _take(command: HostCommand) -> Taken | None:
-    try:
-        payload = queue.PAYLOAD.validate_python(command.payload)
-    except ValidationError:
-        # Written by a version whose messages were others; whoever wants it asks again.
-        HostCommand.objects.filter(id=command.id).delete()
+    payload = queue.payload_of(command)
+    if payload is None:
         log.warning("host.command.unreadable", command=str(command.id), kind=command.kind)
+        queue.give_up(
+            command, "unreadable", "This was asked for in another version's words; it is asked for again."
+        )
+        return None
+    if command.attempts >= command.most_attempts:
+        give_up_overdue(command, generation=command.generation)
         return None
     now = timezone.now()
     command.attempts += 1

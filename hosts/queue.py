@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db import connection
 from django.utils import timezone
-from pydantic import BaseModel, SecretStr, TypeAdapter
+from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 
 from envforge import tenancy
 from envforge_protocol.host.commands import EndShell, Failure, Outcome, Payload
@@ -143,7 +143,7 @@ def finish(command: HostCommand, *, outcome: Outcome | None, failure: Failure | 
     hooks.finished(
         Finished(
             command=ref(command),
-            payload=PAYLOAD.validate_python(command.payload),
+            payload=payload_of(command),
             outcome=outcome,
             failure=failure,
             attempts=command.attempts,
@@ -155,6 +155,14 @@ def finish(command: HostCommand, *, outcome: Outcome | None, failure: Failure | 
     return command
 
 
+def payload_of(command: HostCommand) -> Payload | None:
+    """What is asked; None where an earlier version wrote it in words this one does not know."""
+    try:
+        return PAYLOAD.validate_python(command.payload)
+    except ValidationError:
+        return None
+
+
 def ref(command: HostCommand) -> CommandRef:
     return CommandRef(
         id=command.id,
@@ -162,6 +170,7 @@ def ref(command: HostCommand) -> CommandRef:
         host_id=command.host_id,
         generation=command.generation,
         workspace_id=command.workspace_id,
+        kind=command.kind,
         key=command.key,
         cause=command.cause,
         created_at=command.created_at,

@@ -12,8 +12,8 @@ from django.utils import timezone
 from envforge import tenancy
 from envforge.actor import HostActor
 from hosts import queue
+from hosts.callers import host_token_by_digest
 from hosts.errors import NotRecognised
-from hosts.lookups import host_token_by_digest
 from hosts.models import Host, HostToken, HostVoice, Power
 
 PREFIX = "envf_host_"
@@ -41,6 +41,12 @@ def speaking(held: str) -> Iterator[HostActor]:
         if token is None or not _works(token):
             raise NotRecognised
         yield actor_for(token.host)
+
+
+def host_of(held: str) -> UUID:
+    """The host whose token this is. Raises NotRecognised: it does not work."""
+    with speaking(held) as actor:
+        return actor.host_id
 
 
 def actor_for(host: Host) -> HostActor:

@@ -2,8 +2,7 @@
 
 1. `POST /host/v1/nonces` -> `Nonce`, good once, for 60 s.
 2. The VM signs `POST https://STS/` with body `IDENTITY_BODY` by SigV4, service `sts`, in its own region, with the headers of
-   `SIGNED_HEADERS` and no others. It sends the signature, never a URL. `Host` is that of `Nonce.sts_url`, which must be
-   the one the VM was told when it was made.
+   `SIGNED_HEADERS` and no others; which endpoint, the VM was told when it was made. It sends the signature, never a URL.
 3. `POST /host/v1/join` with `JoinRequest` -> `Joined`. The control plane rebuilds exactly that request for the one STS
    endpoint it is configured with. Joining again, at any time, renews the token; the earlier one works a minute longer if
    the VM did not start anew.
@@ -43,11 +42,10 @@ class NonceRequest(Message):
 
 
 class Nonce(Message):
-    """To be signed once, within `expires_in_s`, for the STS endpoint at `sts_url`."""
+    """To be signed once, within `expires_in_s`."""
 
     nonce: str
     audience: str
-    sts_url: str
     expires_in_s: int
 
 

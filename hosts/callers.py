@@ -1,4 +1,4 @@
-"""What must be known before the organization is: functions in PostgreSQL that answer ids alone (THREATS N1)."""
+"""Whose VM speaks, which waits for what: look-ups in PostgreSQL that answer ids alone (THREATS N1)."""
 
 from collections.abc import Iterable
 from datetime import datetime
