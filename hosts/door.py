@@ -18,7 +18,7 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, connections
+from django.db import InterfaceError, OperationalError, connections
 from psycopg_pool import PoolTimeout
 from pydantic import ValidationError
 
@@ -304,7 +304,7 @@ def _require_https(request: Request, scope: Scope) -> None:
 
 
 def _problem(error: Exception) -> Answer:
-    if isinstance(error, DatabaseError | PoolTimeout):
+    if isinstance(error, OperationalError | InterfaceError | PoolTimeout):
         log.warning("host.api.database", reason=type(error).__name__)
         error = Unavailable("The database does not answer at the moment.")
     if not isinstance(error, EnvForgeError):

@@ -118,10 +118,10 @@ class Migration(migrations.Migration):
         PlatformTable("hosts_spentnonce", grants=("SELECT", "INSERT", "DELETE")),
         Lookup(
             "host_by_instance",
-            arguments="wanted text",
+            arguments="asked text",
             returns="SETOF uuid",
             query=(
-                "SELECT unnest(ARRAY[org_id, id]) FROM public.hosts_host WHERE instance_id = wanted AND wanted <> ''"
+                "SELECT unnest(ARRAY[org_id, id]) FROM public.hosts_host WHERE instance_id = asked AND asked <> ''"
             ),
             reads=[Reads("hosts_host", ("id", "org_id", "instance_id"))],
         ),
