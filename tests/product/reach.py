@@ -147,7 +147,7 @@ CONSOLE = (
     Row("token-revoke", "POST", ACME + "tokens/{account}/{nobody}/revoke", managers(404)),
     Row("secrets", "GET", ACME + "secrets", workers(200)),
     Row("secrets", "POST", ACME + "secrets", managers(303), {"name": "KEY_{tag}", "value": "v", "request": "{nobody}"}),
-    Row("secret-import", "GET", ACME + "secrets/import", managers(200)),
+    Row("secret-import", "GET", ACME + "secrets/import", workers(200)),
     Row("secret-import", "POST", ACME + "secrets/import", managers(422), {"path": "/envforge/elsewhere"}),
     Row("secret", "GET", ACME + "secrets/{secret}", workers(200)),
     Row("secret", "GET", ACME + "secrets/{nobody}", workers(404)),
