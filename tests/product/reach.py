@@ -70,6 +70,11 @@ def workers(status: int, **others: int) -> dict[str, int]:
     return managers(status) | {"developer": status} | others
 
 
+def of_secret(status: int, developer: int | None = None) -> dict[str, int]:
+    """For owner, admin and, as told, developer; to others a secret is not there."""
+    return members(404, owner=status, admin=status, developer=status if developer is None else developer)
+
+
 def people(status: int, **others: int) -> dict[str, int]:
     """For whoever is signed in, in whatever organization."""
     return same(status) | {"anonymous": 303, "program": 303} | others
@@ -86,6 +91,10 @@ def api_managers(status: int) -> dict[str, int]:
 
 def api_workers(status: int) -> dict[str, int]:
     return api_managers(status) | {"developer": status}
+
+
+def api_of_secret(status: int, developer: int | None = None) -> dict[str, int]:
+    return of_secret(status, developer) | {"anonymous": 401, "program": status}
 
 
 def for_staff(status: int) -> dict[str, int]:
@@ -149,11 +158,11 @@ CONSOLE = (
     Row("secrets", "POST", ACME + "secrets", managers(303), {"name": "KEY_{tag}", "value": "v", "request": "{nobody}"}),
     Row("secret-import", "GET", ACME + "secrets/import", workers(200)),
     Row("secret-import", "POST", ACME + "secrets/import", managers(422), {"path": "/envforge/elsewhere"}),
-    Row("secret", "GET", ACME + "secrets/{secret}", workers(200)),
-    Row("secret", "GET", ACME + "secrets/{nobody}", workers(404)),
-    Row("secret", "POST", ACME + "secrets/{secret}", managers(303), {"value": "w", "request": "{nobody}"}),
-    Row("secret-delete", "GET", ACME + "secrets/{secret}/delete", managers(200)),
-    Row("secret-delete", "POST", ACME + "secrets/{secret}/delete", managers(303)),
+    Row("secret", "GET", ACME + "secrets/{secret}", of_secret(200)),
+    Row("secret", "GET", ACME + "secrets/{nobody}", of_secret(404)),
+    Row("secret", "POST", ACME + "secrets/{secret}", of_secret(303, developer=403), {"value": "w", "request": "{nobody}"}),
+    Row("secret-delete", "GET", ACME + "secrets/{secret}/delete", of_secret(200)),
+    Row("secret-delete", "POST", ACME + "secrets/{secret}/delete", of_secret(303, developer=403)),
     Row("health-live", "GET", "/health/live", same(200)),
     Row("health-ready", "GET", "/health/ready", same(200)),
     # For whoever holds the metrics token, which is nobody here.
@@ -168,10 +177,10 @@ CONSOLE = (
     Row("api-chain", "GET", "/api/v1/orgs/{slug}/chain", api_managers(200)),
     Row("api-secrets", "GET", "/api/v1/orgs/{slug}/secrets", api_workers(200)),
     Row("api-secrets", "POST", "/api/v1/orgs/{slug}/secrets", api_managers(200), {"name": "KEY_{tag}", "value": "v"}),
-    Row("api-secret", "DELETE", "/api/v1/orgs/{slug}/secrets/{secret}", api_managers(200)),
+    Row("api-secret", "DELETE", "/api/v1/orgs/{slug}/secrets/{secret}", api_of_secret(200, developer=403)),
     Row("api-secret-import", "POST", "/api/v1/orgs/{slug}/secrets/import", api_managers(422), {"path": "/envforge/x"}),
-    Row("api-secret", "GET", "/api/v1/orgs/{slug}/secrets/{secret}", api_workers(200)),
-    Row("api-secret-rotate", "POST", "/api/v1/orgs/{slug}/secrets/{secret}/rotate", api_managers(200), {"value": "w"}),
+    Row("api-secret", "GET", "/api/v1/orgs/{slug}/secrets/{secret}", api_of_secret(200)),
+    Row("api-secret-rotate", "POST", "/api/v1/orgs/{slug}/secrets/{secret}/rotate", api_of_secret(200, developer=403), {"value": "w"}),
 )  # fmt: skip
 INSIDE = "/o/{org}/"
 SUPPORT = (
