@@ -38,6 +38,11 @@ app.conf.update(
         },
         "hosts.due.sweep": {"task": "hosts.due.sweep", "schedule": 5.0, "options": {"expires": 5}},
         "hosts.fleet.compare": {"task": "hosts.fleet.compare", "schedule": 30.0, "options": {"expires": 30}},
+        "hosts.commands.sweep": {
+            "task": "hosts.commands.sweep",
+            "schedule": 15.0,
+            "options": {"expires": 15},
+        },
         "notices.email.sweep": {
             "task": "notices.email.sweep",
             "schedule": 30.0,

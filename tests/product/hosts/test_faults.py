@@ -13,7 +13,8 @@ from django.db import connection
 
 from envforge import tenancy
 from envforge.actor import SYSTEM
-from hosts import changes, fleet as sweeping, operations, reconcile
+from hosts import changes, operations, reconcile
+from hosts import fleet as sweeping
 from hosts.changes import Change, HostChange
 from hosts.models import Host, HostRole, Mend, Observed, Orphan, Power, Size
 from local_cloud.aws.control_client import ControlClient

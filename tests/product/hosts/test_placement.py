@@ -204,7 +204,7 @@ ORGANIZATIONS, MOVES = 50, 3000
 
 def test_v1_a_random_walk_over_fifty_organizations_shares_no_vm(world: World, clock: Clock) -> None:
     """Placements, sleeps, ends and replacements in any order; the proof reads the exported history alone."""
-    from hosts.history import export_lines  # noqa: PLC0415
+    from hosts.history import export_lines
 
     dice = random.Random(4)  # noqa: S311 - a walk that can be walked again
     fleets = [Fleet(_organization(world, number).id, clock) for number in range(ORGANIZATIONS)]
