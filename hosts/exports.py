@@ -11,25 +11,27 @@ from audit.kinds import EventKind
 from envforge.actor import Actor
 from envforge.errors import Invalid
 from hosts import history
-from hosts.history import Form
+from hosts.history import ALWAYS, Form, Period
 from orgs import policy
 from orgs.policy import Action
 from orgs.selectors import visible
 from timeline.deliveries import Order
 from timeline.exports import LONGEST_S, STEP, Listener, Made, require_room
 
+TOO_MANY = "There are too many placements for one file. Choose shorter periods over the API, one after the other."
 
-def order(*, actor: Actor, slug: str, form: Form) -> Order:
-    """An order of the whole history; policy is asked when it is made."""
+
+def order(*, actor: Actor, slug: str, form: Form, period: Period = ALWAYS) -> Order:
+    """An order of the history of a period; policy is asked when it is made."""
     return Order(
         actor=actor,
-        make=lambda tell: make_export(actor=actor, slug=slug, form=form, tell=tell),
+        make=lambda tell: make_export(actor=actor, slug=slug, form=form, period=period, tell=tell),
         file_name=form.file_name(slug),
         file_type=form.content_type,
     )
 
 
-def make_export(*, actor: Actor, slug: str, form: Form, tell: Listener) -> Made:
+def make_export(*, actor: Actor, slug: str, form: Form, period: Period, tell: Listener) -> Made:
     """Write the organization's placements to a file that has no name and vanishes when it is closed.
 
     Raises:
@@ -42,8 +44,8 @@ def make_export(*, actor: Actor, slug: str, form: Form, tell: Listener) -> Made:
     try:
         with visible(actor, slug) as (found, _):
             policy.require(actor, Action.PLACEMENT_EXPORT, found)
-            total = history.placements(history.ALWAYS).count()
-            count = _write(file, history.export_lines(found.id), form, total, tell)
+            total = history.placements(period).count()
+            count = _write(file, history.export_lines(found.id, period), form, total, tell)
             append(EventKind.PLACEMENT_EXPORTED, actor=actor, target=found, form=form.value, placements=count)
         size = file.tell()
         file.seek(0)
@@ -66,7 +68,7 @@ def _write(
             if count % STEP == 0:
                 tell(count, total)
                 if time.monotonic() > latest:
-                    raise Invalid("There are too many placements for one file at the moment. Try again later.")
+                    raise Invalid(TOO_MANY, {"since": TOO_MANY})
                 require_room()
 
     tell(0, total)

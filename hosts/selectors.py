@@ -10,6 +10,7 @@ from django.db.models import Count, F, Q
 from envforge.actor import Actor
 from envforge.cursors import Place
 from hosts import words
+from hosts.history import ALWAYS, Period
 from hosts.history import placements as placed
 from hosts.models import Host, HostVoice, Mend, Observed, Placement, PlacementPolicy, Power
 from hosts.placement import is_ready
@@ -113,7 +114,7 @@ def hosts(
             counts["running"],
             _views(rows[:size]),
             more,
-            _history(before, size),
+            _history(ALWAYS, before, size),
             PlacementPolicy.objects.filter(vm_per_workspace=True).exists(),
             answers[Action.PLACEMENT_EXPORT],
             answers[Action.HOST_DEDICATE],
@@ -121,12 +122,17 @@ def hosts(
 
 
 def placements(
-    *, actor: Actor, slug: str, before: Place | None = None, size: int = PAGE_SIZE
+    *,
+    actor: Actor,
+    slug: str,
+    period: Period = ALWAYS,
+    before: Place | None = None,
+    size: int = PAGE_SIZE,
 ) -> Placements:
-    """One page of the placement history, the newest first. Errors as `hosts`."""
+    """One page of the placement history of a period, the newest first. Errors as `hosts`."""
     with visible(actor, slug) as (found, _):
         policy.require(actor, Action.PLACEMENT_VIEW, found)
-        return _history(before, size)
+        return _history(period, before, size)
 
 
 def _runs() -> Q:
@@ -135,8 +141,8 @@ def _runs() -> Q:
     return alive & Q(joined_at__isnull=False, heard_at__gte=F("joined_at"))
 
 
-def _history(before: Place | None, size: int) -> Placements:
-    rows = placed()
+def _history(period: Period, before: Place | None, size: int) -> Placements:
+    rows = placed(period)
     if before:
         at, last = before
         # The first condition alone is one that the index can begin at.
