@@ -18,7 +18,9 @@ from orgs.selectors import visible
 from timeline.deliveries import Order
 from timeline.exports import LONGEST_S, STEP, Listener, Made, require_room
 
-TOO_MANY = "There are too many placements for one file. Choose shorter periods over the API, one after the other."
+TOO_MANY = (
+    "There are too many placements for one file. Choose shorter periods over the API, one after the other."
+)
 
 
 def order(*, actor: Actor, slug: str, form: Form, period: Period = ALWAYS) -> Order:
@@ -55,9 +57,7 @@ def make_export(*, actor: Actor, slug: str, form: Form, period: Period, tell: Li
         raise
 
 
-def _write(
-    file: BinaryIO, rows: Generator[dict[str, Any]], form: Form, total: int, tell: Listener
-) -> int:
+def _write(file: BinaryIO, rows: Generator[dict[str, Any]], form: Form, total: int, tell: Listener) -> int:
     """Write the rows; answers how many there were."""
     count, latest = 0, time.monotonic() + LONGEST_S
 

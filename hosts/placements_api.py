@@ -14,18 +14,20 @@ from envforge.cursors import write_cursor
 from envforge.errors import Invalid
 from hosts import exports, selectors
 from hosts.history import Form, Period
+from orgs.console.forms import uuid_or_none
 from timeline.asked import Unreadable, read_filter, read_place
 from timeline.deliveries import Order, delivers
 
 MOST_PLACEMENTS = 200
 
 PERIOD = [
+    OpenApiParameter("vm", OpenApiTypes.UUID, description="One VM, by the id that placements name"),
     OpenApiParameter(
-        "since", OpenApiTypes.DATETIME, description="Of whoever was there after this moment; a date means midnight UTC"
+        "since",
+        OpenApiTypes.DATETIME,
+        description="Of whoever was there after this moment; a date means midnight UTC",
     ),
-    OpenApiParameter(
-        "until", OpenApiTypes.DATETIME, description="Of whoever was there before this moment"
-    ),
+    OpenApiParameter("until", OpenApiTypes.DATETIME, description="Of whoever was there before this moment"),
 ]
 PAGES = [
     OpenApiParameter("cursor", description="`next` of the page before; empty for the newest placements"),
@@ -59,7 +61,7 @@ class PlacementsOut(serializers.Serializer[Any]):
 
 
 class Placements(OrgAPIView):
-    takes = frozenset({"since", "until", "cursor", "limit"})
+    takes = frozenset({"vm", "since", "until", "cursor", "limit"})
 
     @extend_schema(
         operation_id="list_placements",
@@ -87,7 +89,7 @@ class Placements(OrgAPIView):
 
 class Export(OrgAPIView):
     throttle_scope = "export"
-    takes = frozenset({"since", "until", "format"})
+    takes = frozenset({"vm", "since", "until", "format"})
 
     @extend_schema(
         operation_id="export_placements",
@@ -117,7 +119,11 @@ export.csrf_exempt = True  # type: ignore[attr-defined]  # the authenticator ask
 def _period(given: dict[str, str]) -> tuple[Period, dict[str, str]]:
     """What could be read of the period, and what is wrong with the rest, by parameter."""
     asked = read_filter({name: given.get(name, "") for name in ("since", "until")})
-    return Period(asked.wanted.since, asked.wanted.until), dict(asked.wrong)
+    wrong = dict(asked.wrong)
+    vm = uuid_or_none(given["vm"]) if "vm" in given else None
+    if "vm" in given and vm is None:
+        wrong["vm"] = "This is no VM's id."
+    return Period(asked.wanted.since, asked.wanted.until, vm), wrong
 
 
 def _require_readable(wrong: dict[str, str]) -> None:
