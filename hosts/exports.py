@@ -63,7 +63,7 @@ def _write(file: BinaryIO, rows: Generator[dict[str, Any]], form: Form, total: i
 
     def counted() -> Iterator[dict[str, Any]]:
         nonlocal count
-        for count, row in enumerate(rows, start=1):  # noqa: B007 - the caller's
+        for count, row in enumerate(rows, start=1):
             yield row
             if count % STEP == 0:
                 tell(count, total)
@@ -74,6 +74,5 @@ def _write(file: BinaryIO, rows: Generator[dict[str, Any]], form: Form, total: i
     tell(0, total)
     # An export that is given up leaves no half-read cursor behind.
     with closing(rows):
-        for line in history.written(counted(), form):
-            file.write(line)
+        file.writelines(history.written(counted(), form))
     return count
