@@ -211,6 +211,8 @@ SUPPORT = (
     Row("admin:orgs_organization_changelist", "GET", "/lists/organizations/", for_staff(200)),
     Row("admin:orgs_supportvisit_changelist", "GET", "/lists/visits/", for_staff(200)),
     Row("admin:orgs_staffgrant_changelist", "GET", "/lists/staff/", for_staff(200)),
+    Row("admin:hosts_host_changelist", "GET", "/lists/fleet/", for_staff(200)),
+    Row("admin:hosts_orphan_changelist", "GET", "/lists/orphans/", for_staff(200)),
 )  # fmt: skip
 
 
