@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-import sys
+import os
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -78,13 +78,14 @@ class Workspace:
         if Wall.FIREWALL not in self.walls:
             return
         closed = await firewall.protected(self.config)
-        here = str(Path("/proc/self/ns/net").readlink())
+        here = os.readlink("/proc/self/ns/net")  # noqa: PTH115 - no path, the number of a namespace
         for where in ("namespace", "vm"):
             inside = where == "namespace"
             # The namespace's own loopback is the workspace's; that it is not the VM's is seen by its number.
             targets = [(str(a), port) for a, port in closed if not (inside and a.is_loopback)]
             ran = await self.run(
-                (sys.executable, "-I", "-S", str(PROGRAMS / "probe.py"), json.dumps(targets)),
+                (json.dumps(targets),),
+                own_program="probe.py",
                 network="namespace" if inside else "vm",
                 directory="/",
                 timeout_s=15,
@@ -161,12 +162,13 @@ class Workspace:
         may_elevate: bool = False,
         network: Network = "namespace",
         umask: int = 0o007,
+        own_program: str = "",
     ) -> Started:
         """Start a program behind the walls; returns once it runs, in a session of its own. It outlives the daemon.
 
         `env` is its whole environment. `stdin`, `stdout`, `stderr` are descriptors, `subprocess.PIPE`, or None for /dev/null;
         `descriptors` are handed on under their numbers. `terminal`: standard input is a terminal and becomes the controlling
-        one. `may_elevate`: set-uid programs work (sudo), for shells with a root window. `network="vm"` is for git alone.
+        one. `own_program`: a file beside this one, whose `main` is called with `argv` as the account. `may_elevate`: set-uid programs work (sudo), for shells with a root window. `network="vm"` is for git alone.
         `limits` are the group's, set anew if given; a group has none until they are.
 
         Raises:
@@ -184,6 +186,7 @@ class Workspace:
             may_elevate=may_elevate,
             network=network,
             umask=umask,
+            own_program=own_program,
             entrances=members.entrances(),
         )
         started = await start(specification, stdin=stdin, stdout=stdout, stderr=stderr)
@@ -203,6 +206,7 @@ class Workspace:
         may_elevate: bool,
         network: Network,
         umask: int,
+        own_program: str,
         entrances: list[str],
     ) -> dict[str, Any]:
         """What `enter.py` is told."""
@@ -213,6 +217,7 @@ class Workspace:
             limits["NPROC"] = PROCESSES_OF_AN_ACCOUNT
         return {
             "argv": list(argv),
+            "own_program": str(PROGRAMS / own_program) if own_program else None,
             "environment": dict(env),
             "groups_files": entrances,
             "oom_score": OOM_SCORE,
@@ -225,6 +230,7 @@ class Workspace:
             "account": {"uid": who.uid, "gid": who.gid, "groups": []} if as_root else None,
             "directory": str(self.directory / directory),
             "may_elevate": may_elevate,
+            "dies_with_parent": False,
         }
 
     def _network_path(self, where: Network) -> str | None:
@@ -256,6 +262,7 @@ class Workspace:
         network: Network = "namespace",
         group: str = "",
         umask: int = 0o007,
+        own_program: str = "",
     ) -> Ran:
         """Run a program to its end, with standard output and error together; whatever it left running is ended.
 
@@ -276,6 +283,7 @@ class Workspace:
                 stderr=asyncio.subprocess.STDOUT,
                 network=network,
                 umask=umask,
+                own_program=own_program,
             )
             return await collect(started, given=given, timeout_s=timeout_s, limit_bytes=limit_bytes)
         finally:
@@ -309,7 +317,8 @@ class Workspace:
         self, *argv: str, account: int = SHELL, given: bytes | None = None, limit: int = 4096
     ) -> Ran:
         return await self.run(
-            (sys.executable, "-I", "-S", str(PROGRAMS / "files.py"), *argv),
+            argv,
+            own_program="files.py",
             account=account,
             given=given,
             limit_bytes=limit,
@@ -390,7 +399,8 @@ class Workspace:
         for _ in range(3):
             for account in who:
                 ran = await self.run(
-                    (sys.executable, "-I", "-S", str(PROGRAMS / "files.py"), "clear"),
+                    ("clear",),
+                    own_program="files.py",
                     account=account.number,
                     directory=directory,
                     group="files",
