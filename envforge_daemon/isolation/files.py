@@ -108,7 +108,3 @@ def main(operation: str, *rest: str) -> int:
     except OSError as error:
         sys.stdout.write(str(error))
         return REFUSED
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))

@@ -153,7 +153,9 @@ async def start(
     if complaint:
         await child.wait()
         reason = json.loads(complaint)["reason"]
-        raise IsolationError(f"{specification['argv'][0]} did not start: {reason}")
+        raise IsolationError(
+            f"{specification['own_program'] or specification['argv'][0]} did not start: {reason}"
+        )
     started = start_time(child.pid)
     # One that has ended already is known by a start time nothing else has.
     return Started(Process(child.pid, -1 if started is None else started), child)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-import sys
+import os
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -22,6 +22,9 @@ from envforge_protocol.host import workspaces as wire
 from envforge_protocol.host.runtimes import Limits
 
 PROGRAMS = Path(__file__).parent
+INSIDE = Path("/home/workspace")
+# The shell's home, among the workspace's files so that it follows them; no repository's directory begins with a dot.
+HOME = ".home"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # For the daemon's own small programs (probe, files): they need little, and must not be starved.
@@ -45,7 +48,10 @@ class Workspace:
         self.id = workspace.id
         self.uid = workspace.uid
         self.directory = below_root(config, workspace)
-        self.accounts = accounts(config, workspace, self.directory)
+        # Where its own processes see its files: short, and the same on every VM.
+        self.inside = INSIDE if Wall.PRIVATE_VIEW in walls else self.directory
+        home = None if Wall.PRIVATE_VIEW in walls else self.directory / HOME
+        self.accounts = accounts(workspace, home)
         self.address: IPv4Address | None = None
 
     # Building
@@ -67,7 +73,7 @@ class Workspace:
         if Wall.NAMESPACES in self.walls:
             self.address = await network.make(self.config, self.uid)
         await self.prove()
-        await self.make_directory("home", mode=0o700)
+        await self.make_directory(HOME, mode=0o700)
 
     async def prove(self) -> None:
         """Try, as the workspace's code would, to reach what it must not reach (THREATS H1).
@@ -78,13 +84,14 @@ class Workspace:
         if Wall.FIREWALL not in self.walls:
             return
         closed = await firewall.protected(self.config)
-        here = str(Path("/proc/self/ns/net").readlink())
+        here = os.readlink("/proc/self/ns/net")  # noqa: PTH115 - no path, the number of a namespace
         for where in ("namespace", "vm"):
             inside = where == "namespace"
             # The namespace's own loopback is the workspace's; that it is not the VM's is seen by its number.
             targets = [(str(a), port) for a, port in closed if not (inside and a.is_loopback)]
             ran = await self.run(
-                (sys.executable, "-I", "-S", str(PROGRAMS / "probe.py"), json.dumps(targets)),
+                (json.dumps(targets),),
+                own_program="probe.py",
                 network="namespace" if inside else "vm",
                 directory="/",
                 timeout_s=15,
@@ -130,7 +137,7 @@ class Workspace:
         """What every program of an account needs in its environment; `spawn` adds nothing by itself."""
         account = self.accounts[number]
         return {
-            "HOME": str(self.directory / "home" if Wall.ACCOUNTS not in self.walls else account.home),
+            "HOME": str(account.home),
             "USER": account.name,
             "LOGNAME": account.name,
             "SHELL": "/bin/bash",
@@ -161,12 +168,13 @@ class Workspace:
         may_elevate: bool = False,
         network: Network = "namespace",
         umask: int = 0o007,
+        own_program: str = "",
     ) -> Started:
         """Start a program behind the walls; returns once it runs, in a session of its own. It outlives the daemon.
 
         `env` is its whole environment. `stdin`, `stdout`, `stderr` are descriptors, `subprocess.PIPE`, or None for /dev/null;
         `descriptors` are handed on under their numbers. `terminal`: standard input is a terminal and becomes the controlling
-        one. `may_elevate`: set-uid programs work (sudo), for shells with a root window. `network="vm"` is for git alone.
+        one. `own_program`: a file beside this one, whose `main` is called with `argv` as the account. `may_elevate`: set-uid programs work (sudo), for shells with a root window. `network="vm"` is for git alone.
         `limits` are the group's, set anew if given; a group has none until they are.
 
         Raises:
@@ -184,6 +192,7 @@ class Workspace:
             may_elevate=may_elevate,
             network=network,
             umask=umask,
+            own_program=own_program,
             entrances=members.entrances(),
         )
         started = await start(specification, stdin=stdin, stdout=stdout, stderr=stderr)
@@ -203,6 +212,7 @@ class Workspace:
         may_elevate: bool,
         network: Network,
         umask: int,
+        own_program: str,
         entrances: list[str],
     ) -> dict[str, Any]:
         """What `enter.py` is told."""
@@ -213,6 +223,7 @@ class Workspace:
             limits["NPROC"] = PROCESSES_OF_AN_ACCOUNT
         return {
             "argv": list(argv),
+            "own_program": str(PROGRAMS / own_program) if own_program else None,
             "environment": dict(env),
             "groups_files": entrances,
             "oom_score": OOM_SCORE,
@@ -223,7 +234,7 @@ class Workspace:
             "limits": limits,
             "descriptors": list(descriptors),
             "account": {"uid": who.uid, "gid": who.gid, "groups": []} if as_root else None,
-            "directory": str(self.directory / directory),
+            "directory": str(self.inside / directory),
             "may_elevate": may_elevate,
         }
 
@@ -234,13 +245,23 @@ class Workspace:
 
     def _view(self, account: Account) -> dict[str, Any]:
         temporary = str(private_directory(self.config, account.uid) / "tmp")
-        etc = {f"/etc/{name}": str(self.run_dir / name) for name in ("passwd", "group", "resolv.conf")}
-        return {
-            "bind_read_only": etc,
-            "bind": {"/tmp": temporary, "/var/tmp": temporary},  # noqa: S108 - these are what is replaced
-            # Sockets that answer anybody, whatever network they are in.
-            "hide": ["/run/dbus", "/run/user", str(self.config.run_dir)],
-        }
+        kept = (
+            self.directory / HOME
+            if account.number == SHELL
+            else private_directory(self.config, account.uid) / "home"
+        )
+        show = [
+            (str(self.directory), str(self.inside), True, False),
+            *((temporary, target, False, False) for target in ("/tmp", "/var/tmp")),  # noqa: S108 - replaced
+            *(
+                (str(self.run_dir / name), f"/etc/{name}", False, True)
+                for name in ("passwd", "group", "resolv.conf")
+            ),
+        ]
+        if kept.is_dir():
+            show.append((str(kept), str(account.home), True, False))
+        # /run/dbus, /run/user: sockets that answer anybody, whatever network they are in.
+        return {"show": show, "hide": ["/home", "/run/dbus", "/run/user", str(self.config.run_dir)]}
 
     async def run(
         self,
@@ -256,6 +277,7 @@ class Workspace:
         network: Network = "namespace",
         group: str = "",
         umask: int = 0o007,
+        own_program: str = "",
     ) -> Ran:
         """Run a program to its end, with standard output and error together; whatever it left running is ended.
 
@@ -276,6 +298,7 @@ class Workspace:
                 stderr=asyncio.subprocess.STDOUT,
                 network=network,
                 umask=umask,
+                own_program=own_program,
             )
             return await collect(started, given=given, timeout_s=timeout_s, limit_bytes=limit_bytes)
         finally:
@@ -309,7 +332,8 @@ class Workspace:
         self, *argv: str, account: int = SHELL, given: bytes | None = None, limit: int = 4096
     ) -> Ran:
         return await self.run(
-            (sys.executable, "-I", "-S", str(PROGRAMS / "files.py"), *argv),
+            argv,
+            own_program="files.py",
             account=account,
             given=given,
             limit_bytes=limit,
@@ -369,7 +393,7 @@ class Workspace:
                 private = private_directory(self.config, account.uid)
                 for name in ("tmp", "home"):
                     if (private / name).is_dir():
-                        await self._clear(str(private / name), (account,))
+                        await self._clear(str(account.home) if name == "home" else "/tmp", (account,))  # noqa: S108
                         (private / name).rmdir()
                 with contextlib.suppress(FileNotFoundError):
                     private.rmdir()
@@ -390,7 +414,8 @@ class Workspace:
         for _ in range(3):
             for account in who:
                 ran = await self.run(
-                    (sys.executable, "-I", "-S", str(PROGRAMS / "files.py"), "clear"),
+                    ("clear",),
+                    own_program="files.py",
                     account=account.number,
                     directory=directory,
                     group="files",
