@@ -30,12 +30,15 @@ CLOSED = tuple(
 )
 
 
+Address = IPv4Address | IPv6Address
+
+
 def table(config: Config) -> str:
     """The table's name."""
     return f"envforge_{config.tag}"
 
 
-async def addresses(name: str, port: int) -> list[IPv4Address | IPv6Address]:
+async def addresses(name: str, port: int) -> list[Address]:
     """All addresses a name stands for now; none while it cannot be resolved."""
     known = literal(name)
     if known is not None:
@@ -47,9 +50,9 @@ async def addresses(name: str, port: int) -> list[IPv4Address | IPv6Address]:
     return [address for entry in found if (address := literal(str(entry[4][0]))) is not None]
 
 
-async def protected(config: Config) -> list[tuple[IPv4Address | IPv6Address, int]]:
+async def protected(config: Config) -> list[tuple[Address, int]]:
     """Addresses and ports that only the daemon may reach: metadata, and the control plane's `/host/v1`."""
-    found: list[tuple[IPv4Address | IPv6Address, int]] = [(address, 80) for address in METADATA]
+    found: list[tuple[Address, int]] = [(address, 80) for address in METADATA]
     for url in (config.metadata_endpoint, config.control_plane):
         name, port = endpoint(url)
         found += [(address, port) for address in await addresses(name, port)]
@@ -71,7 +74,7 @@ def nameservers(config: Config) -> list[IPv4Address]:
     return list(dict.fromkeys(found)) or [AMAZON_RESOLVER]
 
 
-def ruleset(config: Config, closed: list[tuple[IPv4Address | IPv6Address, int]]) -> str:
+def ruleset(config: Config, closed: list[tuple[Address, int]]) -> str:
     """The table as `nft` reads it."""
     wires = f'"{interfaces(config)}*"'
     four = [f"{address} . {port}" for address, port in closed if address.version == 4]
@@ -101,13 +104,13 @@ table inet {name} {{
   chain input {{
     type filter hook input priority -10; policy accept;
     iifname {wires} ct state established,related accept
-    iifname {wires} drop
+    iifname {wires} reject with icmp type admin-prohibited
   }}
   # Out to others, and in from anywhere.
   chain forward {{
     type filter hook forward priority -10; policy accept;
     iifname {wires} oifname "ef*" drop
-    iifname {wires} ip daddr @metadata4 drop
+    iifname {wires} ip daddr @metadata4 reject with icmp type admin-prohibited
     iifname {wires} ip daddr . tcp dport @closed4 reject with icmp type admin-prohibited
     iifname {wires} ip daddr @resolvers meta l4proto {{ tcp, udp }} th dport 53 accept
     iifname {wires} ip daddr @opened4 accept
