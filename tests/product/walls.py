@@ -14,6 +14,7 @@ PLATFORM_TABLES = {
     "django_content_type": "Django's",
     "django_migrations": "Django's",
     "django_session": "sessions, by unguessable key",
+    "hosts_spentnonce": "nonces that were used, by digest, before it is known whose they are",
     "orgs_consolesession": "a person's, by the digest of an unguessable key",
     "orgs_staffgrant": "EnvForge's own staff",
     "orgs_person": "people belong to no organization",
