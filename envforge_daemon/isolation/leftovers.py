@@ -31,7 +31,7 @@ def register(config: Config) -> None:
 async def sweep() -> list[str]:
     """Remove processes, namespaces, wires, tables and groups of VMs whose owners have ended; which VMs that were."""
     swept = []
-    for file in OWNERS.glob("*.json") if OWNERS.is_dir() else ():
+    for file in _entries(OWNERS, "*.json"):
         try:
             document: dict[str, Any] = json.loads(file.read_text())
         except (FileNotFoundError, ValueError):
@@ -47,9 +47,13 @@ async def remove(tag: str, group: str) -> None:
     if group and not cgroups.why_not():
         await cgroups.Group(group).kill()
         cgroups.Group(group).remove()
-    for entry in network.NAMESPACES.glob(f"ef-{tag}-*") if network.NAMESPACES.is_dir() else ():
+    for entry in _entries(network.NAMESPACES, f"ef-{tag}-*"):
         await run("ip", "netns", "delete", entry.name, may_fail=True)
-    for entry in Path("/sys/class/net").glob(f"ef{tag}*"):
+    for entry in _entries(Path("/sys/class/net"), f"ef{tag}*"):
         await run("ip", "link", "delete", entry.name, may_fail=True)
     await run("nft", "delete", "table", "inet", firewall.name(tag), may_fail=True)
     (OWNERS / f"{tag}.json").unlink(missing_ok=True)
+
+
+def _entries(directory: Path, pattern: str) -> list[Path]:
+    return sorted(directory.glob(pattern)) if directory.is_dir() else []

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import socket
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,7 +33,7 @@ async def left_running(workspace: Workspace, script: str, *, account: int, group
 
 
 def reaches(address: str, port: int) -> str:
-    return f"timeout 3 bash -c 'exec 3<>/dev/tcp/{address}/{port}' && echo reached || echo walled"
+    return f"timeout 3 bash -c 'exec 3<>/dev/tcp/{address}/{port}' 2>/dev/null && echo reached || echo walled"
 
 
 @contextlib.contextmanager
@@ -94,18 +93,17 @@ def test_h1_metadata_and_host_api_are_out_of_reach(behind_walls: Play) -> None:
         )
 
 
-def test_h1_nothing_starts_where_the_probe_gets_through(
-    behind_walls: Play, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_h1_nothing_starts_where_the_probe_gets_through(behind_walls: Play) -> None:
     """H1: the firewall is asked, not believed: without its rules no workspace comes to be."""
     with listening("127.0.0.1") as control:
 
         async def scene(vm: Machine) -> None:
+            wire = vm.wire("main")
             await firewall.remove(vm.config)
             with pytest.raises(IsolationError, match=f"reached 127.0.0.1 port {control}"):
-                await vm.workspace()
+                await vm.workspaces.ensure(wire)
             await firewall.replace(vm.config)
-            await vm.workspace()
+            await vm.workspaces.ensure(wire)
 
         behind_walls(scene, control_plane=f"http://127.0.0.1:{control}")
 
@@ -113,7 +111,7 @@ def test_h1_nothing_starts_where_the_probe_gets_through(
 def test_h1_the_vms_own_ports_are_out_of_reach(behind_walls: Play) -> None:
     """H1: the daemon's, and whatever else listens on the VM."""
     address = own_address()
-    with listening("0.0.0.0") as port:
+    with listening("0.0.0.0") as port:  # noqa: S104 - what the walls must hold against
 
         async def scene(vm: Machine) -> None:
             one = await vm.workspace()
@@ -328,8 +326,9 @@ def test_what_a_dead_owner_left_is_swept(behind_walls: Play) -> None:
     async def scene(vm: Machine) -> None:
         one = await vm.workspace()
         running = await left_running(one, "sleep 600", account=1, group="service-web")
-        with subprocess.Popen(["true"]) as owner:
-            pid = owner.pid
+        owner = await asyncio.create_subprocess_exec("true")
+        pid = owner.pid
+        await owner.wait()
         file = leftovers.OWNERS / f"{vm.config.tag}.json"
         file.write_text(f'{{"pid": {pid}, "started": 1, "group": "{vm.config.group}"}}')
         assert vm.config.tag in await leftovers.sweep()
@@ -352,7 +351,7 @@ def test_programs_get_exactly_their_environment(on_a_vm: Play) -> None:
         )
         lines = ran.output.decode().splitlines()
         assert {line.split("=")[0] for line in lines if "=" in line} == {"PATH", "A", "PWD", "SHLVL", "_"}
-        assert lines[-1] == "4", "standard streams, and the script's own"
+        assert lines[-1] == "3", "the standard streams"
 
     on_a_vm(scene)
 
