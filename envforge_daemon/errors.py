@@ -1,5 +1,7 @@
 """What goes wrong on a VM, in words."""
 
+from envforge_protocol.host.base import Problem
+
 
 class DaemonError(Exception):
     """Base of the program's own errors; its text is for people, with what to do next, and holds no value."""
@@ -18,11 +20,12 @@ class Unreachable(DaemonError):
 
 
 class Refused(DaemonError):
-    """The control plane answered and refused; `status` is its HTTP status."""
+    """The control plane answered and refused; `status` is its HTTP status, `problem` what it said, where it is one of ours."""
 
-    def __init__(self, status: int, sentence: str) -> None:
+    def __init__(self, status: int, sentence: str, *, problem: Problem | None = None) -> None:
         super().__init__(sentence)
         self.status = status
+        self.problem = problem
 
 
 class CommandFailed(DaemonError):

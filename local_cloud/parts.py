@@ -33,6 +33,8 @@ def product_parts(cloud: Cloud) -> list[Part]:
             command=(
                 *(sys.executable, "-m", "uvicorn", "envforge.asgi:application", "--host", "127.0.0.1"),
                 *("--port", str(web), "--no-access-log"),
+                # VMs' polls wait for up to 25 s; whoever stops the server does not.
+                *("--timeout-graceful-shutdown", "2"),
             ),
             environment=cloud.environment("web"),
             ready=lambda: http_ok(web, "/health/ready"),

@@ -28,7 +28,7 @@ NOBODY = 65534
 class Account:
     """One account: its number within the workspace, and what the kernel knows it by.
 
-    `home` is private to it, and not on the workspace's shared files unless it is the shell's.
+    `home` is private to it, as its own processes see it; only the shell's lies among the workspace's files.
     """
 
     number: int
@@ -38,17 +38,15 @@ class Account:
     home: Path
 
 
-def accounts(config: Config, workspace: Workspace, files: Path) -> tuple[Account, ...]:
-    """All accounts of a workspace; they share one group, which is the first account's."""
+def accounts(workspace: Workspace, home: Path | None) -> tuple[Account, ...]:
+    """All accounts of a workspace, which share one group, the first account's; without walls they also share a home."""
     return tuple(
         Account(
             number=number,
             uid=workspace.uid + number,
             gid=workspace.uid,
-            name=_name(workspace.user, number),
-            home=files / "home"
-            if number == SHELL
-            else private_directory(config, workspace.uid + number) / "home",
+            name=(name := _name(workspace.user, number)),
+            home=home or Path("/home") / name,
         )
         for number in range(ACCOUNTS_PER_WORKSPACE)
     )

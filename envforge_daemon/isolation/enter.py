@@ -21,8 +21,16 @@ from typing import Any, NoReturn
 CLONE_NEWNS = 0x00020000
 CLONE_NEWNET = 0x40000000
 CLONE_NEWIPC = 0x08000000
-MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_SLAVE = 2, 4, 8, 32, 4096, 16384, 1 << 19
-PR_SET_PDEATHSIG = 1
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_SLAVE = (
+    1,
+    2,
+    4,
+    8,
+    32,
+    4096,
+    16384,
+    1 << 19,
+)
 PR_SET_PDEATHSIG = 1
 PR_SET_NO_NEW_PRIVS = 38
 PR_SET_DUMPABLE = 4
@@ -45,10 +53,9 @@ def _mount(source: str, target: str, kind: str, flags: int, data: str = "") -> N
     )
 
 
-def _bind(source: str, target: str, flags: int = 0) -> None:
+def _bind(source: str, target: str, flags: int) -> None:
     _mount(source, target, "", MS_BIND)
-    if flags:
-        _mount(source, target, "", MS_BIND | MS_REMOUNT | flags)
+    _mount("none", target, "", MS_BIND | MS_REMOUNT | flags)
 
 
 def join_groups(files: list[str]) -> None:
@@ -67,20 +74,30 @@ def enter_network(name: str) -> None:
 
 
 def make_private_view(view: dict[str, Any]) -> None:
-    """A mount namespace of its own: /proc without others' processes, private /tmp, our files over some of /etc.
+    """A mount namespace of its own: /proc without others' processes, private /tmp and /home, our files over some of /etc.
 
-    Mounts of the VM still arrive (slave), so that a file system can be unmounted there; nothing goes back.
+    Mounts of the VM still arrive (slave), so that a file system can be unmounted there; nothing goes back. What is shown is
+    opened first, since it may lie below what is replaced.
     """
     _checked(_libc.unshare(CLONE_NEWNS | CLONE_NEWIPC), "unshare")
     _mount("none", "/", "", MS_REC | MS_SLAVE)
-    for target, source in view["bind_read_only"].items():
-        if Path(target).exists():
-            _bind(source, str(Path(target).resolve()), MS_NOSUID | MS_NODEV | 1)
-    for target, source in view["bind"].items():
-        _bind(source, target, MS_NOSUID | MS_NODEV)
+    opened = [
+        (os.open(source, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC), target, make, read_only)
+        for source, target, make, read_only in view["show"]
+    ]
     for target in view["hide"]:
         if Path(target).is_dir():
-            _mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,mode=0555")
+            _mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, "size=64k,mode=0755")
+    for descriptor, target, make, read_only in opened:
+        if make:
+            Path(target).mkdir(exist_ok=True)
+        if Path(target).exists():
+            _bind(
+                f"/proc/self/fd/{descriptor}",
+                str(Path(target).resolve()),
+                MS_NOSUID | MS_NODEV | (MS_RDONLY if read_only else 0),
+            )
+        os.close(descriptor)
     if Path("/dev/shm").is_dir():  # noqa: S108 - it is this directory that is replaced
         _mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "size=50%,mode=1777")  # noqa: S108
     _mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=2")
@@ -124,6 +141,7 @@ def own_program(file: str) -> Callable[..., int]:
     if spec is None or spec.loader is None:
         raise FileNotFoundError(file)
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     main: Callable[..., int] = module.main
     return main

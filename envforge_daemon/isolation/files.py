@@ -40,7 +40,7 @@ def read(path: str, limit: int) -> int:
     try:
         at, name = parent(path)
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return NO_FILE
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         return REFUSED

@@ -30,29 +30,37 @@ CLOSED = tuple(
 )
 
 
+Address = IPv4Address | IPv6Address
+
+
 def table(config: Config) -> str:
-    """The table's name."""
-    return f"envforge_{config.tag}"
+    """The name of a VM's table."""
+    return name(config.tag)
 
 
-async def addresses(name: str, port: int) -> list[IPv4Address | IPv6Address]:
+def name(tag: str) -> str:
+    """The name of the table of the VM with that tag."""
+    return f"envforge_{tag}"
+
+
+async def addresses(host: str, port: int) -> list[Address]:
     """All addresses a name stands for now; none while it cannot be resolved."""
-    known = literal(name)
+    known = literal(host)
     if known is not None:
         return [known]
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(name, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError:
         return []
     return [address for entry in found if (address := literal(str(entry[4][0]))) is not None]
 
 
-async def protected(config: Config) -> list[tuple[IPv4Address | IPv6Address, int]]:
+async def protected(config: Config) -> list[tuple[Address, int]]:
     """Addresses and ports that only the daemon may reach: metadata, and the control plane's `/host/v1`."""
-    found: list[tuple[IPv4Address | IPv6Address, int]] = [(address, 80) for address in METADATA]
+    found: list[tuple[Address, int]] = [(address, 80) for address in METADATA]
     for url in (config.metadata_endpoint, config.control_plane):
-        name, port = endpoint(url)
-        found += [(address, port) for address in await addresses(name, port)]
+        host, port = endpoint(url)
+        found += [(address, port) for address in await addresses(host, port)]
     return list(dict.fromkeys(found))
 
 
@@ -71,7 +79,7 @@ def nameservers(config: Config) -> list[IPv4Address]:
     return list(dict.fromkeys(found)) or [AMAZON_RESOLVER]
 
 
-def ruleset(config: Config, closed: list[tuple[IPv4Address | IPv6Address, int]]) -> str:
+def ruleset(config: Config, closed: list[tuple[Address, int]]) -> str:
     """The table as `nft` reads it."""
     wires = f'"{interfaces(config)}*"'
     four = [f"{address} . {port}" for address, port in closed if address.version == 4]
@@ -79,11 +87,10 @@ def ruleset(config: Config, closed: list[tuple[IPv4Address | IPv6Address, int]])
     # On a VM of ours root alone; on a shared machine its other users are none of our business.
     customers = "meta skuid != 0" if config.machine == "own" else f"meta skuid >= {CARRIER_UID}"
     opened = [str(network) for network in config.open_networks]
-    name = table(config)
     return f"""
-table inet {name}
-delete table inet {name}
-table inet {name} {{
+table inet {table(config)}
+delete table inet {table(config)}
+table inet {table(config)} {{
   set closed4 {{ type ipv4_addr . inet_service; {_elements(four)} }}
   set closed6 {{ type ipv6_addr . inet_service; {_elements(six)} }}
   set metadata4 {{ type ipv4_addr; {_elements([str(a) for a in METADATA if a.version == 4])} }}
@@ -101,13 +108,13 @@ table inet {name} {{
   chain input {{
     type filter hook input priority -10; policy accept;
     iifname {wires} ct state established,related accept
-    iifname {wires} drop
+    iifname {wires} reject with icmp type admin-prohibited
   }}
   # Out to others, and in from anywhere.
   chain forward {{
     type filter hook forward priority -10; policy accept;
     iifname {wires} oifname "ef*" drop
-    iifname {wires} ip daddr @metadata4 drop
+    iifname {wires} ip daddr @metadata4 reject with icmp type admin-prohibited
     iifname {wires} ip daddr . tcp dport @closed4 reject with icmp type admin-prohibited
     iifname {wires} ip daddr @resolvers meta l4proto {{ tcp, udp }} th dport 53 accept
     iifname {wires} ip daddr @opened4 accept
@@ -148,3 +155,8 @@ async def replace(config: Config) -> None:
 async def remove(config: Config) -> None:
     """Take the table away."""
     await run("nft", "delete", "table", "inet", table(config), may_fail=True)
+
+
+async def stands(config: Config) -> bool:
+    """Whether the table is there: an administrator's `nft flush ruleset` takes it away without telling."""
+    return f"table inet {table(config)}" in await run("nft", "list", "tables")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from envforge_daemon.config import Config
 from envforge_daemon.errors import IsolationError
-from envforge_daemon.isolation import cgroups, firewall
+from envforge_daemon.isolation import cgroups, firewall, leftovers
 
 
 class Wall(StrEnum):
@@ -92,6 +92,9 @@ async def raise_walls(config: Config) -> Walls:
             + "\n  ".join(walls.sentences())
             + '\nInstall what is missing, or set "walls": "where_possible" on a machine for development.'
         )
+    if Wall.NAMESPACES in walls:
+        await leftovers.sweep()
+        leftovers.register(config)
     if Wall.LIMITS in walls:
         cgroups.make_root(config)
     if Wall.FIREWALL in walls:

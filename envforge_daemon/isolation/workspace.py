@@ -1,7 +1,6 @@
 """One workspace on this VM: its accounts, its namespace, its processes, its files."""
 
 import asyncio
-import contextlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -12,8 +11,8 @@ from uuid import uuid4
 
 from envforge_daemon.config import Config
 from envforge_daemon.errors import IsolationError
-from envforge_daemon.isolation import cgroups, files, firewall, network
-from envforge_daemon.isolation.accounts import SHELL, Account, accounts, group, passwd, private_directory
+from envforge_daemon.isolation import cgroups, files, firewall, network, removal, view
+from envforge_daemon.isolation.accounts import SHELL, Account, accounts, private_directory
 from envforge_daemon.isolation.directories import below_root, make_directory
 from envforge_daemon.isolation.processes import Ran, Started, collect, start
 from envforge_daemon.isolation.sessions import SessionGroup
@@ -45,7 +44,10 @@ class Workspace:
         self.id = workspace.id
         self.uid = workspace.uid
         self.directory = below_root(config, workspace)
-        self.accounts = accounts(config, workspace, self.directory)
+        # Where its own processes see its files: short, and the same on every VM.
+        self.inside = view.INSIDE if Wall.PRIVATE_VIEW in walls else self.directory
+        home = None if Wall.PRIVATE_VIEW in walls else self.directory / view.HOME
+        self.accounts = accounts(workspace, home)
         self.address: IPv4Address | None = None
 
     # Building
@@ -60,14 +62,14 @@ class Workspace:
         self.run_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
         for account in self.accounts if Wall.ACCOUNTS in self.walls else ():
             private = private_directory(self.config, account.uid)
-            for name in ("home", "tmp"):
+            for name in ("tmp",) if account.number == SHELL else ("tmp", "home"):
                 make_directory(private / name, account, mode=0o700, root=self.config.state_dir)
         if Wall.PRIVATE_VIEW in self.walls:
-            self._write_view()
+            view.write(self)
         if Wall.NAMESPACES in self.walls:
             self.address = await network.make(self.config, self.uid)
         await self.prove()
-        await self.make_directory("home", mode=0o700)
+        await self.make_directory(view.HOME, mode=0o700)
 
     async def prove(self) -> None:
         """Try, as the workspace's code would, to reach what it must not reach (THREATS H1).
@@ -78,43 +80,30 @@ class Workspace:
         if Wall.FIREWALL not in self.walls:
             return
         closed = await firewall.protected(self.config)
-        here = os.readlink("/proc/self/ns/net")  # noqa: PTH115 - no path, the number of a namespace
-        for where in ("namespace", "vm"):
-            inside = where == "namespace"
-            # The namespace's own loopback is the workspace's; that it is not the VM's is seen by its number.
-            targets = [(str(a), port) for a, port in closed if not (inside and a.is_loopback)]
-            ran = await self.run(
-                (json.dumps(targets),),
-                own_program="probe.py",
-                network="namespace" if inside else "vm",
-                directory="/",
-                timeout_s=15,
-                group="probe",
-            )
-            try:
-                told = json.loads(ran.output)
-            except ValueError:
-                raise IsolationError(
-                    "The probe of the firewall gave no answer; nothing is started."
-                ) from None
-            if told["reached"] or told["uid"] != self.uid or inside == (told["network"] == here):
-                what = ", ".join(told["reached"]) or "the VM's own network"
-                raise IsolationError(
-                    f"The firewall does not hold: a workspace reached {what}. Nothing is started."
-                )
+        await asyncio.gather(self._prove(closed, "namespace"), self._prove(closed, "vm"))
 
-    def _write_view(self) -> None:
-        servers = "".join(f"nameserver {address}\n" for address in firewall.nameservers(self.config))
-        for name, content in (
-            ("passwd", passwd(Path("/etc/passwd").read_text(), self.accounts)),
-            ("group", group(Path("/etc/group").read_text(), self.accounts)),
-            ("resolv.conf", servers),
-        ):
-            file = self.run_dir / name
-            if not file.exists() or file.read_text() != content:
-                # In place: processes that run already see the same file.
-                file.write_text(content)
-                file.chmod(0o644)
+    async def _prove(self, closed: Sequence[tuple[firewall.Address, int]], where: Network) -> None:
+        here = os.readlink("/proc/self/ns/net")  # noqa: PTH115 - no path, the number of a namespace
+        inside = where == "namespace"
+        # The namespace's own loopback is the workspace's; that it is not the VM's is seen by its number.
+        targets = [(str(a), port) for a, port in closed if not (inside and a.is_loopback)]
+        ran = await self.run(
+            (json.dumps(targets),),
+            own_program="probe.py",
+            network=where,
+            directory="/",
+            timeout_s=15,
+            group="probe",
+        )
+        try:
+            told = json.loads(ran.output)
+        except ValueError:
+            raise IsolationError("The probe of the firewall gave no answer; nothing is started.") from None
+        if told["reached"] or told["uid"] != self.uid or inside == (told["network"] == here):
+            what = ", ".join(told["reached"]) or "the VM's own network"
+            raise IsolationError(
+                f"The firewall does not hold: a workspace reached {what}. Nothing is started."
+            )
 
     @property
     def run_dir(self) -> Path:
@@ -131,7 +120,7 @@ class Workspace:
         """What every program of an account needs in its environment; `spawn` adds nothing by itself."""
         account = self.accounts[number]
         return {
-            "HOME": str(self.directory / "home" if Wall.ACCOUNTS not in self.walls else account.home),
+            "HOME": str(account.home),
             "USER": account.name,
             "LOGNAME": account.name,
             "SHELL": "/bin/bash",
@@ -222,13 +211,13 @@ class Workspace:
             "groups_files": entrances,
             "oom_score": OOM_SCORE,
             "network": self._network_path(network),
-            "view": self._view(who) if Wall.PRIVATE_VIEW in self.walls else None,
+            "view": view.of(self, who) if Wall.PRIVATE_VIEW in self.walls else None,
             "umask": umask,
             "terminal": terminal,
             "limits": limits,
             "descriptors": list(descriptors),
             "account": {"uid": who.uid, "gid": who.gid, "groups": []} if as_root else None,
-            "directory": str(self.directory / directory),
+            "directory": str(self.inside / directory),
             "may_elevate": may_elevate,
             "dies_with_parent": False,
         }
@@ -237,16 +226,6 @@ class Workspace:
         if where == "vm" or Wall.NAMESPACES not in self.walls:
             return None
         return str(network.path(self.config, self.uid))
-
-    def _view(self, account: Account) -> dict[str, Any]:
-        temporary = str(private_directory(self.config, account.uid) / "tmp")
-        etc = {f"/etc/{name}": str(self.run_dir / name) for name in ("passwd", "group", "resolv.conf")}
-        return {
-            "bind_read_only": etc,
-            "bind": {"/tmp": temporary, "/var/tmp": temporary},  # noqa: S108 - these are what is replaced
-            # Sockets that answer anybody, whatever network they are in.
-            "hide": ["/run/dbus", "/run/user", str(self.config.run_dir)],
-        }
 
     async def run(
         self,
@@ -368,46 +347,4 @@ class Workspace:
         Raises:
             IsolationError: something did not end, or files remain.
         """
-        ended = await self.kill_all()
-        if delete_files and self.directory.is_dir():
-            await self._clear(
-                str(self.directory), self.accounts if Wall.ACCOUNTS in self.walls else self.accounts[:1]
-            )
-        if Wall.ACCOUNTS in self.walls:
-            for account in self.accounts:
-                private = private_directory(self.config, account.uid)
-                for name in ("tmp", "home"):
-                    if (private / name).is_dir():
-                        await self._clear(str(private / name), (account,))
-                        (private / name).rmdir()
-                with contextlib.suppress(FileNotFoundError):
-                    private.rmdir()
-        if delete_files and self.directory.is_dir():
-            self.directory.rmdir()
-        ended += await self.kill_all()
-        self.group("").remove()
-        if Wall.NAMESPACES in self.walls:
-            await network.remove(self.config, self.uid)
-        for name in ("passwd", "group", "resolv.conf"):
-            (self.run_dir / name).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            self.run_dir.rmdir()
-        return ended
-
-    async def _clear(self, directory: str, who: Sequence[Account]) -> None:
-        """Delete all below a directory: each account what is its own, until nothing is left."""
-        for _ in range(3):
-            for account in who:
-                ran = await self.run(
-                    ("clear",),
-                    own_program="files.py",
-                    account=account.number,
-                    directory=directory,
-                    group="files",
-                    timeout_s=600,
-                )
-                if ran.exit_status == 0:
-                    return
-        raise IsolationError(
-            f"Files remain in {directory}, which none of the workspace's accounts may delete."
-        )
+        return await removal.remove(self, delete_files=delete_files)

@@ -52,7 +52,7 @@ class Runs:
             raise CommandFailed("inputs", str(error)) from error
         except Unreachable as error:
             raise CommandFailed("inputs", str(error), again=True) from error
-        say(f"running in {asked.service}")
+        say("running")
         try:
             state = await self._follow(command_id, kept)
         finally:

@@ -4,11 +4,10 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Protocol
-from uuid import UUID
 
 from envforge_daemon.config import Config
 from envforge_daemon.errors import CommandFailed, IsolationError, Unreachable
+from envforge_daemon.ingress import Ingress, Route
 from envforge_daemon.isolation import Workspace, Workspaces
 from envforge_daemon.services.keepers import Keepers, Kept, State, Wanted
 from envforge_daemon.services.setup import run_setup
@@ -28,18 +27,6 @@ from envforge_protocol.host.runtimes import (
 
 PREFIX = "service-"
 Say = Callable[[str], None]
-# Kept services that crashed once more: workspace, what is remembered, state.
-Crashed = Callable[[UUID, dict[str, object], State], None]
-
-
-class Ingress(Protocol):
-    """Carries bytes from the gateways to a service's port."""
-
-    async def open(self, workspace: Workspace, *, name: str, ingress: int, port: int) -> None:
-        """Lead the VM's port `ingress` to the namespace's `port`; again, it changes nothing."""
-
-    async def close(self, workspace: Workspace, *, name: str | None = None) -> None:
-        """Lead nowhere any more: one, or all of the workspace."""
 
 
 class Runtimes:
@@ -67,6 +54,7 @@ class Runtimes:
             raise CommandFailed("walls", str(error), again=True) from error
         await self._keepers.adopt(workspace)
         await self._stop_others(workspace, asked.manifest)
+        await self._ingress.set(workspace, _routes(asked.manifest))
         results = await asyncio.gather(
             *(self._start_one(workspace, asked.manifest, service, say) for service in asked.manifest.services)
         )
@@ -82,7 +70,7 @@ class Runtimes:
     async def stop(self, asked: StopRuntime) -> int:
         """Stop every service and lead no traffic there; how many ended."""
         workspace = await self._workspaces.ensure(asked.workspace)
-        await self._ingress.close(workspace)
+        await self._ingress.close(asked.workspace)
         await self._keepers.adopt(workspace)
         kept = [*self._keepers.of(workspace, PREFIX), *self._keepers.of(workspace, "setup-")]
         await asyncio.gather(*(one.stop(asked.grace_s) for one in kept))
@@ -115,7 +103,6 @@ class Runtimes:
         wanted = {f"{PREFIX}{service.name}" for service in manifest.services}
         for kept in self._keepers.of(workspace, PREFIX):
             if kept.about.get("epoch") != manifest.epoch or kept.name not in wanted or kept.state().ended:
-                await self._ingress.close(workspace, name=kept.name.removeprefix(PREFIX))
                 await kept.stop(10.0)
                 await self._keepers.forget(kept)
 
@@ -136,11 +123,6 @@ class Runtimes:
                 kept = started
             else:
                 consumed = service.references
-            for port in service.ports:
-                if port.ingress is not None:
-                    await self._ingress.open(
-                        workspace, name=service.name, ingress=port.ingress, port=port.port
-                    )
             blocker = await _until_ready(service, kept, say)
             ready = None if blocker else round((time.monotonic() - began) * 1000)
             return _readiness(service, kept.state(), ready, consumed), blocker
@@ -172,7 +154,7 @@ class Runtimes:
         blocker = blocker or await port_taken(workspace, service)
         if blocker:
             return blocker
-        say(f"starting {service.name}")
+        say("starting")
         return await self._keepers.start(
             workspace,
             Wanted(
@@ -198,6 +180,15 @@ class Runtimes:
         )
 
 
+def _routes(manifest: Manifest) -> list[Route]:
+    return [
+        Route(ingress=port.ingress, port=port.port, account=service.account)
+        for service in manifest.services
+        for port in service.ports
+        if port.ingress is not None
+    ]
+
+
 async def _until_ready(service: Service, kept: Kept, say: Say) -> Blocker | None:
     """Wait until the service is healthy and its smoke check passed; or why that will not be."""
     check = check_of(service)
@@ -205,7 +196,7 @@ async def _until_ready(service: Service, kept: Kept, say: Say) -> Blocker | None
         (check.start_period_s if check else 5.0) + (service.smoke.timeout_s if service.smoke else 0.0) + 1.0
     )
     until = time.monotonic() + patience
-    say(f"waiting for {service.name}")
+    say("waiting_for_health")
     while True:
         state = kept.state()
         if state.health == "healthy" and (service.smoke is None or state.smoke is not None):

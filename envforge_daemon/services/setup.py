@@ -51,7 +51,7 @@ async def run_setup(
         now = await digest(workspace, service, step, image) if step.cache_files else ""
         if now and record.get(step.name) == now:
             continue
-        say(f"setting up {service.name}: {step.name}")
+        say("setting_up")
         state = await _run(keepers, workspace, service, step, environment=environment, masks=masks)
         blocker = _blocker(service, step, state)
         if blocker:
