@@ -4,9 +4,9 @@ Values are named by what is referred to: `inputs.NAME` and `resources.NAME.PROPE
 `resources.NAME`.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NoReturn
 
 from envforge_protocol.contract.model import Contract, InputKind
 from envforge_protocol.contract.references import Reference, references, split
@@ -85,6 +85,7 @@ class Environment:
     """A service's environment. `reveal()` is the only way to its values; `names` may be shown."""
 
     __slots__ = ("_reveal", "names")
+    _reveal: Callable[[], dict[str, str]]
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         # A closure and not an attribute: what walks attributes finds no value.
@@ -98,7 +99,7 @@ class Environment:
     def __repr__(self) -> str:
         return f"Environment({', '.join(self.names)})"
 
-    def __reduce_ex__(self, protocol: object) -> str:
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("An environment cannot be pickled or copied.")
 
 

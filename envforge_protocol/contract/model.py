@@ -78,16 +78,16 @@ class Service(Part):
         description="The service's name, unique in its project. It begins the host name of its dev links."
     )
     kind: Kind = Field(
-        "app",
+        default="app",
         description="`app`: answers HTTP, and dev links may be issued for it. `worker`: runs all the time, no dev links. `job`: runs once at each wake, to its end. "
         "`console`: an operators' tool, never reachable by a dev link.",
     )
     type: ServiceType = Field(
-        "other",
+        default="other",
         description="Language or toolchain, such as python, node, go or static. Shown to people; changes nothing in how it runs.",
     )
     description: Description = Field(
-        "", description="One sentence for people who meet the service for the first time."
+        default="", description="One sentence for people who meet the service for the first time."
     )
 
 
@@ -102,10 +102,10 @@ class Port(Part):
         description="The port's number. Listening on 127.0.0.1 is enough; 1024 or above.",
     )
     protocol: Literal["http", "tcp"] = Field(
-        "http", description="`http` (WebSockets included), or `tcp` for anything else."
+        default="http", description="`http` (WebSockets included), or `tcp` for anything else."
     )
     ingress: bool = Field(
-        False,
+        default=False,
         description="Whether dev links and other services' routes lead here. An only http port is the ingress without saying so.",
     )
 
@@ -113,15 +113,15 @@ class Port(Part):
 class Routes(Part):
     """Which paths belong to which surface of a dev link, by prefix; the longest prefix decides, the rest is `web`."""
 
-    api: Prefixes = Field(("/api",), description="Path prefixes of the `api` surface.")
+    api: Prefixes = Field(default=("/api",), description="Path prefixes of the `api` surface.")
     assets: Prefixes = Field(
-        (), description="Path prefixes of the `assets` surface: scripts, styles, images."
+        default=(), description="Path prefixes of the `assets` surface: scripts, styles, images."
     )
     websockets: Prefixes = Field(
-        ("/",), description="Path prefixes under which WebSockets may be opened; `/` is everywhere."
+        default=("/",), description="Path prefixes under which WebSockets may be opened; `/` is everywhere."
     )
     forward: Annotated[Mapping[Prefix, InputName], MaxLen(16)] = Field(
-        {},
+        default={},
         description="Path prefixes answered by another service of the workspace: the prefix, then the name of an input of kind `route`. "
         "The path is forwarded unchanged.",
     )
@@ -137,12 +137,12 @@ class Input(Part):
         "`route`: another service of the workspace. The project's binding says where it comes from."
     )
     required: bool = Field(
-        True,
+        default=True,
         description="Whether the service cannot start without it. An input with a default always has a value.",
     )
-    description: Description = Field("", description="What it is for, to whoever binds it.")
+    description: Description = Field(default="", description="What it is for, to whoever binds it.")
     default: Text | None = Field(
-        None, description="The value without a binding; for `literal` and `url` alone."
+        default=None, description="The value without a binding; for `literal` and `url` alone."
     )
 
 
@@ -153,10 +153,10 @@ class Resource(Part):
 
     type: ResourceType = Field(description="What it is.")
     version: Version | None = Field(
-        None, description="The version it must have, such as 16; without one, a current one."
+        default=None, description="The version it must have, such as 16; without one, a current one."
     )
-    required: bool = Field(True, description="Whether the service cannot start without it.")
-    description: Description = Field("", description="What it is for, to whoever provides it.")
+    required: bool = Field(default=True, description="Whether the service cannot start without it.")
+    description: Description = Field(default="", description="What it is for, to whoever provides it.")
 
 
 class Step(Part):
@@ -165,11 +165,11 @@ class Step(Part):
     name: Name = Field(description="The step's name in receipts.")
     command: Command = Field(description="What is run.")
     cache_key: Files = Field(
-        (),
+        default=(),
         description="Files of the repository: while none of them changed, the step is skipped. Without any, it runs at each wake.",
     )
     timeout_s: Annotated[int, Duration("1s", "2h")] = Field(
-        600, alias="timeout", description="After this long the step has failed."
+        default=600, alias="timeout", description="After this long the step has failed."
     )
 
 
@@ -181,9 +181,9 @@ class Test(Part):
 
     command: Command = Field(description="What is run.")
     timeout_s: Annotated[int, Duration("1s", "6h")] = Field(
-        1800, alias="timeout", description="After this long the run has failed."
+        default=1800, alias="timeout", description="After this long the run has failed."
     )
-    description: Description = Field("", description="What it shows.")
+    description: Description = Field(default="", description="What it shows.")
 
 
 class NamedCommand(Part):
@@ -193,9 +193,9 @@ class NamedCommand(Part):
 
     command: Command = Field(description="What is run.")
     timeout_s: Annotated[int, Duration("1s", "6h")] = Field(
-        1800, alias="timeout", description="After this long the run has failed."
+        default=1800, alias="timeout", description="After this long the run has failed."
     )
-    description: Description = Field("", description="What it does, so that one need not read it.")
+    description: Description = Field(default="", description="What it does, so that one need not read it.")
 
 
 class Health(Part):
@@ -204,47 +204,56 @@ class Health(Part):
     Without it: a TCP connection to the ingress port; without an ingress port, that the process runs.
     """
 
-    http: UrlPath | None = Field(None, description="A path that answers 200 to 399 when the service is up.")
-    tcp: Name | None = Field(
-        None, description="The name of a port that accepts connections when the service is up."
+    http: UrlPath | None = Field(
+        default=None, description="A path that answers 200 to 399 when the service is up."
     )
-    command: Command | None = Field(None, description="A command that exits with 0 when the service is up.")
+    tcp: Name | None = Field(
+        default=None, description="The name of a port that accepts connections when the service is up."
+    )
+    command: Command | None = Field(
+        default=None, description="A command that exits with 0 when the service is up."
+    )
     port: Name | None = Field(
-        None, description="The http port that `http` asks; without it, the ingress port."
+        default=None, description="The http port that `http` asks; without it, the ingress port."
     )
     interval_s: Annotated[int, Duration("1s", "5m")] = Field(
-        5, alias="interval", description="Time between two checks."
+        default=5, alias="interval", description="Time between two checks."
     )
     timeout_s: Annotated[int, Duration("1s", "1m")] = Field(
-        3, alias="timeout", description="After this long one check has failed."
+        default=3, alias="timeout", description="After this long one check has failed."
     )
     start_period_s: Annotated[int, Duration("1s", "30m")] = Field(
-        120, alias="start_period", description="How long the service may take to come up."
+        default=120, alias="start_period", description="How long the service may take to come up."
     )
 
 
 class Smoke(Part):
     """One request or command, once after the service is healthy, that shows it really works: by `http` or by `command`."""
 
-    http: UrlPath | None = Field(None, description="A path to get.")
+    http: UrlPath | None = Field(default=None, description="A path to get.")
     status: int = Field(
-        200, ge=200, le=599, description="The status that `http` must answer; redirects are not followed."
+        default=200,
+        ge=200,
+        le=599,
+        description="The status that `http` must answer; redirects are not followed.",
     )
     port: Name | None = Field(
-        None, description="The http port that `http` asks; without it, the ingress port."
+        default=None, description="The http port that `http` asks; without it, the ingress port."
     )
-    command: Command | None = Field(None, description="A command that must exit with 0.")
+    command: Command | None = Field(default=None, description="A command that must exit with 0.")
     timeout_s: Annotated[int, Duration("1s", "10m")] = Field(
-        30, alias="timeout", description="After this long it has failed."
+        default=30, alias="timeout", description="After this long it has failed."
     )
 
 
 class Runtime(Part):
     """How much the service gets and when it sleeps; among the services of a workspace the largest counts."""
 
-    size: Size = Field("small", description="Size of the workspace's runtime.")
+    size: Size = Field(default="small", description="Size of the workspace's runtime.")
     idle_sleep_s: Annotated[int, Duration("5m", "12h")] = Field(
-        1800, alias="idle_sleep", description="The runtime falls asleep after this long without activity."
+        default=1800,
+        alias="idle_sleep",
+        description="The runtime falls asleep after this long without activity.",
     )
 
 
@@ -268,32 +277,32 @@ class Contract(Part):
         "Every other `command` here is read in the same way."
     )
     ports: Annotated[Mapping[Name, Port], MaxLen(16)] = Field(
-        {}, description="Ports the service listens on, by name."
+        default={}, description="Ports the service listens on, by name."
     )
-    routes: Routes = Field(Routes(), description="Which paths belong to which surface of a dev link.")
+    routes: Routes = Field(default=Routes(), description="Which paths belong to which surface of a dev link.")
     inputs: Annotated[Mapping[InputName, Input], MaxLen(64)] = Field(
-        {}, description="What the service needs from its project, by name."
+        default={}, description="What the service needs from its project, by name."
     )
     resources: Annotated[Mapping[Name, Resource], MaxLen(16)] = Field(
-        {}, description="Databases, caches, stores and mail servers, by name."
+        default={}, description="Databases, caches, stores and mail servers, by name."
     )
     env: Annotated[Mapping[Variable, Text], MaxLen(128)] = Field(
-        {},
+        default={},
         description="The service's environment: each variable with its text, in which `${inputs.NAME}`, `${resources.NAME.PROPERTY}` and `${ports.NAME}` are replaced "
         "(`$${` stands for `${`). A variable that needs an input or resource which is not required and not there is left out.",
     )
     setup: Annotated[tuple[Step, ...], Field(strict=False), MaxLen(32)] = Field(
-        (), description="Steps that prepare the working tree before the service starts."
+        default=(), description="Steps that prepare the working tree before the service starts."
     )
     tests: Annotated[Mapping[Name, Test], MaxLen(64)] = Field(
-        {}, description="Tests that can be run by name."
+        default={}, description="Tests that can be run by name."
     )
     commands: Annotated[Mapping[Name, NamedCommand], MaxLen(64)] = Field(
-        {}, description="Other commands that can be run by name."
+        default={}, description="Other commands that can be run by name."
     )
-    health: Health | None = Field(None, description="How one sees that the service is up.")
-    smoke: Smoke | None = Field(None, description="One check after that which shows it really works.")
-    runtime: Runtime = Field(Runtime(), description="Size, and when it sleeps.")
+    health: Health | None = Field(default=None, description="How one sees that the service is up.")
+    smoke: Smoke | None = Field(default=None, description="One check after that which shows it really works.")
+    runtime: Runtime = Field(default=Runtime(), description="Size, and when it sleeps.")
 
     @property
     def ingress(self) -> str | None:

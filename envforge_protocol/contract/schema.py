@@ -70,6 +70,15 @@ def table() -> str:
     return "\n".join(rows) + "\n"
 
 
+def leaf_fields() -> tuple[str, ...]:
+    """The paths of all fields that hold a value themselves, such as `ports.NAME.number`."""
+    schema = json_schema()
+    paths = [path for path, *_ in _rows(schema, schema, "")]
+    return tuple(
+        path for path in paths if not any(other.startswith((f"{path}.", f"{path}[")) for other in paths)
+    )
+
+
 def _rows(root: dict[str, Any], part: dict[str, Any], path: str) -> Iterator[tuple[str, str, str, str]]:
     required = part.get("required", [])
     for key, field in part["properties"].items():

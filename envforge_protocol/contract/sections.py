@@ -27,18 +27,22 @@ def texts(tree: Tree, *path: str) -> dict[int, str]:
 
 
 def ports(tree: Tree) -> dict[str, dict[str, Any]]:
-    return _lengthened(mapping(tree, "ports"), "number")
+    return _lengthened(tree, "ports", "number")
 
 
 def inputs(tree: Tree) -> dict[str, dict[str, Any]]:
-    return _lengthened(mapping(tree, "inputs"), "kind")
+    return _lengthened(tree, "inputs", "kind")
 
 
 def resources(tree: Tree) -> dict[str, dict[str, Any]]:
-    return _lengthened(mapping(tree, "resources"), "type")
+    return _lengthened(tree, "resources", "type")
 
 
-def _lengthened(entries: dict[str, Any], short_form: str) -> dict[str, dict[str, Any]]:
-    return {
-        name: given if isinstance(given, dict) else {short_form: given} for name, given in entries.items()
-    }
+def _lengthened(tree: Tree, section: str, short_form: str) -> dict[str, dict[str, Any]]:
+    # Made once: rules ask in loops, and a file may have thousands of entries.
+    if section not in tree.sections:
+        tree.sections[section] = {
+            name: given if isinstance(given, dict) else {short_form: given}
+            for name, given in mapping(tree, section).items()
+        }
+    return tree.sections[section]

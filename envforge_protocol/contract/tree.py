@@ -64,12 +64,16 @@ class Place:
 
 @dataclass(slots=True)
 class Tree:
-    """Plain data, the place of each path in it, what was wrong, and the paths about which enough was said."""
+    """Plain data, the place of each path in it, what was wrong, and the paths about which enough was said.
+
+    `sections` keeps what `sections.py` made of the data.
+    """
 
     data: Any = None
     places: dict[Path, Place] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     broken: set[Path] = field(default_factory=set)
+    sections: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
     def nearest_place(self, path: Path) -> tuple[Path, Place]:
         """The place of a path, or of the deepest part of it that the file has."""
@@ -186,7 +190,7 @@ class _Builder:
         loader = yaml.SafeLoader(text)
         try:
             while loader.check_event():
-                yield loader.get_event()
+                yield loader.get_event()  # type: ignore[no-untyped-call]
         except yaml.MarkedYAMLError as error:
             told = str(error.problem or error.context)
             words = next(

@@ -114,4 +114,4 @@ def test_durations(written: str, length: int) -> None:
 
 def test_a_contract_is_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        good(MINIMAL).command = "other"  # type: ignore[misc]
+        good(MINIMAL).command = "other"

@@ -30,8 +30,8 @@ def test_all_at_once_in_the_order_of_the_file() -> None:
         (8, 35, "ports.other.protocol: `udp` is not known here; expected http or tcp"),
         (9, 17, "runtime.size: `huge` is not known here; expected small, medium or large"),
         (9, 35, "runtime.idle_sleep: has no unit; expected a duration such as 90s, 30m or 2h"),
-        (10, 1, "surprise: `surprise` is not a key that can stand here; expected one of version, service, command, ports, routes, inputs, resources, "
-         "env, setup, tests, commands, health, smoke, runtime"),
+        (10, 1, ("surprise: `surprise` is not a key that can stand here; expected one of version, service, command, ports, routes, inputs, resources, "
+         "env, setup, tests, commands, health, smoke, runtime")),
     ]  # fmt: skip
 
 
