@@ -2,5 +2,6 @@
 
 from envforge_daemon.parts import Part
 from envforge_daemon.removing import Removing
+from envforge_daemon.services.part import Services
 
-PARTS: tuple[type[Part], ...] = (Removing,)
+PARTS: tuple[type[Part], ...] = (Removing, Services)

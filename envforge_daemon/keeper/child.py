@@ -103,7 +103,7 @@ def _become(spec: dict[str, Any], given: int, output: int, told: int) -> NoRetur
         os.dup2(output, 1)
         os.dup2(output, 2)
         # An own program is not executed, so nothing closes by itself: the lock, the other ends of the pipes.
-        for name in os.listdir("/proc/self/fd"):
+        for name in [entry.name for entry in Path("/proc/self/fd").iterdir()]:
             if int(name) not in {0, 1, 2, told}:
                 with contextlib.suppress(OSError):
                     os.close(int(name))

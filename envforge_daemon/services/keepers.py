@@ -9,7 +9,7 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,8 @@ class Kept:
             return _LOST
         state = State.read(document)
         if not state.ended and not files.is_held(self.directory):
-            return State(**{**vars(state), "phase": "ended", "health": "crashed", "reason": _LOST.reason})
+            lost = {"phase": "ended", "health": "crashed", "reason": _LOST.reason, "gave_up": True}
+            return State(**{**vars(state), **lost})
         return state
 
     async def next(self, timeout_s: float) -> State:
@@ -232,6 +233,18 @@ class Keepers:
             found.append(self._kept[key])
         return found
 
+    async def adopt_all(self, ensure: Callable[[dict[str, Any]], Awaitable[Workspace | None]]) -> list[Kept]:
+        """Take over every run on this VM whose workspace can be ensured from what was remembered of it."""
+        found = []
+        for uid in self.known():
+            for entry in sorted((self._directory / str(uid)).iterdir()):
+                remembered = (files.read(entry / ABOUT) or {}).get("workspace")
+                workspace = await ensure(remembered) if remembered else None
+                if workspace is not None:
+                    found += await self.adopt(workspace)
+                    break
+        return found
+
     async def start(self, workspace: Workspace, wanted: Wanted) -> Kept:
         """Start a run; one of the same name must have been forgotten.
 
@@ -240,7 +253,14 @@ class Keepers:
         """
         directory = self._directory / str(workspace.uid) / wanted.name
         directory.mkdir(parents=True, mode=0o700)
-        files.write(directory / ABOUT, wanted.about)
+        files.write(
+            directory / ABOUT,
+            {
+                **wanted.about,
+                "account": wanted.account,
+                "workspace": workspace.wire.model_dump(mode="json"),
+            },
+        )
         kept = Kept(workspace, directory)
         self._kept[workspace.uid, wanted.name] = kept
         try:

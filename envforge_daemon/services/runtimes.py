@@ -169,7 +169,6 @@ class Runtimes:
                     "epoch": manifest.epoch,
                     "service": service.name,
                     "contract_digest": service.contract_digest,
-                    "workspace": workspace.wire.model_dump(mode="json"),
                     "ports": [port.model_dump(mode="json") for port in service.ports],
                 },
                 log=f"{service.name}.log",
