@@ -34,7 +34,7 @@ LONGEST_REQUEST = 65536
 
 # Of /proc/net/tcp: addresses as the kernel prints them, and the state of a listening socket.
 LISTENING = "0A"
-ANSWERING = {
+ANSWERING: dict[int, set[str]] = {
     socket.AF_INET: {
         "0100007F",
         "00000000",

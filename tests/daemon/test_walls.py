@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -11,19 +12,17 @@ from pathlib import Path
 import pytest
 
 from envforge_daemon.errors import IsolationError
-from envforge_daemon.isolation import Workspace, firewall, leftovers, network
+from envforge_daemon.isolation import Wall, Walls, Workspace, Workspaces, firewall, leftovers, network
 from envforge_daemon.isolation.processes import Ran, Started
 from envforge_protocol.host.runtimes import Limits
-from tests.daemon.machine import Machine, next_port
+from tests.daemon.machine import Machine
 
 Play = Callable[..., None]
 SMALL = Limits(memory_mib=64, cpu_millis=1000, processes=20)
 
 
-async def sh(workspace: Workspace, script: str, *, account: int = 1, limits: Limits | None = None) -> Ran:
-    return await workspace.run(
-        ("bash", "-c", script), account=account, timeout_s=20, **({"limits": limits} if limits else {})
-    )
+async def sh(workspace: Workspace, script: str, *, account: int = 1, limits: Limits = SMALL) -> Ran:
+    return await workspace.run(("bash", "-c", script), account=account, timeout_s=20, limits=limits)
 
 
 async def left_running(workspace: Workspace, script: str, *, account: int, group: str) -> Started:
@@ -372,5 +371,35 @@ def test_output_is_bounded_and_time_too(on_a_vm: Play) -> None:
     on_a_vm(scene)
 
 
-def test_ports_are_the_tests_own() -> None:
-    assert next_port() != next_port()
+def test_without_walls_processes_and_files_work_all_the_same(place: Path) -> None:
+    """A machine for development that can have no wall: what is missing is said, and groups are sessions."""
+
+    async def scene() -> None:
+        bare = Walls(frozenset(), dict.fromkeys(Wall, "the program does not run as root"))
+        assert len(bare.sentences()) == len(Wall)
+        vm = await Machine.start(place)
+        try:
+            one = await Workspaces(vm.config, bare).ensure(vm.wire("main"))
+            running = await left_running(one, "sleep 600 & sleep 600", account=1, group="service-web")
+            await asyncio.sleep(0.3)
+            assert one.groups("service-*") == ["service-web"]
+            assert await one.kill_all("service-*") >= 2
+            await running.process.wait()
+            await one.write_file("app/a.txt", b"a")
+            assert await one.read_file("app/a.txt", limit=10) == b"a"
+            await one.remove(delete_files=True)
+            assert not one.directory.exists()
+        finally:
+            await vm.end()
+
+    asyncio.run(scene())
+
+
+def test_h1_required_walls_that_cannot_be_had_stop_the_program(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """H1: a VM without nftables runs nothing, and says what to install."""
+    which = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "nft" else which(name))
+    with pytest.raises(IsolationError, match="may run no customer's code"):
+        asyncio.run(Machine.start(place, walls="required"))
