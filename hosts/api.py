@@ -1,6 +1,7 @@
 """The addresses under `/host/v1/`, which daemons speak to (docs/host-protocol.md)."""
 
 import asyncio
+import random
 import re
 from typing import Any
 from uuid import UUID
@@ -32,8 +33,9 @@ async def join(request: Request) -> Answer:
 
 
 async def commands(request: Request) -> Answer:
-    """What the VM should do: at once where there is something, else when there is, else nothing after `wait_s`."""
-    wait_s = request.whole_number("wait_s", MAX_WAIT_S)
+    """What the VM should do: at once where there is something, else when there is, else nothing after at most `wait_s`."""
+    # Those that came together, after a restart say, do not come back together.
+    wait_s = request.whole_number("wait_s", MAX_WAIT_S) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
     door, held = request.door, request.token
     until = asyncio.get_running_loop().time() + wait_s
     async with door.room.place(await door.host_of(held, request.address)) as waiting:

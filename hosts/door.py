@@ -24,9 +24,16 @@ from pydantic import ValidationError
 
 from envforge import metrics, request_id
 from envforge.errors import EnvForgeError, Unavailable
-from envforge_protocol.host.base import PROTOCOL, PROTOCOL_HEADER, Message, Problem, Revealing
+from envforge_protocol.host.base import (
+    OLDEST_PROTOCOL,
+    PROTOCOL,
+    PROTOCOL_HEADER,
+    Message,
+    Problem,
+    Revealing,
+)
 from hosts import tokens, versions
-from hosts.errors import HostRefusal, TooMany
+from hosts.errors import HostRefusal, NotRecognised, TooMany
 from hosts.polls import WaitingRoom
 from hosts.rates import Buckets
 
@@ -38,7 +45,7 @@ T = TypeVar("T")
 
 LONGEST_MESSAGE = 1024 * 1024
 BODY_TIMEOUT_S = 20.0
-# Shared with Django's pool of database connections, which holds twice as many.
+# Django's pool of database connections, which others use too, holds twice as many.
 DATABASE_THREADS = 8
 OUTWARD_THREADS = 8
 MOST_KNOWN = 20_000
@@ -128,8 +135,13 @@ class Door:
         digest = tokens.digest(held)
         host_id = self._known.get(digest)
         if host_id is None:
-            self.count_address(address)
-            host_id = await self.in_database(tokens.host_of, held)
+            # Only who is not known counts: many VMs may come from one address at once.
+            _require(self._by_address.wait(address))
+            try:
+                host_id = await self.in_database(tokens.host_of, held)
+            except NotRecognised:
+                self.count_address(address)
+                raise
             self._known[digest] = host_id
             if len(self._known) > MOST_KNOWN:
                 self._known.popitem(last=False)
@@ -320,7 +332,7 @@ def _problem(error: Exception) -> Answer:
     answer = _told(status, title, error.detail, word)
     if isinstance(error, versions.VersionNotSpoken):
         answer.message = _extended(
-            answer, instruction=error.instruction, oldest=versions.OLDEST_PROTOCOL, newest=PROTOCOL
+            answer, instruction=error.instruction, oldest=OLDEST_PROTOCOL, newest=PROTOCOL
         )
     if isinstance(error, TooMany):
         answer.headers["Retry-After"] = str(error.wait_s)

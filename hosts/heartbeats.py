@@ -54,7 +54,8 @@ def beat(held: str, heartbeat: Heartbeat, *, protocol: int) -> HeartbeatAnswer:
 
 
 def _hand_on(actor: HostActor, heartbeat: Heartbeat) -> None:
-    told = [one.workspace_id for one in (*heartbeat.services, *heartbeat.activity)]
+    told = [one.workspace_id for one in heartbeat.services]
+    told += [one.workspace_id for one in heartbeat.activity]
     if not told or not hooks.heartbeats_are_heard():
         return
     there = placed(actor, told)

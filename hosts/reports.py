@@ -57,4 +57,4 @@ def _is_new(actor: HostActor, report_id: UUID) -> bool:
             "ON CONFLICT (host_id, report_id) DO NOTHING",
             [uuid7(), actor.org_id, actor.host_id, report_id, timezone.now()],
         )
-        return cursor.rowcount == 1
+        return bool(cursor.rowcount == 1)

@@ -13,10 +13,13 @@ from contextlib import suppress
 import pytest
 import uvicorn
 from django.conf import settings
+from django.test import override_settings
 
 from hosts import hooks, queue
 from hosts.hooks import Finished
+from tests.aws.conftest import ACCOUNT, new_server
 from tests.product.host_api.machines import Daemon, new_host
+from tests.product.host_api.newcomers import ROLE, Cloud, Newcomer
 from tests.product.world import World
 
 
@@ -113,3 +116,18 @@ def filled() -> Iterator[None]:
     yield
     hooks._fillers.clear()
     hooks._fillers.update(kept)
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    server = new_server(tmp_path_factory.mktemp("aws"))
+    server.start()
+    cloud = Cloud(server)
+    with override_settings(STS_URL=server.url, AWS_ACCOUNT_ID=ACCOUNT, HOST_ROLE_ID=cloud.role_ids[ROLE]):
+        yield cloud
+    assert server.end() == 0
+
+
+@pytest.fixture
+def newcomer(address: str, cloud: Cloud, world: World) -> Newcomer:
+    return Newcomer(address, cloud, new_host(world.acme))

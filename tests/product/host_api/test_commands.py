@@ -245,7 +245,7 @@ def test_w11_a_web_process_killed_between_lease_and_answer_loses_nothing(
 
     def poll() -> None:
         try:
-            answers.append(doomed.poll(wait_s=20))
+            answers.append(doomed.poll(wait_s=25))
         except Exception as error:  # noqa: BLE001
             answers.append(error)
 

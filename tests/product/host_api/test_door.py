@@ -125,7 +125,7 @@ def test_a_bucket_fills_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hosts.rates.time.monotonic", lambda: now)
     buckets = Buckets(2.0, 3)
     assert [buckets.take("one") for _ in range(4)] == [0, 0, 0, 0.5]
-    assert buckets.take("other") == 0
+    assert (buckets.take("other"), buckets.wait("one")) == (0, 0.5)
     now += 0.5
     assert [buckets.take("one"), buckets.take("one")] == [0, 0.5]
 
