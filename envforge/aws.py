@@ -1,8 +1,8 @@
 """AWS clients as every vendor file (`kms.py`, `ec2.py`, …) gets them: bounded in time, with errors in words."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -10,6 +10,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 
 from envforge.errors import Unavailable
+
+T = TypeVar("T")
 
 _CONFIG = Config(
     connect_timeout=3,
@@ -19,13 +21,21 @@ _CONFIG = Config(
 )
 
 
-def client(service: str) -> Any:
-    """A client of the service in our region, with this process' own identity."""
+# For what must not be done twice where AWS knows no request token: the SDK repeats a request whose answer was lost.
+_ONCE = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
+
+
+def client(service: str, *, once: bool = False) -> Any:
+    """A client of the service in our region, with this process' own identity.
+
+    Args:
+        once: send each request once, whatever comes of it.
+    """
     return boto3.session.Session().client(
         service,  # type: ignore[call-overload]  # the stubs overload by literal names
         region_name=settings.AWS_REGION,
         endpoint_url=settings.AWS_ENDPOINT_URL,
-        config=_CONFIG,
+        config=_ONCE if once else _CONFIG,
     )
 
 
@@ -42,3 +52,31 @@ def speaking(what: str) -> Iterator[None]:
         raise Unavailable(f"{what}: {error.response['Error'].get('Code', 'refused')}") from None
     except BotoCoreError as error:
         raise Unavailable(f"{what}: {type(error).__name__}") from None
+
+
+class Refused(Exception):
+    """AWS refused, by this code; without one it did not answer, and what was asked may have been done or not."""
+
+    def __init__(self, code: str, unanswered: str = "") -> None:
+        super().__init__(code or unanswered)
+        self.code = code
+
+
+def ask(operation: Callable[..., T], **parameters: Any) -> T:
+    """Call an operation of a client; for requests that may carry a secret value, and where the code decides what is next.
+
+    Nothing of the request outlives it: neither this frame nor the error, its context or the SDK's frames (THREATS K3).
+
+    Raises:
+        Refused: with AWS' code, or without one.
+    """
+    try:
+        return operation(**parameters)
+    except ClientError as error:
+        refused = Refused(str(error.response.get("Error", {}).get("Code", "")) or "Refused")
+    except Exception as error:  # noqa: BLE001 - any error out of the SDK has frames that hold the request
+        refused = Refused("", type(error).__name__)
+    finally:
+        parameters.clear()
+    # Raised here and not above: an error raised while another is handled keeps that one, with its frames.
+    raise refused

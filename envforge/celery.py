@@ -47,6 +47,7 @@ app.conf.update(
             "options": {"expires": 30},
         },
         "envforge.sessions.clear_expired": {"task": "envforge.sessions.clear_expired", "schedule": 3600.0},
+        "secrets_ref.sweep": {"task": "secrets_ref.sweep", "schedule": 60.0, "options": {"expires": 60}},
         "orgs.overdue.close": {"task": "orgs.overdue.close", "schedule": 60.0},
         "orgs.sessions.end_overdue": {"task": "orgs.sessions.end_overdue", "schedule": 300.0},
     },

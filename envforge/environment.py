@@ -99,6 +99,12 @@ def _issuer(value: str) -> str:
     return value
 
 
+def _role_arn(value: str) -> str:
+    if not re.fullmatch(r"arn:[a-z-]+:iam::\d{12}:role/[\w+=,.@/-]{1,128}", value, re.ASCII):
+        raise ValueError
+    return value
+
+
 def _postgresql(value: str) -> dict[str, Any]:
     if urlsplit(value).scheme not in {"postgres", "postgresql"}:
         raise ValueError
@@ -255,6 +261,11 @@ SETTINGS = (
         _endpoint,
         default="",
         production=_needs_https,
+    ),
+    Setting(
+        "ENVFORGE_READER_ROLE_ARN",
+        "the IAM role whose sessions read secrets on hosts: arn:aws:iam::ACCOUNT:role/NAME",
+        _role_arn,
     ),
     Setting("ENVFORGE_AUDIT_KEY", "a KMS signing key (ECC_NIST_P256): id, ARN or alias/…", _text),
     Setting(

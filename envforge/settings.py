@@ -45,6 +45,7 @@ INSTALLED_APPS = [
     "audit",
     "orgs",
     "timeline",
+    "secrets_ref",
     "hosts",
     "notices",
 ]
@@ -156,7 +157,7 @@ REST_FRAMEWORK = {
     "URL_FORMAT_OVERRIDE": None,
 }
 # How often an actor may ask: requests, and in how many seconds.
-API_RATES = {"read": (600, 60), "export": (30, 3600)}
+API_RATES = {"read": (600, 60), "export": (30, 3600), "write": (120, 60)}
 SPECTACULAR_SETTINGS = {
     "TITLE": "EnvForge",
     "VERSION": "v1",
@@ -180,6 +181,7 @@ DEFAULT_FROM_EMAIL = env["ENVFORGE_MAIL_FROM"]
 
 AWS_REGION = env["AWS_REGION"]
 AWS_ENDPOINT_URL = env["AWS_ENDPOINT_URL"] or None
+READER_ROLE_ARN = env["ENVFORGE_READER_ROLE_ARN"]
 AUDIT_KEY = env["ENVFORGE_AUDIT_KEY"]
 AUDIT_VAULT_BUCKET = env["ENVFORGE_AUDIT_VAULT_BUCKET"]
 AUDIT_CHECKPOINT_S = env["ENVFORGE_AUDIT_CHECKPOINT_S"]
@@ -253,5 +255,7 @@ UNFOLD = {
     "SIDEBAR": {"navigation": "orgs.admin.navigation.sidebar"},
 }
 
+# Hides what is marked as sensitive on Django's debug page too, which by itself shows all (K3).
+DEFAULT_EXCEPTION_REPORTER_FILTER = "envforge.reports.AlwaysHiding"
 LOGGING_CONFIG = None
 logs.configure(env["ENVFORGE_LOG_FORMAT"])

@@ -14,6 +14,7 @@ from local_cloud.environment import (
     AUDIT_VAULT_BUCKET,
     CLIENT_ID,
     MAIL_FROM,
+    READER_ROLE_ARN,
     REGION,
     REPLACEABLE,
     for_part,
@@ -179,7 +180,7 @@ class Cloud:
             "ENVFORGE_SEALER_AWS_ACCESS_KEY_ID": "sealer_access_key_id",
             "ENVFORGE_SEALER_AWS_SECRET_ACCESS_KEY": "sealer_secret_access_key",
         }
-        return {"AWS_ENDPOINT_URL": self.aws_url} | {
+        return {"AWS_ENDPOINT_URL": self.aws_url, "ENVFORGE_READER_ROLE_ARN": READER_ROLE_ARN} | {
             name: self.keys[key] for name, key in issued.items() if key in self.keys
         }
 

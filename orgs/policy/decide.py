@@ -106,7 +106,7 @@ def held(actor: Actor, target: Target) -> frozenset[Role]:
         where |= Q(scope=Scope.PROJECT, scope_id=target.project_id)
     if target.workspace_id:
         where |= Q(scope=Scope.WORKSPACE, scope_id=target.workspace_id)
-    whose = _grants_of(actor)
+    whose = grants_of(actor)
     if whose is None:
         return frozenset()
     return frozenset(
@@ -114,7 +114,8 @@ def held(actor: Actor, target: Target) -> frozenset[Role]:
     )
 
 
-def _grants_of(actor: Actor) -> Q | None:
+def grants_of(actor: Actor) -> Q | None:
+    """The role grants that count for the actor; None for one who is never given any."""
     match actor:
         case UserActor(person_id=person_id):
             return Q(membership__person_id=person_id, membership__suspended_at=None)

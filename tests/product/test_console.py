@@ -51,6 +51,10 @@ CLOSED = {
     "tokens": ("get", "/o/{slug}/tokens"),
     "service-account": ("get", "/o/{slug}/tokens/{session}"),
     "service-account-remove": ("get", "/o/{slug}/tokens/{session}/remove"),
+    "secrets": ("get", "/o/{slug}/secrets"),
+    "secret-import": ("get", "/o/{slug}/secrets/import"),
+    "secret": ("get", "/o/{slug}/secrets/{session}"),
+    "secret-delete": ("get", "/o/{slug}/secrets/{session}/delete"),
     "token-revoke": ("post", "/o/{slug}/tokens/{session}/{session}/revoke"),
 }
 

@@ -37,6 +37,8 @@ SUPPORT_SEES = {
     "orgs_supportvisit": {"id", "org_id", "person_id", "entered_at", "until", "left_at"},
     "orgs_staffgrant": {"id", "person_id", "granted_at", "expires_at", "ended_at"},
     "audit_chain_head": {"org_id", "seq", "signed_seq", "signed_at"},
+    "secrets_ref_secret": {"id", "org_id"},
+    "secrets_ref_store": {"id", "org_id", "compared_at"},
 }
 # Numbers that count up; whoever may take the next one sees no row.
 SEQUENCES = {"hosts_command_position"}
