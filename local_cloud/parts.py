@@ -135,6 +135,20 @@ def _mail(cloud: Cloud) -> Part:
     )
 
 
+def _git(cloud: Cloud) -> Part:
+    port = cloud.ports["git"]
+    return Part(
+        name="git",
+        title="Git host",
+        command=(
+            *(sys.executable, "-m", "local_cloud.git", "--port", str(port)),
+            *("--state", str(cloud.home.directory("git"))),
+        ),
+        environment=ambient(cloud.caller),
+        ready=lambda: http_ok(port, "/health"),
+    )
+
+
 def _celery_environment(cloud: Cloud, part: str) -> dict[str, str]:
     # Celery warns root off pickled tasks; ours are JSON.
     return cloud.environment(part) | ({"C_FORCE_ROOT": "1"} if os.geteuid() == 0 else {})
@@ -146,4 +160,5 @@ BACKING: dict[str, Callable[[Cloud], Part]] = {
     "aws": _aws,
     "issuer": _issuer,
     "mail": _mail,
+    "git": _git,
 }

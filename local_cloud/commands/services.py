@@ -11,7 +11,7 @@ from local_cloud.interruption import Interruption
 from local_cloud.supervisor import Supervisor
 from local_cloud.whole import start_services
 
-STATE = ("postgres", "postgres.partial", "valkey", "aws", "issuer", "mail")
+STATE = ("postgres", "postgres.partial", "valkey", "aws", "issuer", "mail", "git")
 
 
 @contextmanager

@@ -58,6 +58,7 @@ def welcome(cloud: Cloud, seconds: float) -> str:
         lines += [f"               {person.login:<9}{person.email:<22}{person.blurb}" for person in CAST]
     if "mail" not in cloud.given:
         lines.append(f"  Mail       {cloud.mail_url}   (all that EnvForge sends; it goes no further)")
+    lines.append(f"  Git        {cloud.git_url}   (repositories and how to clone them: ./dev repo list)")
     command = cloud.home.venv / "bin" / "envforge"
     return "\n".join(
         [
