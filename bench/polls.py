@@ -152,7 +152,9 @@ async def measure(
     daemons = [asyncio.create_task(Daemon(address, held, came).run()) for _, _, held in hosts]
     await asyncio.sleep(max(4.0, len(hosts) / 100))
     idle = await cpu_percent(pid, 5 if len(hosts) > 100 else 1)
+    ran, waited = ran_and_waited(pid)
     steady = await deliver(hosts, came, seconds * a_second, a_second)
+    ran, waited = (after - before for before, after in zip((ran, waited), ran_and_waited(pid), strict=True))
     burst = await deliver(hosts, came, len(hosts), 0)
     memory = memory_mib(pid)
     threads, connected = counted(pid)
@@ -168,6 +170,11 @@ async def measure(
     figures.at_most("  its p99", at(steady, 99) * 1000, GOAL_MS, " ms")
     figures.tell("  its p50 as a multiple of the limit's", f"{at(steady, 50) / at(limit, 50):.1f}")
     figures.tell(f"all {len(hosts)} at once, p50 / p99", told(burst))
+    figures.tell(
+        "  processor time a command, polls that come back included", f"{ran * 1000 / len(steady):.1f} ms"
+    )
+    # Well above what it ran: the machine was busy with other things, and the latencies say little.
+    figures.tell("  time it ran / waited for its core", f"{ran:.1f} / {waited:.1f} s")
     figures.tell("processor, everybody waiting", f"{idle:.1f} %")
     figures.tell("memory before, and with everybody waiting", f"{memory_before:.0f} / {memory:.0f} MiB")
     figures.tell("a waiting poll", f"{(memory - memory_before) * 1024 / len(hosts):.0f} KiB")
@@ -248,13 +255,15 @@ def memory_mib(pid: int) -> float:
 
 
 async def cpu_percent(pid: int, seconds: float) -> float:
-    def ticks() -> int:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return int(fields[11]) + int(fields[12])
-
-    before = ticks()
+    before, _ = ran_and_waited(pid)
     await asyncio.sleep(seconds)
-    return 100 * (ticks() - before) / os.sysconf("SC_CLK_TCK") / seconds
+    return 100 * (ran_and_waited(pid)[0] - before) / seconds
+
+
+def ran_and_waited(pid: int) -> tuple[float, float]:
+    """Seconds its threads ran, and seconds they were ready and had to wait for a core that others used."""
+    each = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/schedstat")]
+    return sum(int(one[0]) for one in each) / 1e9, sum(int(one[1]) for one in each) / 1e9
 
 
 def counted(pid: int) -> tuple[int, int]:

@@ -81,7 +81,8 @@ async def dial(port: int, uid: int | None) -> socket.socket:
             reason = TimeoutError(errno.ETIMEDOUT, "no answer")
         except OSError as error:
             attempt.close()
-            reason = error
+            if not isinstance(reason, PermissionError):
+                reason = error
         else:
             attempt.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return attempt

@@ -140,6 +140,7 @@ def own_program(file: str) -> Callable[..., int]:
     if spec is None or spec.loader is None:
         raise FileNotFoundError(file)
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     main: Callable[..., int] = module.main
     return main

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -43,6 +43,16 @@ async def echo(
     )
 
 
+@contextlib.asynccontextmanager
+async def closed(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
+    with contextlib.suppress(ConnectionError):
+        try:
+            yield
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+
 async def ask(port: int, sent: bytes = b"") -> bytes:
     """What comes back until the other side ends; empty where it is cut."""
     for _ in range(100):
@@ -51,13 +61,11 @@ async def ask(port: int, sent: bytes = b"") -> bytes:
         except ConnectionRefusedError:
             await asyncio.sleep(0.05)
             continue
-        with contextlib.suppress(ConnectionError):
+        async with closed(writer):
             writer.write(sent)
             await writer.drain()
             writer.write_eof()
-            answer = await reader.read(-1)
-            writer.close()
-            return answer
+            return await reader.read(-1)
         return b""
     raise AssertionError("the ingress port never opened")
 
@@ -154,6 +162,8 @@ def test_connections_outlive_the_daemon_and_a_dead_carrier_is_replaced(behind_wa
         os.kill(carrier, signal.SIGKILL)
         await asyncio.sleep(1.5)
         await ask_until(port, b"web:")
+        async with closed(writer):
+            pass
         await second.set(one, [])
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", port)
@@ -173,10 +183,10 @@ def test_closing_cuts_what_is_open(behind_walls: Play) -> None:
         await echo(one, 3000, "web")
         await ingress.set(one, [Route(port, 3000, 1)])
         await ask_until(port, b"web:")
-        reader, _writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
         await reader.readexactly(4)
         assert await ingress.close(one.wire) == 1
-        with contextlib.suppress(ConnectionError):
+        async with closed(writer):
             assert await asyncio.wait_for(reader.read(), 5) == b""
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", port)
