@@ -2,5 +2,6 @@
 
 from envforge_daemon.parts import Part
 from envforge_daemon.removing import Removing
+from envforge_daemon.shell.part import Shells
 
-PARTS: tuple[type[Part], ...] = (Removing,)
+PARTS: tuple[type[Part], ...] = (Removing, Shells)

@@ -48,7 +48,7 @@ def is_authority(line: str) -> bool:
         load_ssh_public_key(line.strip().encode())
     except (ValueError, UnsupportedAlgorithm):
         return False
-    return "-cert-" not in line.split()[0]
+    return "-cert-" not in line.split(maxsplit=1)[0]
 
 
 def admission(line: bytes, doors: Iterable[Door], now: datetime) -> Admission | None:

@@ -54,7 +54,14 @@ async def _make(workspace: Workspace, repository: Repository) -> None:
         await fetch(workspace, repository, directory=new)
         await _must(workspace, "remote", "add", "origin", "--", repository.url, directory=new)
         branch = await _branch(workspace, repository, new)
-        await _must(workspace, "update-ref", "--", f"refs/heads/{branch}", f"refs/remotes/origin/{branch}", directory=new)
+        await _must(
+            workspace,
+            "update-ref",
+            "--",
+            f"refs/heads/{branch}",
+            f"refs/remotes/origin/{branch}",
+            directory=new,
+        )
         for name, value in (("remote", "origin"), ("merge", f"refs/heads/{branch}")):
             await _must(workspace, "config", "--", f"branch.{branch}.{name}", value, directory=new)
         await _must(workspace, "symbolic-ref", "HEAD", f"refs/heads/{branch}", directory=new)
@@ -62,7 +69,9 @@ async def _make(workspace: Workspace, repository: Repository) -> None:
         # -T: into a directory that appeared meanwhile it would be moved, where nobody looks for it.
         moved = await workspace.run(("mv", "-nT", "--", new, repository.directory), group="git")
         if moved.exit_status or not await _is_free(workspace, new):
-            raise GitFailed(f"Something else appeared at {repository.directory} meanwhile; it was left as it is.")
+            raise GitFailed(
+                f"Something else appeared at {repository.directory} meanwhile; it was left as it is."
+            )
     finally:
         await _delete(workspace, new)
 
@@ -70,7 +79,12 @@ async def _make(workspace: Workspace, repository: Repository) -> None:
 async def _branch(workspace: Workspace, repository: Repository, new: str) -> str:
     for branch in dict.fromkeys((repository.branch, repository.fallback_branch)):
         found = await git(
-            workspace, "rev-parse", "--verify", "--quiet", f"refs/remotes/origin/{branch}^{{commit}}", directory=new
+            workspace,
+            "rev-parse",
+            "--verify",
+            "--quiet",
+            f"refs/remotes/origin/{branch}^{{commit}}",
+            directory=new,
         )
         if found.exit_status == 0:
             return branch
@@ -95,11 +109,15 @@ async def _delete(workspace: Workspace, path: str) -> None:
 
 async def observe(workspace: Workspace, directory: str) -> Checkout:
     """A working tree as it is: branch, commit, whether something is not committed, its contract."""
-    status = await git(
-        workspace,
-        *("status", "--porcelain=v2", "--branch", "--untracked-files=normal", "--ignore-submodules=all"),
-        directory=directory,
-    ) if not await _is_free(workspace, directory) and await _is_tree(workspace, directory) else None
+    status = (
+        await git(
+            workspace,
+            *("status", "--porcelain=v2", "--branch", "--untracked-files=normal", "--ignore-submodules=all"),
+            directory=directory,
+        )
+        if not await _is_free(workspace, directory) and await _is_tree(workspace, directory)
+        else None
+    )
     if status is None:
         return Checkout(
             directory=directory,

@@ -66,7 +66,9 @@ def protocol_of(config: Config, url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise GitFailed("The repository's address must begin with https://. Correct it in the project.")
     if parts.scheme == "http" and f"{parts.hostname}:{port or 80}" not in config.plain_git_hosts:
-        raise GitFailed("The repository's address begins with http://, which anybody can listen to. Use https://.")
+        raise GitFailed(
+            "The repository's address begins with http://, which anybody can listen to. Use https://."
+        )
     return parts.scheme
 
 
@@ -145,14 +147,22 @@ async def fetch(workspace: Workspace, repository: Repository, *, directory: str)
     if ran.timed_out:
         raise GitFailed("The repository did not arrive in time. Try again, or make it smaller.")
     if ran.exit_status:
-        raise GitFailed(sentence(ran.output.decode(errors="replace"), urlsplit(repository.url).hostname or ""))
+        raise GitFailed(
+            sentence(ran.output.decode(errors="replace"), urlsplit(repository.url).hostname or "")
+        )
 
 
 # What git and libcurl say (in English, by LC_ALL), and what it means. git's own text is never passed on.
 _WORDS = (
     (("could not resolve host",), "{host} is not known. Check the repository's address in the project."),
     (
-        ("authentication failed", "could not read username", "could not read password", "error: 401", "error: 403"),
+        (
+            "authentication failed",
+            "could not read username",
+            "could not read password",
+            "error: 401",
+            "error: 403",
+        ),
         "{host} did not accept the credential. Connect the repository again, or give EnvForge access to it.",
     ),
     (
@@ -168,11 +178,24 @@ _WORDS = (
         "{host} could not prove who it is (its TLS certificate is not accepted). Nothing was sent to it.",
     ),
     (
-        ("failed to connect", "connection refused", "couldn't connect", "timed out", "too slow", "network is unreachable"),
+        (
+            "failed to connect",
+            "connection refused",
+            "couldn't connect",
+            "timed out",
+            "too slow",
+            "network is unreachable",
+        ),
         "{host} does not answer. Try again in a while.",
     ),
-    (("redirect", "error: 301", "error: 302"), "The repository has moved. Write its new address into the project."),
-    (("fsck", "bad object", "did not send all necessary objects"), "{host} sent damaged data. Check the repository."),
+    (
+        ("redirect", "error: 301", "error: 302"),
+        "The repository has moved. Write its new address into the project.",
+    ),
+    (
+        ("fsck", "bad object", "did not send all necessary objects"),
+        "{host} sent damaged data. Check the repository.",
+    ),
 )
 
 

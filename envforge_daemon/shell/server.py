@@ -116,9 +116,7 @@ class Server:
 
     def connected(self, workspace_id: UUID) -> int:
         """How many are connected to a workspace."""
-        return sum(
-            1 for v in self.visitors if v.admission and v.admission.door.workspace.id == workspace_id
-        )
+        return sum(1 for v in self.visitors if v.admission and v.admission.door.workspace.id == workspace_id)
 
     async def end(self, which: Callable[[Admission], bool], *, cause: str = "access_ended") -> int:
         """End the connections of these, their programs too; how many there were."""
@@ -194,13 +192,13 @@ class Visitor(asyncssh.SSHServer):
         self._server.visitors.add(self)
         # asyncssh tells a server neither serial nor id of a certificate, so we look at it where it is decoded. If a later
         # version decodes elsewhere, nobody is admitted.
-        checks: Callable[[str, Any], Awaitable[Any]] = conn._validate_openssh_certificate
+        checks: Callable[[str, Any], Awaitable[Any]] = conn._validate_openssh_certificate  # noqa: SLF001
 
         async def look(username: str, certificate: Any) -> Any:
             self._found = admission(certificate.export_certificate(), self._doors, datetime.now(UTC))
             return await checks(username, certificate) if self._found else None
 
-        self._connection._validate_openssh_certificate = look
+        self._connection._validate_openssh_certificate = look  # noqa: SLF001
 
     def begin_auth(self, username: str) -> bool:
         self._doors = self._server.doors(username)
@@ -227,7 +225,8 @@ class Visitor(asyncssh.SSHServer):
             raise asyncssh.PermissionDenied("A certificate is needed.")
         if self._server.connected(found.door.workspace.id) >= MOST_OF_A_WORKSPACE:
             raise asyncssh.DisconnectError(
-                asyncssh.DISC_TOO_MANY_CONNECTIONS, "Too many connections to this workspace; close one of them."
+                asyncssh.DISC_TOO_MANY_CONNECTIONS,
+                "Too many connections to this workspace; close one of them.",
             )
         await self._server.tell_connected(self, found)
         # What was revoked meanwhile.
@@ -270,7 +269,9 @@ class Visitor(asyncssh.SSHServer):
 
     def workspace(self) -> Workspace | None:
         """The workspace it was admitted to, as long as it is here."""
-        return self.admission and self._server.context.workspaces.get(self.admission.door.workspace.id)
+        if self.admission is None:
+            return None
+        return self._server.context.workspaces.get(self.admission.door.workspace.id)
 
     def session_requested(self) -> Any:
         workspace = self.workspace()
@@ -285,7 +286,9 @@ class Visitor(asyncssh.SSHServer):
                 await session.serve(process)
             except IsolationError as error:
                 log.error("a shell did not start: %s", error)  # noqa: TRY400 - its sentence says it all
-                process.stderr.write(b"The shell could not be started. Try again; if it stays, ask an admin.\n")
+                process.stderr.write(
+                    b"The shell could not be started. Try again; if it stays, ask an admin.\n"
+                )
                 process.exit(1)
             finally:
                 self._sessions.discard(session)

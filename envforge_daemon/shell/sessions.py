@@ -31,11 +31,17 @@ from envforge_protocol.host.runtimes import Limits
 
 TMUX_GROUP = "shell-main"
 SESSION, ROOT = "shell", "root"
-SFTP_SERVERS = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server")
+SFTP_SERVERS = (
+    "/usr/lib/openssh/sftp-server",
+    "/usr/libexec/openssh/sftp-server",
+    "/usr/lib/ssh/sftp-server",
+)
 PASSED_ON = re.compile(r"LANG|LC_[A-Z]+")
 TERMINAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,40}")
 CHUNK = 65536
-SIGNALS = {name: getattr(signal, f"SIG{name}") for name in ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "KILL")}
+SIGNALS = {
+    name: getattr(signal, f"SIG{name}") for name in ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "KILL")
+}
 
 _tmux_starting: defaultdict[UUID, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -78,8 +84,12 @@ class Session:
 
     async def _argv(self, process: Any) -> tuple[str, ...] | None:
         if process.subsystem is not None:
-            server = next((name for name in SFTP_SERVERS if Path(name).exists()), None)
-            return (server, "-d", str(self._workspace.inside)) if process.subsystem == "sftp" and server else None
+            server = _sftp_server()
+            return (
+                (server, "-d", str(self._workspace.inside))
+                if process.subsystem == "sftp" and server
+                else None
+            )
         if process.command is not None:
             return ("/bin/bash", "-lc", process.command)
         if process.term_type and not self._root and shutil.which("tmux", path=PATH):
@@ -207,6 +217,10 @@ class Session:
             if not data:
                 return
             yield data
+
+
+def _sftp_server() -> str | None:
+    return next((name for name in SFTP_SERVERS if Path(name).exists()), None)
 
 
 async def _drain(reader: Any, writer: Any) -> None:
