@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from envforge_daemon.shell.root import Windows
 
 log = logging.getLogger("envforge_daemon")
+# Its lesser messages hold what people run and type.
+asyncssh.set_log_level(logging.WARNING)
 
 MOST_S = 12 * 3600.0
 LOGIN_S = 30.0
@@ -183,6 +185,7 @@ class Visitor(asyncssh.SSHServer):
         self._sessions: set[Session] = set()
         self._cause = ""
         self._timer: asyncio.TimerHandle | None = None
+        self._told: asyncio.Task[None] | None = None
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._connection = conn
@@ -219,31 +222,41 @@ class Visitor(asyncssh.SSHServer):
     def validate_ca_key(self, username: str, key: asyncssh.SSHKey) -> bool:
         return False
 
-    async def auth_completed(self) -> None:
+    def auth_completed(self) -> None:
         found = self._found
-        if found is None or self._connection is None:
-            raise asyncssh.PermissionDenied("A certificate is needed.")
+        door = self._server.known.get(found.door.workspace.id) if found else None
+        # What was revoked while the signature was looked at.
+        if (
+            found is None
+            or door is None
+            or door.authority != found.door.authority
+            or found.serial in door.revoked
+        ):
+            self._connection.disconnect(asyncssh.DISC_BY_APPLICATION, "A certificate is needed.")
+            return
         if self._server.connected(found.door.workspace.id) >= MOST_OF_A_WORKSPACE:
-            raise asyncssh.DisconnectError(
+            self._connection.disconnect(
                 asyncssh.DISC_TOO_MANY_CONNECTIONS,
                 "Too many connections to this workspace; close one of them.",
             )
-        await self._server.tell_connected(self, found)
-        # What was revoked meanwhile.
-        door = self._server.known.get(found.door.workspace.id)
-        if door is None or door.authority != found.door.authority or found.serial in door.revoked:
-            self._cause = "access_ended"
-            raise asyncssh.PermissionDenied("This access was ended.")
+            return
         self.admission = found
+        self._told = self._spawn(self._server.tell_connected(self, found))
         self._timer = asyncio.get_running_loop().call_later(MOST_S, self._grown_old)
+
+    async def _is_told(self) -> None:
+        """Nothing is done for anybody before it is on record that they came."""
+        if self._told is not None:
+            await asyncio.shield(self._told)
 
     def _grown_old(self) -> None:
         self._spawn(self.end("certificate_expired"))
 
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+    def _spawn(self, work: Any) -> "asyncio.Task[None]":
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
         self._server.telling.add(task)
         task.add_done_callback(self._server.telling.discard)
+        return task
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.visitors.discard(self)
@@ -254,6 +267,7 @@ class Visitor(asyncssh.SSHServer):
 
     async def _gone(self, cause: str) -> None:
         await self._end_sessions()
+        await self._is_told()
         await self._server.tell_disconnected(self.id, cause)
 
     async def _end_sessions(self) -> None:
@@ -283,6 +297,7 @@ class Visitor(asyncssh.SSHServer):
 
         async def serve(process: Any) -> None:
             try:
+                await self._is_told()
                 await session.serve(process)
             except IsolationError as error:
                 log.error("a shell did not start: %s", error)  # noqa: TRY400 - its sentence says it all
@@ -304,6 +319,7 @@ class Visitor(asyncssh.SSHServer):
             )
 
         async def forward(reader: Any, writer: Any) -> None:
+            await self._is_told()
             try:
                 # Dialled inside the workspace's namespace, by an account that is neither root nor the VM's (H1).
                 far = await self._server.context.ingress.connect(workspace, dest_port)
