@@ -308,7 +308,7 @@ class Visitor(asyncssh.SSHServer):
             finally:
                 self._sessions.discard(session)
 
-        return asyncssh.SSHServerProcess(serve, None, 3, False)
+        return Channel(serve, None, 3, False)
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> Any:
         # asyncssh asks the certificate for permit-port-forwarding before it asks us.
@@ -334,6 +334,21 @@ class Visitor(asyncssh.SSHServer):
                 writer.close()
 
         return forward
+
+
+class Channel(asyncssh.SSHServerProcess):  # type: ignore[type-arg]
+    """A session whose sftp is a program of the account, not a server inside ours, which would read files as root (H2)."""
+
+    def subsystem_requested(self, subsystem: str) -> bool:
+        return subsystem == "sftp"
+
+    def session_started(self) -> None:
+        streams = (
+            asyncssh.SSHReader(self, self._chan),
+            asyncssh.SSHWriter(self, self._chan),
+            asyncssh.SSHWriter(self, self._chan, asyncssh.EXTENDED_DATA_STDERR),
+        )
+        self._conn.create_task(self._start_process(*streams))
 
 
 async def _both_ways(ways: Iterable[tuple[Any, Any]]) -> None:

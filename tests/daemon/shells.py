@@ -61,12 +61,13 @@ class Authority:
             .serial(serial)
             .type(kind)
             .key_id(key_id.encode())
-            .valid_principals([principal.encode() for principal in principals])
             .valid_after(int(now) + begins_in_s)
             .valid_before(int(now) + good_for_s)
             .add_extension(b"permit-pty", b"")
         )
-        if not principals:
+        if principals:
+            builder = builder.valid_principals([principal.encode() for principal in principals])
+        else:
             builder = builder.valid_for_all_principals()
         if forwarding:
             builder = builder.add_extension(b"permit-port-forwarding", b"")

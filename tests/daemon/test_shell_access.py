@@ -3,10 +3,13 @@
 import asyncio
 import shutil
 from collections.abc import Callable
+from pathlib import Path
+from subprocess import PIPE, STDOUT
 
 import pytest
 from cryptography.hazmat.primitives.serialization.ssh import SSHCertificateType
 
+from envforge_daemon.shell.sessions import SFTP_SERVERS
 from envforge_protocol.host import commands as wire
 from envforge_protocol.host.reports import ShellConnected, ShellDisconnected
 from tests.daemon.machine import Machine, next_port
@@ -268,8 +271,24 @@ def test_a_terminal_has_its_size_and_sftp_is_the_accounts_or_plainly_refused(she
             assert await terminal.ended() == 5
         finally:
             terminal.close()
-        status, said = await shell.run(one, key, "-s", "sftp")
-        assert "not installed" in said or status == 0
+        installed = any(Path(name).exists() for name in SFTP_SERVERS)
+        if not installed:
+            status, said = await shell.run(one, key, "-s", "sftp")
+            assert (status, "not installed" in said) == (127, True)
+            return
+        # As the account: what root alone may read is not handed out.
+        mine = shell.directory / "mine.txt"
+        mine.write_text("by sftp\n")
+        argv = shell.ssh(one, key, "-b", "-", "")[1:-1]
+        child = await asyncio.create_subprocess_exec(
+            "sftp", *("-P" if word == "-p" else word for word in argv), stdin=PIPE, stdout=PIPE, stderr=STDOUT
+        )
+        given = f"pwd\nput {mine} here.txt\n-get /etc/shadow {shell.directory}/shadow\n"
+        out, _ = await asyncio.wait_for(child.communicate(given.encode()), 20)
+        assert b"Remote working directory: /home/workspace" in out, out
+        assert b"Permission denied" in out, out
+        assert not (shell.directory / "shadow").exists()
+        assert (await shell.run(one, key, "cat here.txt; stat -c %u here.txt"))[1] == f"by sftp\n{one.uid}\n"
 
     shelled(scene)
 
