@@ -1,7 +1,7 @@
 """The ASGI application: `uvicorn envforge.asgi:application`.
 
 What VMs ask (`/host/v1/`, at its one host) is answered beside Django's stack of middleware, which would hold a thread for
-each poll that waits (docs/decisions/0005-host-api.md); everything else is Django's.
+each poll that waits (docs/decisions/0006-host-api.md); everything else is Django's.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""The door VMs come to: a small ASGI application beside Django's own stack (docs/decisions/0005-host-api.md).
+"""The door VMs come to: a small ASGI application beside Django's own stack (docs/decisions/0006-host-api.md).
 
 It knows requests, sizes, threads and errors; the addresses and what they do are in `hosts.api`. No session, no cookie, no
 form: whoever speaks here holds a token or is about to join. Nothing of a token, nonce or signature is logged.

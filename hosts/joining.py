@@ -17,7 +17,7 @@ from audit.append import append, append_platform
 from audit.kinds import EventKind
 from envforge import tenancy
 from envforge.actor import SYSTEM, Target
-from envforge.windows import first_in_window
+from envforge.windows import Window
 from envforge_protocol.host.commands import MAX_WAIT_S
 from envforge_protocol.host.joining import Joined, JoinRequest, Nonce
 from hosts import nonces, sts, tokens
@@ -152,14 +152,15 @@ def _begin(host: Host, voice: HostVoice, request: JoinRequest, protocol: int) ->
 
 def _refuse(word: str, org_id: UUID = tenancy.PLATFORM, target: Target | None = None) -> NoReturn:
     """Record the refusal, in the organization's timeline where it is known whose VM it was, and raise it."""
-    if first_in_window(
-        "host.join_refused", str(org_id), target.id if target else "", word, window_s=REFUSAL_WINDOW_S
-    ):
-        subject = target or Target("host", "unknown", "an unknown VM")
+    subject = target or Target("host", "unknown", "an unknown VM")
+    window = Window("host.join_refused", (str(org_id), subject.id, word), REFUSAL_WINDOW_S)
+    if not window.is_recorded():
         if org_id == tenancy.PLATFORM:
             with transaction.atomic():
                 append_platform(EventKind.HOST_JOIN_REFUSED, actor=SYSTEM, target=subject, reason=word)
+                window.mark_after_commit()
         else:
             with tenancy.enter(org_id):
                 append(EventKind.HOST_JOIN_REFUSED, actor=SYSTEM, target=subject, reason=word)
+                window.mark_after_commit()
     raise JoinRefused(word, SENTENCES[word])

@@ -35,7 +35,6 @@ SETTINGS = {
     "http.lowSpeedTime": "60",
     "submodule.recurse": "false",
     "fetch.recurseSubmodules": "false",
-    "fetch.fsckObjects": "true",
     "gc.auto": "0",
     "maintenance.auto": "false",
     "pack.threads": "1",
@@ -193,7 +192,7 @@ _WORDS = (
         "The repository has moved. Write its new address into the project.",
     ),
     (
-        ("fsck", "bad object", "did not send all necessary objects"),
+        ("bad object", "did not send all necessary objects"),
         "{host} sent damaged data. Check the repository.",
     ),
 )

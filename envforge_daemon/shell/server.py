@@ -38,6 +38,16 @@ MOST_OF_A_WORKSPACE = 50
 MOST_SESSIONS = 20
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 HOST_KEY = "host-key"
+SIGNATURES = (
+    "ssh-ed25519",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "rsa-sha2-512",
+    "rsa-sha2-256",
+)
 
 
 class Server:
@@ -104,6 +114,7 @@ class Server:
                     x11_forwarding=False,
                     allow_scp=False,
                     compression_algs=None,
+                    signature_algs=SIGNATURES,
                     login_timeout=LOGIN_S,
                     keepalive_interval=ALIVE_EVERY_S,
                     keepalive_count_max=MISSED,

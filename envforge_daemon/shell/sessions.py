@@ -55,6 +55,7 @@ class Session:
         self._root = root
         self._group = f"{ROOT if root else SESSION}-{uuid4().hex[:16]}"
         self._started: Started | None = None
+        self._over = False
 
     async def serve(self, process: Any) -> None:
         """Run what is asked for, to its end.
@@ -78,7 +79,8 @@ class Session:
             await asyncio.shield(self.end())
 
     async def end(self) -> None:
-        """End all of it."""
+        """End all of it, and whatever would still be started."""
+        self._over = True
         with contextlib.suppress(IsolationError):
             await self._workspace.kill_all(self._group)
 
@@ -127,6 +129,9 @@ class Session:
         self._started = await self._workspace.spawn(
             argv, group=self._group, env=env, limits=self._limits, may_elevate=self._root, **streams
         )
+        if self._over:
+            # Its connection was cut while it started.
+            await self._workspace.kill_all(self._group)
         return self._started
 
     # A command with pipes

@@ -46,9 +46,9 @@ def environment(cloud: Cloud, caller: Mapping[str, str]) -> dict[str, str]:
         | {
             "ENVFORGE_TEST_ADMIN_DATABASE_URL": cloud.postgres.admin_dsn,
             "ENVFORGE_TEST_MAIL_URL": cloud.mail_url,
-            "ENVFORGE_TEST_AWS_ROOT_KEY_FILE": str(cloud.aws_root_key_file),
-            "ENVFORGE_TEST_LOGS": str(cloud.home.logs),
             "ENVFORGE_TEST_GIT_URL": cloud.git_url,
             "ENVFORGE_TEST_GIT_STATE": str(cloud.home.directory("git")),
+            "ENVFORGE_TEST_AWS_ROOT_KEY_FILE": str(cloud.aws_root_key_file),
+            "ENVFORGE_TEST_LOGS": str(cloud.home.logs),
         }
     )

@@ -28,7 +28,7 @@ SETTINGS: dict[str, str] = {
 
 def environment(**more: str) -> dict[str, str]:
     """The complete environment of a git process."""
-    numbered = {}
+    numbered: dict[str, str] = {}
     for index, (name, value) in enumerate(SETTINGS.items()):
         numbered |= {f"GIT_CONFIG_KEY_{index}": name, f"GIT_CONFIG_VALUE_{index}": value}
     return {

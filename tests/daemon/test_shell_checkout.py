@@ -258,7 +258,7 @@ def test_h2_hooks_and_settings_of_hostile_files_do_nothing_for_the_daemon(
         planted = "echo '#!/bin/sh\ntouch /home/workspace/PWNED; echo $0 $(id -u) >> /home/workspace/PWNED'"
         await sh(
             shell,
-            f"""cd web
+            f"""set -e; cd web; mkdir -p .git/hooks
             for hook in post-checkout reference-transaction post-index-change fsmonitor; do
               {planted} > .git/hooks/$hook; chmod +x .git/hooks/$hook
             done

@@ -1,5 +1,6 @@
 """A git host process of the tests' own, and git as a client that knows nothing of its files."""
 
+import base64
 import os
 import re
 import subprocess
@@ -46,6 +47,11 @@ def git(*words: str, at: Path, ok: bool = True, **more: str) -> str:
     )
     assert (done.returncode == 0) is ok, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+def basic(password: str) -> str:
+    """The header, for requests written by hand."""
+    return "Authorization: Basic " + base64.b64encode(f"x:{password}".encode()).decode()
 
 
 def commit(repository: Path, name: str, content: str | bytes) -> None:
@@ -98,7 +104,7 @@ class GitHost:
         return self.url(name, self.store.deploy_token(name))
 
     def push_url(self, name: RepositoryName) -> str:
-        return self.url(name, developer_token(self.store))
+        return self.url(name, self.developer_token)
 
     def mint(self, key: str, owner: str, content: object) -> httpx2.Response:
         return httpx2.post(
@@ -106,6 +112,10 @@ class GitHost:
             json=content,
             headers={"authorization": f"Bearer {key}"},
         )
+
+    @property
+    def developer_token(self) -> str:
+        return developer_token(self.store)
 
     @property
     def root_key(self) -> str:

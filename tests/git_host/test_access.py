@@ -9,7 +9,7 @@ import pytest
 from local_cloud.git.access import MINTED_FOR_S, Access, Caller, password_of
 from local_cloud.git.names import RepositoryName
 from local_cloud.git.store import Store
-from tests.git_host.conftest import BACKEND, WEB, GitHost, commit, git
+from tests.git_host.conftest import BACKEND, WEB, GitHost, basic, commit, git
 
 
 def refused(host: GitHost, url: str, at: Path, *words: str) -> str:
@@ -130,8 +130,7 @@ def test_h2_minting_gives_one_repository_for_reading_and_nothing_else(
 
 def test_only_the_root_key_mints(host: GitHost) -> None:
     ask = {"repositories": ["web"]}
-    developer = host.push_url(WEB).split(":")[2].split("@")[0]
-    for key in ("none", "wrong", developer, host.store.deploy_token(WEB)):
+    for key in ("none", "wrong", host.developer_token, host.store.deploy_token(WEB)):
         assert host.mint(key, "acme", ask).status_code == 401
     assert httpx2.get(host.address("/app/installations/acme/access_tokens")).status_code == 405
 
@@ -164,13 +163,10 @@ def test_only_the_root_key_mints(host: GitHost) -> None:
 )
 def test_odd_paths_lead_nowhere(host: GitHost, path: str) -> None:
     # By hand: a client library would tidy the path first.
-    request = httpx2.Request("GET", "http://x")
-    developer = host.push_url(WEB).split(":")[2].split("@")[0]
-    httpx2.BasicAuth("x", developer).auth_flow(request).send(None)
     with socket.create_connection(("127.0.0.1", host.port), timeout=10) as client:
         client.sendall(
             f"GET {path}?service=git-upload-pack HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-            f"Authorization: {request.headers['authorization']}\r\n\r\n".encode()
+            f"{basic(host.developer_token)}\r\n\r\n".encode()
         )
         answer = b"".join(iter(lambda: client.recv(65536), b""))
     assert answer.split(b" ")[1] in {b"404", b"400"}
@@ -206,8 +202,14 @@ def test_the_log_has_a_line_for_each_request_and_no_credential(host: GitHost, tm
     git("ls-remote", host.url(WEB, token), at=tmp_path)
     refused(host, host.url(WEB, "hunter2"), tmp_path)
     said = host.log.read_text()
-    developer = host.push_url(WEB).split(":")[2].split("@")[0]
-    for secret in (token, host.store.deploy_token(WEB), host.root_key, developer, "hunter2", "Basic "):
+    for secret in (
+        token,
+        host.store.deploy_token(WEB),
+        host.root_key,
+        host.developer_token,
+        "hunter2",
+        "Basic ",
+    ):
         assert secret not in said
     lines = [line for line in said.splitlines() if "local_cloud.git" in line]
     assert any("GET acme/web git-upload-pack deploy 200" in line for line in lines)

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from local_cloud.git.names import RepositoryName
-from tests.git_host.conftest import BACKEND, CLIENT, WEB, GitHost, commit, git
+from tests.git_host.conftest import BACKEND, CLIENT, WEB, GitHost, basic, commit, git
 
 LARGE_BYTES = 50 * 1024 * 1024
 
@@ -126,12 +126,8 @@ def test_a_client_that_goes_away_leaves_no_process_and_no_refs(host: GitHost) ->
         f"POST /{WEB}.git/git-receive-pack HTTP/1.1\r\nHost: localhost:{host.port}\r\n"
         "Content-Type: application/x-git-receive-pack-request\r\nContent-Length: 1000000\r\n"
     )
-    request = httpx2.Request("GET", "http://x", headers={})
-    httpx2.BasicAuth("x", host.push_url(WEB).split(":")[2].split("@")[0]).auth_flow(request).send(None)
     with socket.create_connection(("127.0.0.1", host.port)) as client:
-        client.sendall(
-            f"{head}Authorization: {request.headers['authorization']}\r\n\r\n".encode() + b"0" * 1000
-        )
+        client.sendall(f"{head}{basic(host.developer_token)}\r\n\r\n".encode() + b"0" * 1000)
         _until(lambda: _children(host.process.pid) > 0)
     _until(lambda: _children(host.process.pid) == 0)
     assert git("for-each-ref", at=bare) == before
