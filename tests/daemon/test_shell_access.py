@@ -208,6 +208,7 @@ def test_h1_forwarding_needs_its_permission_and_reaches_the_workspaces_loopback_
             (allowed, f"127.0.0.1:{on_the_vm}"),
             (allowed, f"{shell.vm.made[1].address}:{elsewhere}"),
             (allowed, "169.254.169.254:80"),
+            (allowed, f"169.254.169.254:{served}"),
             (allowed, f"0.0.0.0:{on_the_vm}"),
         ):
             _, said = await shell.run(one, key, "-W", target, "")
