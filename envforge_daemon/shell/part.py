@@ -1,5 +1,6 @@
 """The commands of shells, and what goes on with them by itself."""
 
+import asyncio
 import logging
 from collections.abc import Iterable
 from dataclasses import replace
@@ -14,6 +15,7 @@ from envforge_daemon.shell.known import Door, Known
 from envforge_daemon.shell.root import Windows
 from envforge_daemon.shell.server import Server
 from envforge_daemon.shell.sessions import SESSION, TMUX_GROUP
+from envforge_daemon.shell.watch import Watch
 from envforge_protocol.host import workspaces as wire
 from envforge_protocol.host.commands import (
     AuthorizeShell,
@@ -39,6 +41,7 @@ class Shells(Part):
         self.known = Known(context.state.documents("shells"))
         self.windows = Windows(context, context.state.documents("root"))
         self.server = Server(context, self.known, self.windows, context.state.documents("connections"))
+        self.watch = Watch(context, self.server)
         context.workspaces.leaving.append(self._leave)
 
     def commands(self) -> Iterable[Doing]:
@@ -70,7 +73,7 @@ class Shells(Part):
                 log.error("%s", error)  # noqa: TRY400 - its sentence says it all
 
     async def run(self) -> None:
-        await self.windows.keep()
+        await asyncio.gather(self.windows.keep(), self.watch.keep())
 
     def activity(self) -> Iterable[Activity]:
         for door in self.known:
@@ -93,15 +96,16 @@ class Shells(Part):
         for repository in asked.repositories:
             task.progress("checking_out")
             checkouts.append(await check_out(workspace, repository))
+        self.watch.told(workspace.id, checkouts)
         return ShellPrepared(
             ssh_port=self.server.port, host_key=self.server.host_key, checkouts=tuple(checkouts)
         )
 
     async def _read(self, task: Task, asked: ReadContract) -> ContractRead:
         workspace = await self.context.workspaces.ensure(asked.workspace)
-        return ContractRead(
-            checkouts=tuple([await observe(workspace, directory) for directory in asked.directories])
-        )
+        checkouts = [await observe(workspace, directory) for directory in asked.directories]
+        self.watch.told(workspace.id, checkouts)
+        return ContractRead(checkouts=tuple(checkouts))
 
     async def _authorize(self, task: Task, asked: AuthorizeShell) -> Done:
         _require_authority(asked.certificate_authority)
@@ -151,6 +155,7 @@ class Shells(Part):
     async def _leave(self, workspace: wire.Workspace) -> None:
         """The workspace is taken off this VM."""
         self.known.forget(workspace.id)
+        self.watch.forget(workspace.id)
         await self.windows.drop(workspace.id)
         await self.server.end(lambda admitted: admitted.door.workspace.id == workspace.id)
 

@@ -12,11 +12,12 @@ import pytest
 from envforge_protocol.contract import parse
 from envforge_protocol.contract.digest import digest
 from envforge_protocol.host import commands as wire
+from envforge_protocol.host.reports import ContractChanged
 from envforge_protocol.host.workspaces import Checkout, Repository, RepositoryCredential, Workspace
 from local_cloud.git.adding import Source, add
 from local_cloud.git.names import RepositoryName
 from tests.daemon.machine import Machine, next_port
-from tests.daemon.shells import LIMITS, Shelled
+from tests.daemon.shells import LIMITS, Shelled, Terminal
 from tests.git_host.conftest import BACKEND, WEB, GitHost, commit, git
 
 Play = Callable[..., None]
@@ -322,5 +323,25 @@ def test_h2_a_contract_is_a_regular_file_of_bounded_size(on_a_shell: Play, host:
         # The tree itself replaced by a link to elsewhere.
         await sh(shell, "mv web other && ln -s other web")
         assert "no working tree" in (await read()).problem
+
+    on_a_shell(scene)
+
+
+def test_a_changed_contract_is_told_while_somebody_is_connected(on_a_shell: Play, host: GitHost) -> None:
+    async def scene(shell: Shelled) -> None:
+        one = await shell.prepare()
+        await prepare(shell, one, of(host))
+        await shell.vm.made[0].write_file("web/envforge.yml", CONTRACT.encode())
+        await shell.part.watch.look()
+        assert not [body for body in shell.reports() if isinstance(body, ContractChanged)]
+        terminal = Terminal(shell.ssh(one, shell.key(one), "-tt", "echo here; sleep 100"))
+        try:
+            await terminal.sees("here")
+            await shell.part.watch.look()
+            await shell.part.watch.look()
+        finally:
+            terminal.close()
+        told = [body for body in shell.reports() if isinstance(body, ContractChanged)]
+        assert [(body.directory, body.digest) for body in told] == [("web", digest(parse(CONTRACT.encode())))]
 
     on_a_shell(scene)
