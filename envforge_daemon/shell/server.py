@@ -359,7 +359,9 @@ class Channel(asyncssh.SSHServerProcess):  # type: ignore[type-arg]
             asyncssh.SSHWriter(self, self._chan),
             asyncssh.SSHWriter(self, self._chan, asyncssh.EXTENDED_DATA_STDERR),
         )
-        self._conn.create_task(self._start_process(*streams))
+        starting = self._start_process(*streams)
+        if self._conn is not None and starting is not None:
+            self._conn.create_task(starting)
 
 
 async def _both_ways(ways: Iterable[tuple[Any, Any]]) -> None:

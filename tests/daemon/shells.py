@@ -68,7 +68,7 @@ class Authority:
         if principals:
             builder = builder.valid_principals([principal.encode() for principal in principals])
         else:
-            builder = builder.valid_for_all_principals()
+            builder = builder.valid_for_all_principals()  # type: ignore[no-untyped-call]
         if forwarding:
             builder = builder.add_extension(b"permit-port-forwarding", b"")
         for name, value in (options or {}).items():
