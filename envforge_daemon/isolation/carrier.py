@@ -45,7 +45,7 @@ ANSWERING = {
 }
 
 
-def listeners(family: int, port: int) -> set[int]:
+def listeners(family: socket.AddressFamily, port: int) -> set[int]:
     """Accounts of the sockets that may answer on a loopback port of this namespace."""
     found = set()
     for name in ("tcp", "tcp6"):

@@ -13,6 +13,7 @@ import pytest
 from envforge_daemon.errors import IsolationError
 from envforge_daemon.isolation import Workspace, firewall, leftovers, network
 from envforge_daemon.isolation.processes import Ran, Started
+from envforge_daemon.isolation.workspace import OWN_LIMITS
 from envforge_protocol.host.runtimes import Limits
 from tests.daemon.machine import Machine, next_port
 
@@ -22,7 +23,7 @@ SMALL = Limits(memory_mib=64, cpu_millis=1000, processes=20)
 
 async def sh(workspace: Workspace, script: str, *, account: int = 1, limits: Limits | None = None) -> Ran:
     return await workspace.run(
-        ("bash", "-c", script), account=account, timeout_s=20, **({"limits": limits} if limits else {})
+        ("bash", "-c", script), account=account, timeout_s=20, limits=limits or OWN_LIMITS
     )
 
 
