@@ -72,6 +72,11 @@ class ControlPlane:
         instance = await self._metadata.instance_id()
         asked = NonceRequest(instance_id=instance)
         nonce = self._read(await self._send("POST", "nonces", body=asked), Nonce)
+        if nonce.audience.rstrip("/") != self._config.control_plane:
+            # What is signed is good for whoever is named in it: sign for our own control plane, never for one that relays.
+            raise Refused(
+                403, f"The control plane names itself {nonce.audience}, not {self._config.control_plane}."
+            )
         signed = sign_identity(
             await self._metadata.credentials(), nonce, sts=self._config.sts, region=self._config.region
         )
