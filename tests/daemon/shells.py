@@ -24,7 +24,7 @@ from envforge_daemon.shell.part import Shells
 from envforge_daemon.state import State
 from envforge_protocol.host import commands as wire
 from envforge_protocol.host.commands import Payload
-from envforge_protocol.host.reports import Body, Report
+from envforge_protocol.host.reports import Body, Report, ShellDisconnected
 from envforge_protocol.host.runtimes import Limits
 from envforge_protocol.host.workspaces import Repository, Workspace
 from tests.daemon.machine import Machine
@@ -148,6 +148,16 @@ class Shelled:
     def reports(self) -> list[Body]:
         documents = self.context.state.reports
         return [Report.model_validate(documents.read(name)).body for name in documents.names()]
+
+    async def causes(self, count: int) -> list[str]:
+        """Why connections ended, once so many did."""
+        found: list[str] = []
+        for _ in range(250):
+            found = [body.cause for body in self.reports() if isinstance(body, ShellDisconnected)]
+            if len(found) >= count:
+                break
+            await asyncio.sleep(0.02)
+        return found
 
     def ssh(
         self, workspace: Workspace, key: Path, *more: str, login: str = "", certificate: bool = True

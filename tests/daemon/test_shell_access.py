@@ -168,8 +168,7 @@ def test_ending_access_cuts_an_open_session_within_a_second(shelled: Play, by: s
         finally:
             cut.close()
             kept.close()
-        causes = [body.cause for body in shell.reports() if isinstance(body, ShellDisconnected)]
-        assert "access_ended" in causes
+        assert "access_ended" in await shell.causes(2)
         assert (await shell.run(one, key, "true"))[0] == (0 if by in ("person", "everybody") else 255)
 
     shelled(scene)
@@ -248,8 +247,7 @@ def test_tmux_goes_on_when_people_leave_and_is_found_again(shelled: Play) -> Non
             await again.ended()
         finally:
             again.close()
-        causes = [body.cause for body in shell.reports() if isinstance(body, ShellDisconnected)]
-        assert causes[-1] == "restarted"
+        assert (await shell.causes(2))[-1] == "restarted"
         later = await Shelled.start(shell.vm, authority=shell.authority)
         later.host_key = shell.host_key
         third = Terminal(later.ssh(one, key, "-tt", ""))

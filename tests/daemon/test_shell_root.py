@@ -78,6 +78,29 @@ def test_h5_a_window_ends_on_the_vm_by_itself_with_its_sessions(alone: Play) -> 
     alone(scene)
 
 
+def test_r3_sudo_itself_ends_grant_and_command_where_the_program_keeps_no_time(alone: Play) -> None:
+    """R3: NOTAFTER and TIMEOUT are the second way, should the program be down."""
+
+    async def scene(shell: Shelled, one: Workspace) -> None:
+        shell.running.cancel()
+        key = shell.key(one)
+        asked = grant(one, for_s=5)
+        await shell.do(asked)
+        terminal = Terminal(shell.ssh(one, key, "-tt", "sudo sh -c 'echo up-$((40+2)); sleep 1000'"))
+        try:
+            await terminal.sees("up-42")
+            await terminal.ended(within_s=10)
+        finally:
+            terminal.close()
+        # Whole seconds, from sudo's own start: not longer than the window was when it was granted.
+        assert -2 < (in_s(0) - asked.until).total_seconds() < 5
+        await asyncio.sleep(max(0.0, (asked.until - in_s(0)).total_seconds()) + 1)
+        assert (shell.vm.made[0].run_dir / SUDOERS).exists()
+        assert (await shell.run(one, key, "sudo -n id -u"))[0] != 0
+
+    alone(scene)
+
+
 def test_a_window_begins_at_its_time_and_can_be_dropped(alone: Play) -> None:
     async def scene(shell: Shelled, one: Workspace) -> None:
         key = shell.key(one)
