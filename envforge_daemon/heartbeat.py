@@ -69,11 +69,13 @@ class Pulse:
 
     async def beat(self) -> None:
         """For as long as the program runs."""
+        refused = ""
         while True:
             joined = self._control_plane.joined
             every_s = joined.heartbeat_every_s if joined else BEFORE_JOINING_S
             try:
                 answer = await self._control_plane.ask("POST", "heartbeat", body=self.now())
+                refused = ""
                 told = read(answer, HeartbeatAnswer)
                 if told.instruction == "join_again":
                     self._control_plane.forget()
@@ -82,7 +84,10 @@ class Pulse:
                         "this image is old; the control plane will soon not speak to it. Replace the VM."
                     )
             except Refused as error:
-                log.warning("the heartbeat was refused: %s", error)
+                # Once for each reason: a VM that was shut out is told so every few seconds until it is stopped.
+                if str(error) != refused:
+                    log.warning("the heartbeat was refused: %s", error)
+                refused = str(error)
             except DaemonError:
                 # The poll says that the control plane is away; once is enough.
                 pass

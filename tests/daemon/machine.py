@@ -10,8 +10,10 @@ from uuid import UUID, uuid4
 
 from envforge_daemon.config import Config
 from envforge_daemon.isolation import Walls, Workspace, Workspaces, leftovers, raise_walls
+from envforge_daemon.isolation.processes import Ran, Started
 from envforge_daemon.isolation.walls import what_holds
 from envforge_protocol.host import workspaces as wire
+from envforge_protocol.host.runtimes import Limits
 
 # Far above what the local cloud gives out, and apart for each process that runs tests.
 _uids = count(1_500_000_000 + (os.getpid() % 100_000) * 1600, 16)
@@ -85,3 +87,16 @@ class Machine:
 def root() -> tempfile.TemporaryDirectory[str]:
     """A short directory that root owns, as the paths of sockets are bounded."""
     return tempfile.TemporaryDirectory(prefix="ef-", dir="/var/tmp")
+
+
+SMALL = Limits(memory_mib=64, cpu_millis=1000, processes=20)
+
+
+async def sh(workspace: Workspace, script: str, *, account: int = 1, limits: Limits = SMALL) -> Ran:
+    return await workspace.run(("bash", "-c", script), account=account, timeout_s=20, limits=limits)
+
+
+async def left_running(workspace: Workspace, script: str, *, account: int, group: str) -> Started:
+    return await workspace.spawn(
+        ("bash", "-c", script), group=group, account=account, env=workspace.environment(account)
+    )

@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+import socket
+from collections.abc import Callable
 
 import pytest
 
 from envforge_daemon.errors import IsolationError
 from envforge_daemon.ingress import Ingress, Route
-from envforge_daemon.isolation import Wall, Workspace
+from envforge_daemon.isolation import Wall, Workspace, carrier
 from envforge_daemon.isolation.processes import Started
 from tests.daemon.machine import Machine, next_port
 
@@ -43,14 +44,10 @@ async def echo(
     )
 
 
-@contextlib.asynccontextmanager
-async def closed(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
+async def end(writer: asyncio.StreamWriter) -> None:
+    writer.close()
     with contextlib.suppress(ConnectionError):
-        try:
-            yield
-        finally:
-            writer.close()
-            await writer.wait_closed()
+        await writer.wait_closed()
 
 
 async def ask(port: int, sent: bytes = b"") -> bytes:
@@ -61,11 +58,15 @@ async def ask(port: int, sent: bytes = b"") -> bytes:
         except ConnectionRefusedError:
             await asyncio.sleep(0.05)
             continue
-        async with closed(writer):
+        try:
             writer.write(sent)
             await writer.drain()
             writer.write_eof()
             return await reader.read(-1)
+        except ConnectionError:
+            return b""
+        finally:
+            await end(writer)
     raise AssertionError("the ingress port never opened")
 
 
@@ -151,18 +152,17 @@ def test_connections_outlive_the_daemon_and_a_dead_carrier_is_replaced(behind_wa
         assert await reader.readexactly(4) == b"web:"
 
         second = Ingress(vm.config, vm.workspaces)
-        (carrier,) = one.group("carrier").processes()
+        (carrying,) = one.group("carrier").processes()
         await second.set(one, [Route(port, 3000, 1)])
-        assert one.group("carrier").processes() == [carrier]
+        assert one.group("carrier").processes() == [carrying]
         writer.write(b"still")
         assert await reader.readexactly(5) == b"still"
 
         looking = asyncio.create_task(second.look_after())
-        os.kill(carrier, signal.SIGKILL)
+        os.kill(carrying, signal.SIGKILL)
         await asyncio.sleep(1.5)
         await ask_until(port, b"web:")
-        async with closed(writer):
-            pass
+        await end(writer)
         await second.set(one, [])
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", port)
@@ -185,8 +185,9 @@ def test_closing_cuts_what_is_open(behind_walls: Play) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         await reader.readexactly(4)
         assert await ingress.close(one.wire) == 1
-        async with closed(writer):
+        with contextlib.suppress(ConnectionError):
             assert await asyncio.wait_for(reader.read(), 5) == b""
+        await end(writer)
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", port)
 
@@ -225,3 +226,19 @@ def test_a_port_outside_of_the_range_is_refused(on_a_vm: Play) -> None:
             await ingress.set(one, [Route(8080, 3000, 1)])
 
     on_a_vm(scene)
+
+
+def test_who_listens_is_told_the_same_by_both_ways() -> None:
+    """H3: sock_diag and /proc/net/tcp, for IPv4, IPv6 and both in one socket; nobody where nobody listens."""
+    for family, address, answered in (
+        (socket.AF_INET, "127.0.0.1", (socket.AF_INET,)),
+        (socket.AF_INET6, "::1", (socket.AF_INET6,)),
+        (socket.AF_INET6, "::", (socket.AF_INET, socket.AF_INET6)),
+    ):
+        with socket.create_server((address, 0), family=family, dualstack_ipv6=address == "::") as server:
+            port = server.getsockname()[1]
+            for asked in (socket.AF_INET, socket.AF_INET6):
+                expected = {os.getuid()} if asked in answered else set()
+                assert carrier.listeners(asked, port) == expected
+                assert carrier._listeners_in_proc(asked, port) == expected
+        assert carrier.listeners(family, port) == set()

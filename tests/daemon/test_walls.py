@@ -11,26 +11,10 @@ from pathlib import Path
 import pytest
 
 from envforge_daemon.errors import IsolationError
-from envforge_daemon.isolation import Workspace, firewall, leftovers, network
-from envforge_daemon.isolation.processes import Ran, Started
-from envforge_daemon.isolation.workspace import OWN_LIMITS
-from envforge_protocol.host.runtimes import Limits
-from tests.daemon.machine import Machine, next_port
+from envforge_daemon.isolation import firewall
+from tests.daemon.machine import SMALL, Machine, left_running, sh
 
 Play = Callable[..., None]
-SMALL = Limits(memory_mib=64, cpu_millis=1000, processes=20)
-
-
-async def sh(workspace: Workspace, script: str, *, account: int = 1, limits: Limits | None = None) -> Ran:
-    return await workspace.run(
-        ("bash", "-c", script), account=account, timeout_s=20, limits=limits or OWN_LIMITS
-    )
-
-
-async def left_running(workspace: Workspace, script: str, *, account: int, group: str) -> Started:
-    return await workspace.spawn(
-        ("bash", "-c", script), group=group, account=account, env=workspace.environment(account)
-    )
 
 
 def reaches(address: str, port: int) -> str:
@@ -296,82 +280,3 @@ def test_h2_a_directory_of_somebody_else_is_refused(behind_walls: Play) -> None:
             await vm.workspace("main")
 
     behind_walls(scene)
-
-
-# Lives of processes
-
-
-def test_removal_leaves_nothing_and_keeps_files(behind_walls: Play) -> None:
-    """Namespace, wire, groups and private directories go; the files stay unless they are to be deleted."""
-
-    async def scene(vm: Machine) -> None:
-        one = await vm.workspace()
-        await one.write_file("app/work.txt", b"uncommitted")
-        await sh(one, "echo x > ~/.profile", account=0)
-        running = await left_running(one, "trap '' TERM; sleep 600", account=1, group="service-web")
-        assert await vm.workspaces.remove(one.wire) >= 1
-        await running.wait()
-        assert network.known(vm.config) == []
-        assert one.groups() == []
-        assert not (vm.config.state_dir / "accounts" / str(one.uid)).exists()
-        again = await vm.workspaces.ensure(one.wire)
-        assert await again.read_file("app/work.txt", limit=100) == b"uncommitted"
-        assert (await sh(again, "cat ~/.profile", account=0)).output == b"x\n"
-
-    behind_walls(scene)
-
-
-def test_what_a_dead_owner_left_is_swept(behind_walls: Play) -> None:
-    """A VM of the local cloud whose owner was killed: the next one on the machine ends what it left."""
-
-    async def scene(vm: Machine) -> None:
-        one = await vm.workspace()
-        running = await left_running(one, "sleep 600", account=1, group="service-web")
-        owner = await asyncio.create_subprocess_exec("true")
-        pid = owner.pid
-        await owner.wait()
-        file = leftovers.OWNERS / f"{vm.config.tag}.json"
-        file.write_text(f'{{"pid": {pid}, "started": 1, "group": "{vm.config.group}"}}')
-        assert vm.config.tag in await leftovers.sweep()
-        await running.wait()
-        assert network.known(vm.config) == []
-        assert not await firewall.stands(vm.config)
-        assert not one.group("").processes()
-
-    behind_walls(scene)
-
-
-def test_programs_get_exactly_their_environment(on_a_vm: Play) -> None:
-    """Nothing of the daemon's environment or descriptors, and no value in anybody's arguments."""
-
-    async def scene(vm: Machine) -> None:
-        one = await vm.workspace()
-        ran = await one.run(
-            ("/usr/bin/env", "bash", "-c", "env; ls /proc/$$/fd | wc -w"),
-            env={"PATH": os.defpath, "A": "b c\n;"},
-        )
-        lines = ran.output.decode().splitlines()
-        assert {line.split("=")[0] for line in lines if "=" in line} == {"PATH", "A", "PWD", "SHLVL", "_"}
-        assert lines[-1] == "3", "the standard streams"
-
-    on_a_vm(scene)
-
-
-def test_output_is_bounded_and_time_too(on_a_vm: Play) -> None:
-    """A program that prints for ever, or never ends, costs what was allowed."""
-
-    async def scene(vm: Machine) -> None:
-        one = await vm.workspace()
-        ran = await one.run(("bash", "-c", "head -c 3000000 /dev/zero"), limit_bytes=1000)
-        assert (ran.exit_status, len(ran.output), ran.truncated) == (0, 1000, True)
-        ran = await one.run(("bash", "-c", "sleep 60 & sleep 60"), timeout_s=0.5)
-        assert (ran.timed_out, ran.exit_status) == (True, 137)
-        assert one.groups("run-*") == []
-        with pytest.raises(IsolationError, match="no-such-program"):
-            await one.run(("no-such-program",))
-
-    on_a_vm(scene)
-
-
-def test_ports_are_the_tests_own() -> None:
-    assert next_port() != next_port()

@@ -21,8 +21,7 @@ from envforge_daemon.config import Config
 from envforge_daemon.isolation import leftovers
 from hosts import hooks
 from hosts.hooks import Finished
-from hosts.models import HostVoice
-from hosts.tokens import revoke_host_tokens
+from hosts.models import HostToken, HostVoice
 from tests.product.host_api.machines import change, command, place, run, stop, want, workspace
 from tests.product.host_api.newcomers import Newcomer
 from tests.product.host_api.programs import Metadata, Run, Seen, configuration, parts, until
@@ -71,7 +70,7 @@ def test_h4_it_joins_beats_and_does_what_it_is_asked(
 ) -> None:
     """H4: joined by its role's signature; then a command, its result, and the report it caused."""
     told: list[Any] = []
-    hooks.on_report("root_ended", lambda actor, report: told.append(report.body.request_id))
+    hooks.on_report("root_ended", lambda actor, report: told.append(report.body))
     seen = Seen()
     seen.go_on.set()
     start(seen)
@@ -81,7 +80,7 @@ def test_h4_it_joins_beats_and_does_what_it_is_asked(
     wanted = want(newcomer.host, stop(on_it))
     until(lambda: [one for one in heard if one.command.id == wanted])
     assert seen.ended == [wanted]
-    until(lambda: wanted in told)
+    until(lambda: [body for body in told if body.request_id == wanted])
 
 
 def test_a_fault_of_ours_ends_one_command_with_a_sentence(
@@ -136,7 +135,7 @@ def test_w11_a_result_that_was_not_taken_is_told_by_the_next_run(
     until(lambda: not list(kept.iterdir()))
 
 
-def test_h4_a_revoked_token_leads_to_a_new_join(
+def test_h4_a_token_that_works_no_longer_leads_to_a_new_join(
     newcomer: Newcomer, start: Callable[[Seen], Run], heard: list[Finished]
 ) -> None:
     """H4: on 401 it proves itself again, and goes on."""
@@ -145,7 +144,7 @@ def test_h4_a_revoked_token_leads_to_a_new_join(
     start(seen)
     until(lambda: heard_of(newcomer) > 0)
     with tenancy.enter(newcomer.host.org_id):
-        revoke_host_tokens(newcomer.host.id)
+        HostToken.objects.filter(host=newcomer.host).delete()
     wanted = want(newcomer.host, stop(workspace()))
     until(lambda: [one for one in heard if one.command.id == wanted], within_s=60)
 
@@ -174,7 +173,7 @@ def test_sigterm_ends_it_cleanly_and_it_says_what_is_wrong(
     assert process.returncode == 0, log
     assert "ending; services go on" in log
     for secret in (newcomer.credentials.secret_key, newcomer.credentials.token, "Bearer"):
-        assert secret not in log
+        assert str(secret) not in log
 
     file.write_text(json.dumps(settings_of | {"generation": 0, "surprise": 1}))
     refused = subprocess.run(command_line, stderr=subprocess.PIPE, text=True, timeout=20, check=False)
