@@ -23,6 +23,7 @@ from local_cloud.menu import COMMANDS, help_text, nearest
 
 REQUIREMENTS = REPOSITORY / "requirements"
 PIP_LOG_LINES = 40
+APT_WAITS = ("-o", "DPkg::Lock::Timeout=120")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -156,23 +157,25 @@ def _require_ensurepip(console: Console) -> None:
     apt_get_install(package, console)
 
 
-def apt_get_install(package: str, console: Console) -> None:
-    """Install a Debian package as root, showing what apt-get is doing.
+def apt_get_install(packages: str, console: Console) -> None:
+    """Install Debian packages, named with spaces between them, as root, showing what apt-get is doing.
+
+    Another apt that runs is waited for.
 
     Raises:
         LocalCloudError: apt-get failed; holds what it said.
     """
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     said: list[str] = []
-    with console.step(f"apt-get install {package}", lambda: said[-1][:60] if said else ""):
+    with console.step(f"apt-get install {packages}", lambda: said[-1][:60] if said else ""):
         for command in (
-            ["apt-get", "update"],
-            ["apt-get", "install", "-y", "--no-install-recommends", package],
+            ["apt-get", *APT_WAITS, "update"],
+            ["apt-get", *APT_WAITS, "install", "-y", "--no-install-recommends", *packages.split()],
         ):
             code = _run_listening(command, environment, said)
         if code != 0:
             raise LocalCloudError(
-                f"apt-get could not install {package}:\n" + "\n".join(said[-PIP_LOG_LINES:])
+                f"apt-get could not install {packages}:\n" + "\n".join(said[-PIP_LOG_LINES:])
             )
 
 

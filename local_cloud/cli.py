@@ -19,6 +19,7 @@ ROOMS = {
     "check": ("check", "run"),
     "manage": ("manage", "run"),
     "shell": ("manage", "shell"),
+    "vm": ("vm", "run"),
     "repo": ("repo", "run"),
     "logs": ("logs", "run"),
     "reset": ("reset", "run"),

@@ -21,6 +21,7 @@ COMMANDS: dict[str, Command] = {
     "bench": Command("bench [NAME]", "run the measurements in bench/", "dev"),
     "manage": Command("manage COMMAND ...", "run manage.py against the local cloud", "local"),
     "shell": Command("shell", "open a Django shell against the local cloud", "local"),
+    "vm": Command("vm COMMAND ...", "list VMs, crash them, switch EC2's faults", "local"),
     "repo": Command(
         "repo add|list|show|remove",
         "put git repositories on the local git host, and see their addresses",

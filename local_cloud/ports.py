@@ -39,7 +39,12 @@ class Claim:
 
 def claim(port: int) -> Claim | None:
     """Claim a port, or None if another local cloud has."""
-    name = f"\0envforge-port-{port}" if sys.platform == "linux" else ""
+    return claim_name(f"port-{port}")
+
+
+def claim_name(what: str) -> Claim | None:
+    """Claim anything that two local clouds on one machine must not both use, or None if another has."""
+    name = f"\0envforge-{what}" if sys.platform == "linux" else ""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as taken:
         try:
             if name:

@@ -20,17 +20,28 @@ def main() -> int:
         metavar="F",
         help="the account's root key, made if missing (DIR/root-key.json)",
     )
+    for name, what in (("boot", "pending"), ("stop", "stopping"), ("terminate", "shutting-down")):
+        parser.add_argument(
+            f"--{name}-s", type=float, default=0.0, metavar="S", help=f"how long an instance is {what} (0)"
+        )
     arguments = parser.parse_args()
     # moto reads these when it is imported. Instances must survive as they are, images are named by the caller.
     os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
     os.environ["MOTO_DISABLE_GLOBAL_CORS"] = "true"
+    from local_cloud.aws.addresses import NoNetworkError  # noqa: PLC0415
     from local_cloud.aws.server import configure_logging, serve  # noqa: PLC0415
     from local_cloud.aws.state import UnreadableStateError  # noqa: PLC0415
+    from local_cloud.aws.transitions import Delays  # noqa: PLC0415
 
     configure_logging()
     try:
-        serve(port=arguments.port, state_directory=arguments.state, root_key_file=arguments.root_key_file)
-    except (UnreadableStateError, ValueError, OSError) as error:
+        serve(
+            port=arguments.port,
+            state_directory=arguments.state,
+            delays=Delays(arguments.boot_s, arguments.stop_s, arguments.terminate_s),
+            root_key_file=arguments.root_key_file,
+        )
+    except (UnreadableStateError, NoNetworkError, ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -5,7 +5,7 @@ Source: "Actions, resources, and condition keys" of each service in AWS's Servic
 
 from typing import Any
 
-from local_cloud.aws import asks_ec2, asks_s3, keys, world
+from local_cloud.aws import asks_ec2, asks_s3, file_systems, keys, world
 from local_cloud.aws.policies import Ask
 from local_cloud.aws.wire import RefusedError
 from local_cloud.aws.world import Call
@@ -29,6 +29,8 @@ def asks_for(call: Call, context: Context) -> list[Ask]:
             return _iam(call, context)
         case "ec2":
             return asks_ec2.asks_for(call, context)
+        case "elasticfilesystem":
+            return file_systems.asks_for(call, context)
         case "s3":
             return asks_s3.asks_for(call, context)
     raise RefusedError(f"The local cloud does not offer the service {call.service}.", code="UnknownService")

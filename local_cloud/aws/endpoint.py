@@ -4,33 +4,30 @@ One lock orders all requests: moto's models are not safe for threads, and a snap
 Bodies are read and answers are sent outside of it.
 """
 
+import contextlib
 import json
 import logging
 import re
+import socket
 import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from local_cloud.aws import (
-    asks,
-    asks_s3,
-    instance_credentials,
-    instances,
-    keys,
-    parameters,
-    sigv4,
-    sts,
-    wire,
-    world,
-)
+from local_cloud.aws import asks, asks_s3, file_systems, instances, keys, parameters, sigv4, sts, wire, world
+from local_cloud.aws.control import Control
+from local_cloud.aws.control_client import PREFIX
+from local_cloud.aws.ec2 import Ec2
+from local_cloud.aws.faults import ConnectionCutError, Faults
 from local_cloud.aws.identities import Identities, Identity
 from local_cloud.aws.policies import Verdict
 from local_cloud.aws.state import Snapshots
+from local_cloud.aws.transitions import Delays
 from local_cloud.aws.wire import AwsAnswer, AwsRequest, Fault, Protocol, RefusedError
 from local_cloud.aws.world import Call
 
@@ -47,26 +44,46 @@ _HOP_BY_HOP = frozenset({"connection", "content-length", "server", "date", "tran
 class Endpoint:
     """Create one per process: moto's models are the process's."""
 
-    def __init__(self, identities: Identities, snapshots: Snapshots) -> None:
+    def __init__(self, identities: Identities, snapshots: Snapshots, delays: Delays) -> None:
         self._identities = identities
         self._snapshots = snapshots
-        self._client_tokens = instances.ClientTokens()
+        self._ec2 = Ec2(delays)
+        self._faults = Faults()
+        self._control = Control(identities, self._ec2, self._faults)
         self.lock = threading.RLock()
 
-    def restore(self) -> None:
-        """Take up the saved state. Raises UnreadableStateError."""
+    def restore(self, state_directory: Path) -> None:
+        """Take up the saved state.
+
+        Raises:
+            UnreadableStateError: a state file cannot be used.
+            NoNetworkError: there is no network for the instances' addresses.
+        """
         self._snapshots.restore_services()
         saved = self._snapshots.load(_SECTION)
         if saved is not None:
             self._identities.sessions = saved["sessions"]
-            self._client_tokens.answers = saved["client_tokens"]
+            self._faults.waiting = saved.get("faults", [])
+            # Before there was a section for EC2, its client tokens lay beside the sessions.
+            self._ec2.restore(saved.get("ec2", saved))
+        if self._ec2.open_network(state_directory):
+            log.warning("another local cloud has our network: every instance has another address now")
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         trace = _Trace(environ["REQUEST_METHOD"])
         if environ.get("PATH_INFO") == "/health" and trace.method in {"GET", "HEAD"}:
             answer = AwsAnswer(200, [("Content-Type", "text/plain")], b"ready\n")
         else:
-            answer = self._answer(environ, trace)
+            try:
+                if not str(environ["PATH_INFO"]).startswith(PREFIX):
+                    with self.lock:
+                        self._faults.meet_connection(datetime.now(UTC))
+                answer = self._answer(environ, trace)
+            except ConnectionCutError:
+                log.info(
+                    "%s %s %s %s cut by a fault", trace.method, trace.service, trace.action, trace.identity
+                )
+                return _cut(environ, start_response)
             log.info(
                 "%s %s %s %s %d", trace.method, trace.service, trace.action, trace.identity, answer.status
             )
@@ -93,6 +110,8 @@ class Endpoint:
                 return self._answer_claim(request, claim, trace)
         except RefusedError as refused:
             return wire.refusal_answer(protocol, refused, head=trace.method == "HEAD")
+        except ConnectionCutError:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever moto raises becomes an answer
             log.error("internal error: %s", _where(error))  # noqa: TRY400 - a traceback's message may hold a value
             failed = RefusedError("The local cloud failed on this request.", fault=Fault.INTERNAL)
@@ -104,24 +123,62 @@ class Endpoint:
         payload = sigv4.verify(request, claim, secret, now)
         caller = self._identities.identify(claim.access_key_id, now)
         trace.identity = caller.arn
-        if request.raw_path == instance_credentials.PATH and claim.service == "sts":
-            trace.action = "MintInstanceCredentials"
-            answer = sts.mint_instance_credentials(payload, caller, self._identities, now)
-            self._save_layer()
-            return answer
+        if request.raw_path.startswith(PREFIX) and claim.service == "sts":
+            trace.action = request.raw_path.removeprefix(PREFIX)
+            return self._answer_control(request.raw_path, payload, caller, now)
         call = _read_call(_plain(request, claim, payload), claim)
         trace.action = call.action
+        if call.service != "sts":
+            self._require_allowed(call, caller)
+        waiting = len(self._faults.waiting)
+        try:
+            loses_answer = self._faults.meet(call, now)
+            boot_s = self._faults.boot_delay(call, now)
+        finally:
+            if waiting:
+                self._save_layer()
+        answer = self._answer_allowed(call, claim.access_key_id, caller, now, boot_s)
+        if loses_answer:
+            raise ConnectionCutError
+        return answer
+
+    def _answer_control(self, path: str, payload: bytes, caller: Identity, now: datetime) -> AwsAnswer:
+        answer, changed = self._control.answer(path, payload, caller, now)
+        if changed:
+            self._save_layer()
+        if path.endswith("/act"):
+            self._snapshots.save_service("ec2")
+        return answer
+
+    def _answer_allowed(
+        self, call: Call, access_key_id: str, caller: Identity, now: datetime, boot_s: float
+    ) -> AwsAnswer:
+        states: dict[str, str] = {}
         if call.service == "sts":
             return self._answer_sts(call, caller, now)
-        self._require_allowed(call, caller)
         if call.service in {"kms", "ssm"}:
             _require_usable_keys(call)
+        if call.service == "elasticfilesystem":
+            own = file_systems.answer(call)
+            if own is not None:
+                return own
         if call.service == "ec2":
-            earlier = self._client_tokens.earlier_answer(call)
-            if earlier is not None:
-                return earlier
-            instances.require_startable(call)
-        return self._answer_from_moto(call, claim.access_key_id, caller, now)
+            self._ec2.settle(now)
+            call = instances.completed(call)
+            before = self._ec2.before(call)
+            if isinstance(before, AwsAnswer):
+                return before
+            states = before
+        try:
+            answer = world.ask_moto(call, access_key_id)
+            if call.service == "ec2":
+                answer = self._ec2.after(call, answer, states, now, boot_s)
+        finally:
+            # Also after an error: what is remembered must be what is stored.
+            self._save_changes(call)
+        if call.service == "ssm" and call.action in parameters.READS_VALUES:
+            return parameters.seal(call, answer, caller)
+        return answer
 
     def _answer_sts(self, call: Call, caller: Identity, now: datetime) -> AwsAnswer:
         if call.action == "GetCallerIdentity":
@@ -146,25 +203,6 @@ class Endpoint:
                     fault=Fault.NOT_ALLOWED,
                 )
 
-    def _answer_from_moto(self, call: Call, access_key_id: str, caller: Identity, now: datetime) -> AwsAnswer:
-        try:
-            answer = world.ask_moto(call, access_key_id)
-            if call.service == "ec2":
-                self._after_ec2(call, answer, now)
-        finally:
-            # Also after an error: what is remembered must be what is stored.
-            self._save_changes(call)
-        if call.service == "ssm" and call.action in parameters.READS_VALUES:
-            return parameters.seal(call, answer, caller)
-        return answer
-
-    def _after_ec2(self, call: Call, answer: AwsAnswer, now: datetime) -> None:
-        if call.action == "RunInstances" and answer.status == HTTPStatus.OK:
-            made = re.findall(rb"<instanceId>(i-[0-9a-f]+)</instanceId>", answer.body)
-            instances.carry_profile(call, [one.decode() for one in made])
-        if self._client_tokens.remember(call, answer, now):
-            self._save_layer()
-
     def _save_changes(self, call: Call) -> None:
         if call.service == "ssm" and self._snapshots.outgrown("kms"):
             self._snapshots.save_service("kms")
@@ -175,11 +213,18 @@ class Endpoint:
         )
         if call.service == "kms" and call.action in _KMS_READING:
             reading = True
-        if not reading or self._snapshots.outgrown(call.service):
-            self._snapshots.save_service(call.service)
+        service = world.MOTO_NAMES.get(call.service, call.service)
+        if not reading or self._snapshots.outgrown(service):
+            self._snapshots.save_service(service)
+            if service == "ec2":
+                self._save_layer()
 
     def _save_layer(self) -> None:
-        content = {"sessions": self._identities.sessions, "client_tokens": self._client_tokens.answers}
+        content = {
+            "sessions": self._identities.sessions,
+            "faults": self._faults.waiting,
+            "ec2": self._ec2.saved(),
+        }
         self._snapshots.save(_SECTION, content)
 
 
@@ -189,6 +234,14 @@ class _Trace:
     def __init__(self, method: str) -> None:
         self.method = method
         self.service = self.action = self.identity = "-"
+
+
+def _cut(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """End the connection without an answer; what the server writes afterwards goes nowhere."""
+    with contextlib.suppress(OSError):
+        environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+    start_response("503 Service Unavailable", [("Content-Length", "0"), ("Connection", "close")])
+    return []
 
 
 def _where(error: BaseException) -> str:
@@ -225,6 +278,8 @@ def _read_call(request: AwsRequest, claim: sigv4.Claim) -> Call:
             )
         case Protocol.S3:
             return Call("s3", claim.region, asks_s3.action_of(request), {}, request)
+        case Protocol.JSON if claim.service == "elasticfilesystem":
+            return file_systems.read_call(request, claim)
         case Protocol.JSON:
             return _read_json_call(request, claim)
         case _:

@@ -1,15 +1,9 @@
 """The VM simulator's way to an instance's role credentials; on AWS the metadata service has them by itself."""
 
-import json
-
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
-from botocore.httpsession import URLLib3Session
-
+from local_cloud.aws.control_client import PREFIX, ControlRefusedError, post
 from local_cloud.aws.identities import AccessKey
 
-PATH = "/_local/instance-credentials"
+PATH = f"{PREFIX}instance-credentials"
 
 
 class InstanceCredentialsRefusedError(Exception):
@@ -26,13 +20,10 @@ def mint(
     Raises:
         InstanceCredentialsRefusedError: the instance does not run with a profile that carries the role, or the role
             does not trust EC2.
+        control_client.EndpointGoneError: there is no answer.
     """
-    body = json.dumps({"RoleName": role_name, "InstanceId": instance_id})
-    request = AWSRequest("POST", endpoint_url.rstrip("/") + PATH, {"Content-Type": "application/json"}, body)
-    root = Credentials(root_credentials.access_key_id, root_credentials.secret_access_key)
-    SigV4Auth(root, "sts", region).add_auth(request)
-    answer = URLLib3Session(timeout=10).send(request.prepare())
-    if answer.status_code != 200:
-        raise InstanceCredentialsRefusedError(f"{answer.status_code}: {answer.text}")
-    minted: dict[str, str] = json.loads(answer.content)
-    return minted
+    body = {"RoleName": role_name, "InstanceId": instance_id}
+    try:
+        return post(endpoint_url, root_credentials, region, PATH, body)
+    except ControlRefusedError as error:
+        raise InstanceCredentialsRefusedError(str(error)) from error

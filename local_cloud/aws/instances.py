@@ -1,19 +1,22 @@
-"""EC2's rules about instances that moto leaves out: client tokens, and what may follow termination.
+"""EC2's rules about instances that moto leaves out: client tokens, user data's size, profiles of all of a reservation.
 
 Source: "Ensuring idempotency in Amazon EC2 API requests" and the EC2 API reference of Start-, StopInstances.
 """
 
+import base64
 import hashlib
 import json
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from urllib.parse import urlencode
 
 from local_cloud.aws import world
 from local_cloud.aws.wire import AwsAnswer, RefusedError
 from local_cloud.aws.world import Call
 
 TOKEN_LIFETIME = timedelta(hours=48)
+MAX_USER_DATA_BYTES = 16 * 1024
 _WITH_TOKEN = {"CreateLaunchTemplate", "CreateVolume", "RunInstances"}
 
 
@@ -53,18 +56,27 @@ class ClientTokens:
         return True
 
 
-def require_startable(call: Call) -> None:
-    """Raises RefusedError: IncorrectInstanceState, an instance is terminated."""
-    if call.action not in {"RebootInstances", "StartInstances", "StopInstances"}:
-        return
-    wanted = {value for name, value in call.params.items() if name.startswith("InstanceId.")}
-    for instance in world.backend("ec2", call.region).all_instances():
-        if instance.id in wanted and instance.state in {"terminated", "shutting-down"}:
-            raise RefusedError(
-                f"The instance '{instance.id}' is not in a state from which it can be "
-                f"{'started' if call.action == 'StartInstances' else 'stopped'}.",
-                code="IncorrectInstanceState",
-            )
+def require_small_user_data(call: Call) -> None:
+    """Raises RefusedError: InvalidParameterValue, user data is larger than EC2 takes."""
+    try:
+        size = len(base64.b64decode(call.params.get("UserData", "")))
+    except ValueError:
+        return  # moto says so in EC2's words
+    if call.action == "RunInstances" and size > MAX_USER_DATA_BYTES:
+        raise RefusedError(
+            f"User data is limited to {MAX_USER_DATA_BYTES} bytes", code="InvalidParameterValue"
+        )
+
+
+def completed(call: Call) -> Call:
+    """The call with what EC2 finds by itself and moto does not: of which instance a volume is detached."""
+    if call.action != "DetachVolume" or "InstanceId" in call.params:
+        return call
+    volume = world.backend("ec2", call.region).volumes.get(call.params.get("VolumeId", ""))
+    if volume is None or volume.attachment is None:
+        return call
+    params = call.params | {"InstanceId": volume.attachment.instance.id, "Device": volume.attachment.device}
+    return replace(call, params=params, request=replace(call.request, body=urlencode(params).encode()))
 
 
 def carry_profile(call: Call, reservation_instance_ids: list[str]) -> None:

@@ -16,6 +16,7 @@ from local_cloud.aws import world
 from local_cloud.aws.endpoint import Endpoint
 from local_cloud.aws.identities import Identities, load_or_create_root_key
 from local_cloud.aws.state import Snapshots, UnreadableStateError
+from local_cloud.aws.transitions import Delays
 
 ADDRESS = "127.0.0.1"
 ROOT_KEY_FILE = "root-key.json"
@@ -31,19 +32,20 @@ class _QuietHandler(MotoRequestHandler):
         pass
 
 
-def serve(*, port: int, state_directory: Path, root_key_file: Path | None = None) -> None:
+def serve(*, port: int, state_directory: Path, delays: Delays, root_key_file: Path | None = None) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Raises:
         UnreadableStateError: a state file cannot be used, or another process uses the directory.
         ValueError: the root key file holds no key.
+        NoNetworkError: other local clouds use every network an instance could be in.
         OSError: the port is taken, or the directory cannot be written.
     """
     snapshots = Snapshots(state_directory)
     lock_file = _lock(state_directory)
     root_key = load_or_create_root_key(root_key_file or state_directory / ROOT_KEY_FILE)
-    endpoint = Endpoint(Identities(root_key), snapshots)
-    endpoint.restore()
+    endpoint = Endpoint(Identities(root_key), snapshots, delays)
+    endpoint.restore(state_directory)
     server = make_server(ADDRESS, port, endpoint, threaded=True, request_handler=_QuietHandler)
     _end_on_signals(server)
     threading.Thread(target=_warm_up, args=(endpoint,), daemon=True).start()

@@ -30,7 +30,7 @@ from local_cloud.aws import world
 from local_cloud.aws.identities import write_private
 
 FORMAT = 1
-_RESTORE_ORDER = ("iam", "kms", "ssm", "s3", "sqs", "ec2")
+_RESTORE_ORDER = ("iam", "kms", "ssm", "s3", "sqs", "ec2", "efs")
 _LOCKS: dict[type, Callable[[], Any]] = {
     type(threading.Lock()): threading.Lock,
     type(threading.RLock()): threading.RLock,

@@ -21,6 +21,7 @@ class Protocol(enum.Enum):
 
 PROTOCOL_BY_SERVICE = {
     "ec2": Protocol.EC2,
+    "elasticfilesystem": Protocol.JSON,
     "iam": Protocol.QUERY,
     "kms": Protocol.JSON,
     "s3": Protocol.S3,

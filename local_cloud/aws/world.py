@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -9,15 +10,21 @@ from urllib.parse import unquote_to_bytes
 from flask import Flask
 from moto.backends import get_backend
 from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.ec2.exceptions import InvalidInstanceIdError
+from moto.ec2.models import EC2Backend
 from moto.moto_server.werkzeug_app import create_backend_app
 
 from local_cloud.aws.wire import AwsAnswer, AwsRequest
 
 ACCOUNT_ID: str = DEFAULT_ACCOUNT_ID
-SERVICES = ("ec2", "iam", "kms", "s3", "sqs", "ssm")
-"""What moto answers; STS is answered by this package."""
+SERVICES = ("ec2", "efs", "iam", "kms", "s3", "sqs", "ssm")
+"""What moto answers, by moto's names; STS is answered by this package."""
+
+MOTO_NAMES = {"elasticfilesystem": "efs"}
+"""Services that moto calls otherwise than their credential scope does."""
 
 _GLOBAL_SERVICES = {"iam", "s3"}
+_WITH_PATHS = {"elasticfilesystem", "s3"}
 _TARGET_PREFIXES = {"kms": "TrentService", "sqs": "AmazonSQS", "ssm": "AmazonSSM"}
 _apps: dict[str, Flask] = {}
 
@@ -32,6 +39,31 @@ def regions(service: str) -> list[str]:
     """The regions that hold a model of this service so far."""
     known: Any = get_backend(service)  # type: ignore[call-overload]
     return list(known[ACCOUNT_ID])
+
+
+def instances(region: str) -> Iterator[Any]:
+    """moto's instances of a region in the order they were launched, without the copies moto makes of them."""
+    for reservation in backend("ec2", region).reservations.values():
+        yield from reservation.instances
+
+
+def _find_instance(model: Any, instance_id: str) -> Any:
+    for reservation in model.reservations.values():
+        for instance in reservation.instances:
+            if instance.id == instance_id:
+                return instance
+    raise InvalidInstanceIdError(instance_id)
+
+
+# moto copies every reservation for each look at one instance, which makes a large fleet's every start take seconds.
+EC2Backend.get_instance = _find_instance  # type: ignore[method-assign, assignment]
+
+
+def every_instance() -> Iterator[tuple[str, Any]]:
+    """Region and instance, for all of them."""
+    for region in regions("ec2"):
+        for instance in instances(region):
+            yield region, instance
 
 
 def parameter_versions(region: str, name: str) -> list[Any]:
@@ -61,7 +93,7 @@ class Call:
 def ask_moto(call: Call, access_key_id: str) -> AwsAnswer:
     """Let moto answer; it sees only what was verified, never headers that would steer it elsewhere."""
     request = call.request
-    path, query = (request.raw_path, request.raw_query) if call.service == "s3" else ("/", "")
+    path, query = (request.raw_path, request.raw_query) if call.service in _WITH_PATHS else ("/", "")
     environ: dict[str, Any] = {
         "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": "",
@@ -108,7 +140,7 @@ def ask_moto(call: Call, access_key_id: str) -> AwsAnswer:
         started.append((status, headers))
         return lambda _data: None
 
-    parts = application(call.service)(environ, start_response)
+    parts = application(MOTO_NAMES.get(call.service, call.service))(environ, start_response)
     try:
         body = b"".join(parts)
     finally:
