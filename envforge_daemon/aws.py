@@ -1,5 +1,8 @@
 """AWS signatures (the only importer of botocore)."""
 
+import json
+from collections.abc import Sequence
+
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
@@ -14,6 +17,7 @@ from envforge_protocol.host.joining import (
     Nonce,
     SignedIdentity,
 )
+from envforge_protocol.host.runtimes import ScopedCredential
 
 
 def sign_identity(role: RoleCredentials, nonce: Nonce, *, sts: str, region: str) -> SignedIdentity:
@@ -35,3 +39,26 @@ def sign_identity(role: RoleCredentials, nonce: Nonce, *, sts: str, region: str)
         authorization=SecretStr(request.headers["Authorization"]),
         security_token=SecretStr(role.session_token),
     )
+
+
+def sign_parameters(
+    credential: ScopedCredential, names: Sequence[str], *, ssm: str, region: str
+) -> tuple[bytes, dict[str, str]]:
+    """Body and headers of GetParameters, decrypted, with the credentials of a manifest (THREATS K2)."""
+    body = json.dumps({"Names": list(names), "WithDecryption": True}).encode()
+    request = AWSRequest(
+        method="POST",
+        url=f"{ssm.rstrip('/')}/",
+        data=body,
+        headers={
+            "Content-Type": "application/x-amz-json-1.1",
+            "X-Amz-Target": "AmazonSSM.GetParameters",
+        },
+    )
+    credentials = Credentials(
+        credential.access_key_id,
+        credential.secret_access_key.get_secret_value(),
+        credential.session_token.get_secret_value(),
+    )
+    SigV4Auth(credentials, "ssm", region).add_auth(request)
+    return body, {name: str(value) for name, value in request.headers.items()}

@@ -55,6 +55,7 @@ class Config(BaseModel):
 
     metadata_endpoint: Url = "http://169.254.169.254"
     sts_endpoint: Url | None = None
+    ssm_endpoint: Url | None = None
 
     state_dir: Path = Path("/var/lib/envforge")
     run_dir: Path = Path("/run/envforge")
@@ -96,6 +97,11 @@ class Config(BaseModel):
     def sts(self) -> str:
         """The endpoint GetCallerIdentity is signed for."""
         return self.sts_endpoint or f"https://sts.{self.region}.amazonaws.com"
+
+    @property
+    def ssm(self) -> str:
+        """The endpoint of the parameter store."""
+        return self.ssm_endpoint or f"https://ssm.{self.region}.amazonaws.com"
 
     @property
     def group(self) -> str:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from envforge_daemon.config import Config
 from envforge_daemon.control_plane import ControlPlane
+from envforge_daemon.http import Client
 from envforge_daemon.ingress import Ingress
 from envforge_daemon.isolation import Workspaces
 from envforge_daemon.reports import Outbox
@@ -29,6 +30,7 @@ class Context:
     ingress: Ingress
     outbox: Outbox
     control_plane: ControlPlane
+    client: Client
 
 
 class Task:

@@ -54,7 +54,7 @@ class Program:
             control_plane = ControlPlane(self.config, client, boot)
             outbox = Outbox(state.reports)
             ingress = Ingress(self.config, workspaces)
-            context = Context(self.config, state, workspaces, ingress, outbox, control_plane)
+            context = Context(self.config, state, workspaces, ingress, outbox, control_plane, client)
             parts = [kind(context) for kind in self.kinds]
             desk = Desk(control_plane, state.results)
             for part in parts:

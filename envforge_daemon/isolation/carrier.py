@@ -57,7 +57,7 @@ def listeners(family: int, port: int) -> set[int]:
     The kernel is asked for the one it would choose itself (sock_diag(7)); /proc/net/tcp, which answers the same, costs some
     milliseconds whatever is in it, and is for kernels without.
     """
-    address = socket.inet_pton(family, dict(LOOPBACKS)[family]).ljust(16, b"\0")
+    address = socket.inet_pton(family, dict(LOOPBACKS)[socket.AddressFamily(family)]).ljust(16, b"\0")
     # struct inet_diag_req_v2: family, protocol, states, then (port, peer's port, address, peer's address, interface, no cookie).
     asked = struct.pack("=BBBxI", family, socket.IPPROTO_TCP, 0, 1 << TCP_LISTEN)
     asked += struct.pack("!HH", port, 0) + address + address + struct.pack("=III", 0, 0xFFFFFFFF, 0xFFFFFFFF)

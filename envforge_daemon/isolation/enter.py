@@ -31,6 +31,7 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC, MS_SLAVE
     16384,
     1 << 19,
 )
+PR_SET_PDEATHSIG = 1
 PR_SET_NO_NEW_PRIVS = 38
 PR_SET_DUMPABLE = 4
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
@@ -169,6 +170,9 @@ def enter(spec: dict[str, Any], complaint: int) -> NoReturn:
     if not spec["may_elevate"]:
         _checked(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
     _libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    if spec["dies_with_parent"]:
+        # After the account was taken, which clears it.
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if own is not None:
         os.close(complaint)
         status = own(*spec["argv"])

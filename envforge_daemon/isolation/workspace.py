@@ -219,6 +219,7 @@ class Workspace:
             "account": {"uid": who.uid, "gid": who.gid, "groups": []} if as_root else None,
             "directory": str(self.inside / directory),
             "may_elevate": may_elevate,
+            "dies_with_parent": False,
         }
 
     def _network_path(self, where: Network) -> str | None:
