@@ -109,6 +109,7 @@ class Shelled:
             Ingress(config, vm.workspaces),
             Outbox(state.reports),
             ControlPlane(config, client, Boot(config.run_dir)),
+            client,
         )
         part = Shells(context)
         directory = config.state_dir.parent / "client"
