@@ -12,6 +12,8 @@ from tests.product.world import World
 def test_n3_the_board_has_vms_of_every_organization_and_no_names(world: World, fleet: Fleet) -> None:
     assert world.mallet
     mine, other = fleet.awake("checkout"), Fleet(world.mallet.id, fleet.clock).awake("their-branch")
+    assert mine.host_id
+    assert other.host_id
     with tenancy.enter(world.acme.id):
         Host.objects.filter(id=mine.host_id).update(trouble="capacity", failures=2)
     said = staff_browser(world.person("Sam")).get("/lists/fleet/").text
@@ -27,6 +29,7 @@ def test_n3_the_board_has_vms_of_every_organization_and_no_names(world: World, f
 
 def test_n3_an_ended_vm_is_on_the_board_no_more(world: World, fleet: Fleet) -> None:
     slot = fleet.awake()
+    assert slot.host_id
     with tenancy.enter(world.acme.id):
         Host.objects.filter(id=slot.host_id).update(ended_at=timezone.now())
     assert str(slot.host_id) not in staff_browser(world.person("Sam")).get("/lists/fleet/").text
