@@ -259,10 +259,12 @@ def _view(slot: Slot) -> SlotView:
 
 
 def is_ready(host: Host) -> bool:
-    """Whether the VM runs as wanted and its daemon has joined since its start."""
+    """Whether the VM runs as wanted and its daemon has joined since its start, and was heard of."""
     return (
         host.wanted == Power.RUNNING
         and host.observed == Observed.RUNNING
         and host.mend == Mend.NOTHING
         and host.joined_at is not None
+        and host.heard_at is not None
+        and host.heard_at >= host.joined_at
     )

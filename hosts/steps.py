@@ -141,7 +141,7 @@ def _health(host: Host, now: datetime) -> Decision:
         if now >= joins_by:
             return Decision(Step.REPLACE, "never_joined", now)
         return Decision(Step.REST, look_at=min(joins_by, unused_until or joins_by))
-    if now - (host.heard_at or host.joined_at) > SILENT_AFTER:
+    if now - max(host.heard_at or host.joined_at, host.joined_at) > SILENT_AFTER:
         # Starting it again is tried once; a VM that falls silent again is replaced.
         step = Step.REPLACE if failures_in_a_row(host) else Step.RESTART
         return Decision(step, "silent", now)

@@ -44,8 +44,9 @@ class InvalidFaultError(Exception):
 class Fault:
     """One fault: what it does, to which requests, how often and until when.
 
-    `service`, `action`, `zone` and `instance_type` are patterns as of fnmatch. `times` counts down; None is without end.
-    `rate` is the share of matching requests it meets.
+    `service`, `action`, `zone` and `instance_type` are patterns as of fnmatch. `about` is a text that must stand in a parameter
+    or in a tag of an instance that is named, such as an organization's id. `times` counts down; None is without end. `rate` is
+    the share of matching requests it meets.
     """
 
     kind: str
@@ -53,6 +54,7 @@ class Fault:
     action: str = "*"
     zone: str = "*"
     instance_type: str = "*"
+    about: str = ""
     times: int | None = None
     rate: float = 1.0
     boot_s: float = 0.0
@@ -73,7 +75,9 @@ def read(document: dict[str, Any]) -> Fault:
     if document.get("kind") not in KINDS:
         raise InvalidFaultError(f"kind must be one of {', '.join(KINDS)}.")
     texts = {
-        name: document[name] for name in ("service", "action", "zone", "instance_type") if name in document
+        name: document[name]
+        for name in ("service", "action", "zone", "instance_type", "about")
+        if name in document
     }
     numbers = {
         name: document[name]
@@ -84,7 +88,7 @@ def read(document: dict[str, Any]) -> Fault:
     if unknown:
         raise InvalidFaultError(f"A fault has no {', '.join(sorted(unknown))}.")
     if any(not isinstance(value, str) or not value for value in texts.values()):
-        raise InvalidFaultError("service, action, zone and instance_type are texts.")
+        raise InvalidFaultError("service, action, zone, instance_type and about are texts.")
     if any(isinstance(one, bool) or not isinstance(one, int | float) or one <= 0 for one in numbers.values()):
         raise InvalidFaultError("times, rate, boot_s and for_s are numbers above 0.")
     if numbers.get("rate", 1.0) > 1 or int(numbers.get("times", 1)) != numbers.get("times", 1):
@@ -173,12 +177,24 @@ def _matches(fault: Fault, call: Call) -> bool:
         fnmatch.fnmatchcase(call.service, fault.service) and fnmatch.fnmatchcase(call.action, fault.action)
     ):
         return False
+    if fault.about and not _is_about(fault.about, call):
+        return False
     if fault.zone == fault.instance_type == "*":
         return True
     return any(
         fnmatch.fnmatchcase(zone, fault.zone) and fnmatch.fnmatchcase(kind, fault.instance_type)
         for zone, kind in _places(call)
     )
+
+
+def _is_about(text: str, call: Call) -> bool:
+    if any(text in str(value) for value in call.params.values()):
+        return True
+    if call.service != "ec2":
+        return False
+    tags = world.backend("ec2", call.region).tags
+    named = [value for name, value in call.params.items() if name.startswith("InstanceId")]
+    return any(text in value for instance_id in named for value in tags.get(instance_id, {}).values())
 
 
 def _places(call: Call) -> list[tuple[str, str]]:

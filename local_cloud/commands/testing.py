@@ -38,7 +38,7 @@ def run_drills(home: Home, caller: Mapping[str, str], arguments: Sequence[str], 
 
 
 def environment(cloud: Cloud, caller: Mapping[str, str]) -> dict[str, str]:
-    """What a test process knows: all of the product's variables, the database's superuser, and where mail is caught."""
+    """What a test process knows: all of the product's variables, the database's superuser, AWS' root, and where mail and logs are."""
     passed_on = {name: value for name, value in caller.items() if name.startswith("PYTEST_")}
     return (
         cloud.environment("manage")
@@ -46,5 +46,7 @@ def environment(cloud: Cloud, caller: Mapping[str, str]) -> dict[str, str]:
         | {
             "ENVFORGE_TEST_ADMIN_DATABASE_URL": cloud.postgres.admin_dsn,
             "ENVFORGE_TEST_MAIL_URL": cloud.mail_url,
+            "ENVFORGE_TEST_AWS_ROOT_KEY_FILE": str(cloud.aws_root_key_file),
+            "ENVFORGE_TEST_LOGS": str(cloud.home.logs),
         }
     )

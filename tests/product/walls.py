@@ -55,6 +55,7 @@ SUPPORT_SEES = {
     "hosts_placement": {"id", "org_id", "host_id", "generation", "began_at", "ended_at"},
     "hosts_orphan": {"instance_id", "state", "tagged_org", "tagged_host", "launched_at", "found_at"},
 }
+SEQUENCES = {"hosts_workspace_number"}
 APP_MAY = {"SELECT", "INSERT", "UPDATE", "DELETE"}
 
 
@@ -170,6 +171,9 @@ def _grants(db: psycopg.Connection) -> Iterator[str]:
         """
     ).fetchall()
     for table, role, privilege in tables:
+        # Counting on tells nothing of what was counted.
+        if table in SEQUENCES and (role, privilege) == ("envforge_app", "USAGE"):
+            continue
         sealer_writes = (
             role == "envforge_sealer"
             and table.startswith("audit_")

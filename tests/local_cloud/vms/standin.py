@@ -22,7 +22,7 @@ def main() -> None:
     # One in a session of its own, one that nobody is the parent of any more.
     stubborn = "trap '' TERM; while :; do sleep 1; done"
     subprocess.Popen(["/bin/sh", "-c", stubborn], start_new_session=True)
-    subprocess.Popen(["/bin/sh", "-c", f"(setsid /bin/sh -c \"{stubborn}\" &)"]).wait()
+    subprocess.Popen(["/bin/sh", "-c", f'(setsid /bin/sh -c "{stubborn}" &)']).wait()
     seen: dict[str, Any] = {"config": config, "environment": dict(os.environ), "pid": os.getpid()}
     base = config["metadata_endpoint"]
     request = urllib.request.Request(f"{base}/latest/api/token", method="PUT")

@@ -93,7 +93,8 @@ class Fleet:
         """The VM's daemon proves who it is."""
         with tenancy.enter(self.org_id):
             locked = Host.objects.select_for_update().get(id=host.id)
-            arrivals.note_joined(locked, boot_id=uuid4(), image="2026.11.1", now=self.clock.now())
+            arrivals.note_joined(locked, boot_id=uuid4(), now=self.clock.now())
+            arrivals.note_ready(locked.id, locked.generation)
         return self.fresh(host)
 
     def hear(self, host: Host) -> None:
