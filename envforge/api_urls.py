@@ -4,6 +4,7 @@ from django.urls import path
 
 from envforge.api import schema
 from orgs import api as orgs
+from secrets_ref import api as secrets
 from timeline import api as timeline
 
 urlpatterns = [
@@ -12,6 +13,12 @@ urlpatterns = [
     path("orgs/<slug:slug>/events", timeline.Events.as_view(), name="api-events"),
     path("orgs/<slug:slug>/events/export", timeline.export, name="api-events-export"),
     path("orgs/<slug:slug>/chain", timeline.Chain.as_view(), name="api-chain"),
+    path("orgs/<slug:slug>/secrets", secrets.Secrets.as_view(), name="api-secrets"),
+    path("orgs/<slug:slug>/secrets/import", secrets.Import.as_view(), name="api-secret-import"),
+    path("orgs/<slug:slug>/secrets/<uuid:secret_id>", secrets.OneSecret.as_view(), name="api-secret"),
+    path(
+        "orgs/<slug:slug>/secrets/<uuid:secret_id>/rotate", secrets.Rotate.as_view(), name="api-secret-rotate"
+    ),
     path("schema", schema.schema, name="api-schema"),
     path("docs", schema.docs, name="api-docs"),
 ]

@@ -21,13 +21,21 @@ _CONFIG = Config(
 )
 
 
-def client(service: str) -> Any:
-    """A client of the service in our region, with this process' own identity."""
+# For what must not be done twice where AWS knows no request token: the SDK repeats a request whose answer was lost.
+_ONCE = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
+
+
+def client(service: str, *, once: bool = False) -> Any:
+    """A client of the service in our region, with this process' own identity.
+
+    Args:
+        once: send each request once, whatever comes of it.
+    """
     return boto3.session.Session().client(
         service,  # type: ignore[call-overload]  # the stubs overload by literal names
         region_name=settings.AWS_REGION,
         endpoint_url=settings.AWS_ENDPOINT_URL,
-        config=_CONFIG,
+        config=_ONCE if once else _CONFIG,
     )
 
 

@@ -38,12 +38,18 @@ app.conf.update(
         },
         "hosts.due.sweep": {"task": "hosts.due.sweep", "schedule": 5.0, "options": {"expires": 5}},
         "hosts.fleet.compare": {"task": "hosts.fleet.compare", "schedule": 30.0, "options": {"expires": 30}},
+        "hosts.commands.sweep": {
+            "task": "hosts.commands.sweep",
+            "schedule": 15.0,
+            "options": {"expires": 15},
+        },
         "notices.email.sweep": {
             "task": "notices.email.sweep",
             "schedule": 30.0,
             "options": {"expires": 30},
         },
         "envforge.sessions.clear_expired": {"task": "envforge.sessions.clear_expired", "schedule": 3600.0},
+        "secrets_ref.sweep": {"task": "secrets_ref.sweep", "schedule": 60.0, "options": {"expires": 60}},
         "orgs.overdue.close": {"task": "orgs.overdue.close", "schedule": 60.0},
         "orgs.sessions.end_overdue": {"task": "orgs.sessions.end_overdue", "schedule": 300.0},
     },

@@ -4,6 +4,7 @@ A missing or malformed setting stops the start; the message lists every wrong on
 and never a value.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.headerregistry import Address
@@ -57,6 +58,15 @@ def _one_of(*choices: str) -> Callable[[str], str]:
     return read
 
 
+def _matching(form: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if not re.fullmatch(form, value, re.ASCII):
+            raise ValueError
+        return value
+
+    return read
+
+
 def _boolean(value: str) -> bool:
     return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[value.lower()]
 
@@ -88,6 +98,12 @@ def _endpoint(value: str) -> str:
 def _issuer(value: str) -> str:
     # Kept to the letter: an issuer with a slash at its end is another one than without.
     _web_address(value)
+    return value
+
+
+def _role_arn(value: str) -> str:
+    if not re.fullmatch(r"arn:[a-z-]+:iam::\d{12}:role/[\w+=,.@/-]{1,128}", value, re.ASCII):
+        raise ValueError
     return value
 
 
@@ -248,6 +264,11 @@ SETTINGS = (
         default="",
         production=_needs_https,
     ),
+    Setting(
+        "ENVFORGE_READER_ROLE_ARN",
+        "the IAM role whose sessions read secrets on hosts: arn:aws:iam::ACCOUNT:role/NAME",
+        _role_arn,
+    ),
     Setting("ENVFORGE_AUDIT_KEY", "a KMS signing key (ECC_NIST_P256): id, ARN or alias/…", _text),
     Setting(
         "ENVFORGE_AUDIT_VAULT_BUCKET",
@@ -286,6 +307,25 @@ SETTINGS = (
     ),
     Setting(
         "ENVFORGE_FILES", "efs:fs-… or directory:/…, the same on every VM", host_forms.files, default=None
+    ),
+    Setting(
+        "ENVFORGE_HOST_ROLE_ID",
+        "the unique id of the role that VMs have (AROA…); empty lets none in",
+        _matching(r"AROA[A-Z0-9]{12,124}"),
+        default="",
+    ),
+    Setting(
+        "ENVFORGE_AWS_ACCOUNT_ID",
+        "the 12 digits of the account VMs are in; empty lets none in",
+        _matching(r"[0-9]{12}"),
+        default="",
+    ),
+    Setting(
+        "ENVFORGE_STS_URL",
+        "the STS endpoint that says who a VM is; empty is AWS' of the region",
+        _endpoint,
+        default="",
+        production=_needs_https,
     ),
 )
 

@@ -39,7 +39,7 @@ def networks(value: str) -> tuple[str, ...]:
 
 def types_by_size(value: str) -> dict[str, tuple[str, ...]]:
     types = {
-        size.strip(): names(names) for size, _, names in (row.partition("=") for row in value.split(";"))
+        size.strip(): names(listed) for size, _, listed in (row.partition("=") for row in value.split(";"))
     }
     if set(types) != {"small", "medium", "large"}:
         raise ValueError

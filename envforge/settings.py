@@ -45,6 +45,7 @@ INSTALLED_APPS = [
     "audit",
     "orgs",
     "timeline",
+    "secrets_ref",
     "hosts",
     "notices",
 ]
@@ -156,7 +157,7 @@ REST_FRAMEWORK = {
     "URL_FORMAT_OVERRIDE": None,
 }
 # How often an actor may ask: requests, and in how many seconds.
-API_RATES = {"read": (600, 60), "export": (30, 3600)}
+API_RATES = {"read": (600, 60), "export": (30, 3600), "write": (120, 60)}
 SPECTACULAR_SETTINGS = {
     "TITLE": "EnvForge",
     "VERSION": "v1",
@@ -180,10 +181,10 @@ DEFAULT_FROM_EMAIL = env["ENVFORGE_MAIL_FROM"]
 
 AWS_REGION = env["AWS_REGION"]
 AWS_ENDPOINT_URL = env["AWS_ENDPOINT_URL"] or None
+READER_ROLE_ARN = env["ENVFORGE_READER_ROLE_ARN"]
 AUDIT_KEY = env["ENVFORGE_AUDIT_KEY"]
 AUDIT_VAULT_BUCKET = env["ENVFORGE_AUDIT_VAULT_BUCKET"]
 AUDIT_CHECKPOINT_S = env["ENVFORGE_AUDIT_CHECKPOINT_S"]
-HOST_API_URL = env["ENVFORGE_HOST_API_URL"] or env["ENVFORGE_CONSOLE_URL"]
 HOST_IMAGE = env["ENVFORGE_HOST_IMAGE"]
 HOST_PROFILE = env["ENVFORGE_HOST_PROFILE"]
 HOST_VPC = env["ENVFORGE_HOST_VPC"]
@@ -192,6 +193,14 @@ HOST_TYPES = env["ENVFORGE_HOST_TYPES"]
 GATEWAY_SECURITY_GROUP = env["ENVFORGE_GATEWAY_SECURITY_GROUP"]
 GATEWAY_NETWORKS = env["ENVFORGE_GATEWAY_NETWORKS"]
 WORKSPACE_FILES = env["ENVFORGE_FILES"]
+# Where VMs speak (`/host/v1/`), what they must be, and the one place that says so (H4).
+HOST_API_URL = env["ENVFORGE_HOST_API_URL"] or CONSOLE_URL
+HOST_API_HOST = urlsplit(HOST_API_URL).hostname or ""
+HOST_ROLE_ID = env["ENVFORGE_HOST_ROLE_ID"]
+AWS_ACCOUNT_ID = env["ENVFORGE_AWS_ACCOUNT_ID"]
+STS_URL = env["ENVFORGE_STS_URL"] or AWS_ENDPOINT_URL or f"https://sts.{AWS_REGION}.amazonaws.com"
+# How often a VM may ask, and an address before it is known who asks: requests a second, and how many at once.
+HOST_RATES = {"host": (20.0, 200), "address": (10.0, 200)}
 METRICS_TOKEN = env["ENVFORGE_METRICS_TOKEN"]
 
 LANGUAGE_CODE = "en"
@@ -254,5 +263,7 @@ UNFOLD = {
     "SIDEBAR": {"navigation": "orgs.admin.navigation.sidebar"},
 }
 
+# Hides what is marked as sensitive on Django's debug page too, which by itself shows all (K3).
+DEFAULT_EXCEPTION_REPORTER_FILTER = "envforge.reports.AlwaysHiding"
 LOGGING_CONFIG = None
 logs.configure(env["ENVFORGE_LOG_FORMAT"])

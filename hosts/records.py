@@ -8,6 +8,7 @@ from envforge.actor import SYSTEM
 from hosts.changes import Change, announce
 from hosts.ec2 import Seen
 from hosts.models import Host, Mend, Observed, Placement, Power
+from hosts.queue import withdraw_all
 from hosts.steps import failures_in_a_row
 from hosts.wants import END_AFTER, leave, role_word
 
@@ -104,6 +105,7 @@ def renew(host: Host, cause: str, now: datetime) -> None:
     host.address = None
     host.running_since = host.joined_at = host.heard_at = host.boot_id = host.asked_at = None
     host.option = host.attempts = 0
+    withdraw_all(host_id=host.id, word="host_replaced", sentence="The VM was replaced before this was done.")
     announce(host, Change.REPLACED, cause=cause)
     if host.wanted == Power.RUNNING:
         host.due_at = now + delay_after(host.failures)
@@ -124,6 +126,7 @@ def delay_after(failures: int) -> timedelta:
 
 def close(host: Host, cause: str, now: datetime) -> None:
     """The VM is gone and nobody wants it: it is history."""
+    withdraw_all(host_id=host.id, word="host_ended", sentence="The VM was ended before this was done.")
     announce(host, Change.ENDED, cause=cause)
     leave(Placement.objects.select_related("slot").filter(host=host, ended_at=None), now)
     host.observed, host.observed_at, host.ended_at = Observed.ENDED, now, now

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from hosts import fleet, reconcile
+from hosts import fleet, overdue, reconcile
 
 
 @shared_task(name="hosts.host.reconcile")
@@ -25,3 +25,8 @@ def sweep_due() -> None:
 @shared_task(name="hosts.fleet.compare")
 def compare_fleet() -> None:
     fleet.compare()
+
+
+@shared_task(name="hosts.commands.sweep")
+def sweep_commands() -> None:
+    overdue.sweep()

@@ -18,11 +18,12 @@ from typing import NoReturn
 
 from local_cloud.console import Console
 from local_cloud.errors import LocalCloudError
-from local_cloud.home import ORDINARY_UMASK, REPOSITORY, Home, choose_home
+from local_cloud.home import CALLED_FROM, ORDINARY_UMASK, REPOSITORY, Home, choose_home
 from local_cloud.menu import COMMANDS, help_text, nearest
 
 REQUIREMENTS = REPOSITORY / "requirements"
 PIP_LOG_LINES = 40
+APT_WAITS = ("-o", "DPkg::Lock::Timeout=120")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -54,6 +55,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _become(home: Home, python: Path, arguments: Sequence[str]) -> NoReturn:
     environment = {**os.environ, "ENVFORGE_HOME": str(home.root), "PYTHONPATH": str(REPOSITORY)}
+    # Paths on the command line mean the directory the person is in, which we are about to leave.
+    environment[CALLED_FROM] = str(Path.cwd())
     os.chdir(REPOSITORY)
     command = [str(python), "-m", "local_cloud", *arguments]
     os.execve(python, command, environment)  # noqa: S606 - our own interpreter, no shell
@@ -154,23 +157,25 @@ def _require_ensurepip(console: Console) -> None:
     apt_get_install(package, console)
 
 
-def apt_get_install(package: str, console: Console) -> None:
-    """Install a Debian package as root, showing what apt-get is doing.
+def apt_get_install(packages: str, console: Console) -> None:
+    """Install Debian packages, named with spaces between them, as root, showing what apt-get is doing.
+
+    Another apt that runs is waited for.
 
     Raises:
         LocalCloudError: apt-get failed; holds what it said.
     """
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     said: list[str] = []
-    with console.step(f"apt-get install {package}", lambda: said[-1][:60] if said else ""):
+    with console.step(f"apt-get install {packages}", lambda: said[-1][:60] if said else ""):
         for command in (
-            ["apt-get", "update"],
-            ["apt-get", "install", "-y", "--no-install-recommends", package],
+            ["apt-get", *APT_WAITS, "update"],
+            ["apt-get", *APT_WAITS, "install", "-y", "--no-install-recommends", *packages.split()],
         ):
             code = _run_listening(command, environment, said)
         if code != 0:
             raise LocalCloudError(
-                f"apt-get could not install {package}:\n" + "\n".join(said[-PIP_LOG_LINES:])
+                f"apt-get could not install {packages}:\n" + "\n".join(said[-PIP_LOG_LINES:])
             )
 
 

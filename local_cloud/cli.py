@@ -19,6 +19,8 @@ ROOMS = {
     "check": ("check", "run"),
     "manage": ("manage", "run"),
     "shell": ("manage", "shell"),
+    "vm": ("vm", "run"),
+    "repo": ("repo", "run"),
     "logs": ("logs", "run"),
     "reset": ("reset", "run"),
 }

@@ -16,6 +16,7 @@ from local_cloud.environment import (
     FLEET,
     GATEWAY_NETWORKS,
     MAIL_FROM,
+    READER_ROLE_ARN,
     REGION,
     REPLACEABLE,
     for_part,
@@ -36,6 +37,7 @@ WANTED_PORTS = {
     "issuer": 8010,
     "aws": 8020,
     "mail": 8030,
+    "git": 8040,
     "smtp": 10250,
     "postgres": 54330,
     "valkey": 63810,
@@ -45,6 +47,7 @@ APART_PORTS = {
     "issuer": 18010,
     "aws": 18020,
     "mail": 18030,
+    "git": 18040,
     "smtp": 10300,
     "postgres": 54380,
     "valkey": 63860,
@@ -56,6 +59,7 @@ PORT_TITLES = {
     "issuer": "the sign-in service",
     "aws": "the AWS endpoint",
     "mail": "the mail page",
+    "git": "the git host",
     "smtp": "the mail catcher",
     "postgres": "PostgreSQL",
     "valkey": "Valkey",
@@ -97,8 +101,22 @@ class Cloud:
         return f"http://localhost:{self.ports['mail']}"
 
     @property
+    def git_url(self) -> str:
+        return f"http://localhost:{self.ports['git']}"
+
+    @property
     def aws_root_key_file(self) -> Path:
         return self.home.root / "aws" / "root-key.json"
+
+    @property
+    def vms_directory(self) -> Path:
+        """Where the VMs' disks are."""
+        return self.home.root / "vms"
+
+    @property
+    def files_directory(self) -> Path:
+        """The shared file system of all VMs."""
+        return self.home.root / "files"
 
     @property
     def postgres(self) -> Postgres:
@@ -188,7 +206,7 @@ class Cloud:
             "ENVFORGE_HOST_SUBNETS": "host_subnets",
             "ENVFORGE_GATEWAY_SECURITY_GROUP": "gateway_security_group",
         }
-        return {"AWS_ENDPOINT_URL": self.aws_url} | {
+        return {"AWS_ENDPOINT_URL": self.aws_url, "ENVFORGE_READER_ROLE_ARN": READER_ROLE_ARN} | {
             name: self.keys[key] for name, key in issued.items() if key in self.keys
         }
 

@@ -9,6 +9,7 @@ from local_cloud.home import REPOSITORY, Home, read_document, write_private
 REGION = "eu-central-1"
 AUDIT_KEY = "alias/envforge-audit"
 AUDIT_VAULT_BUCKET = "envforge-audit-vault"
+READER_ROLE_ARN = "arn:aws:iam::123456789012:role/envforge-secrets-reader"
 CLIENT_ID = "envforge-console"
 # Simulated VMs and the gateway have addresses of this machine.
 GATEWAY_NETWORKS = "127.0.0.0/8"
@@ -29,6 +30,7 @@ REPLACEABLE: dict[str, tuple[str, ...]] = {
         "AWS_SECRET_ACCESS_KEY",
         "ENVFORGE_SEALER_AWS_ACCESS_KEY_ID",
         "ENVFORGE_SEALER_AWS_SECRET_ACCESS_KEY",
+        "ENVFORGE_READER_ROLE_ARN",
     ),
     "issuer": ("AUTH0_ISSUER", "AUTH0_CLIENT_ID", "AUTH0_CLIENT_SECRET"),
     "mail": ("EMAIL_URL",),
@@ -68,7 +70,7 @@ EVERYWHERE = frozenset(
         ),
         *("CELERY_BROKER_URL", "CACHE_URL", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION"),
         *("AUTH0_ISSUER", "AUTH0_CLIENT_ID", "ENVFORGE_AUDIT_KEY", "ENVFORGE_AUDIT_VAULT_BUCKET"),
-        "ENVFORGE_MAIL_FROM",
+        *("ENVFORGE_MAIL_FROM", "ENVFORGE_READER_ROLE_ARN"),
     }
 )
 CONTROL_PLANE_IDENTITY = frozenset(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))

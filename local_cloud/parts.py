@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 
 from local_cloud.cloud import Cloud
-from local_cloud.environment import CLIENT_ID, ambient
+from local_cloud.environment import CLIENT_ID, REGION, ambient
 from local_cloud.home import REPOSITORY, write_private
 from local_cloud.readiness import http_ok, log_says
 from local_cloud.supervisor import Part
@@ -13,6 +13,9 @@ from local_cloud.supervisor import Part
 SIGN_IN_PATH = "/auth/callback"
 SIGNED_OUT_PATH = "/"
 WORKER_PROCESSES = 2
+VM_STOP_GRACE_S = 1.0
+# Longer than a VM takes, so that EC2 never says of one that runs that it does not.
+INSTANCE_DELAYS_S = (("--boot-s", 2.0), ("--stop-s", 3.0), ("--terminate-s", 1.0))
 
 
 def backing_parts(cloud: Cloud) -> list[Part]:
@@ -33,6 +36,8 @@ def product_parts(cloud: Cloud) -> list[Part]:
             command=(
                 *(sys.executable, "-m", "uvicorn", "envforge.asgi:application", "--host", "127.0.0.1"),
                 *("--port", str(web), "--no-access-log"),
+                # VMs' polls wait for up to 25 s; whoever stops the server does not.
+                *("--timeout-graceful-shutdown", "2"),
             ),
             environment=cloud.environment("web"),
             ready=lambda: http_ok(web, "/health/ready"),
@@ -80,10 +85,33 @@ def _aws(cloud: Cloud) -> Part:
         command=(
             *(sys.executable, "-m", "local_cloud.aws", "--port", str(port)),
             *("--state", str(cloud.home.directory("aws")), "--root-key-file", str(cloud.aws_root_key_file)),
+            # Tests wait for nothing that they do not ask for; people should see an instance on its way.
+            *(word for name, seconds in INSTANCE_DELAYS_S for word in (name, str(seconds)) if cloud.durable),
         ),
         environment=ambient(cloud.caller),
         ready=lambda: http_ok(port, "/health"),
     )
+
+
+def vm_parts(cloud: Cloud) -> list[Part]:
+    """The VM simulator; nothing where the caller's own AWS has VMs, or where loopback has one address."""
+    if "aws" in cloud.given or sys.platform != "linux":
+        return []
+    return [
+        Part(
+            name="vms",
+            title="VM simulator",
+            command=(
+                *(sys.executable, "-m", "local_cloud.vms", "--aws-url", cloud.aws_url, "--region", REGION),
+                *("--root-key-file", str(cloud.aws_root_key_file), "--state", str(cloud.vms_directory)),
+                *("--files", str(cloud.files_directory), "--hide", str(cloud.home.root)),
+                *("--stop-grace-s", str(VM_STOP_GRACE_S)),
+            ),
+            environment=ambient(cloud.caller),
+            ready=lambda: log_says(cloud.home.logs / "vms.log", "ready: "),
+            needs=("aws",),
+        )
+    ]
 
 
 def _issuer(cloud: Cloud) -> Part:
@@ -133,6 +161,20 @@ def _mail(cloud: Cloud) -> Part:
     )
 
 
+def _git(cloud: Cloud) -> Part:
+    port = cloud.ports["git"]
+    return Part(
+        name="git",
+        title="Git host",
+        command=(
+            *(sys.executable, "-m", "local_cloud.git", "--port", str(port)),
+            *("--state", str(cloud.home.directory("git"))),
+        ),
+        environment=ambient(cloud.caller),
+        ready=lambda: http_ok(port, "/health"),
+    )
+
+
 def _celery_environment(cloud: Cloud, part: str) -> dict[str, str]:
     # Celery warns root off pickled tasks; ours are JSON.
     return cloud.environment(part) | ({"C_FORCE_ROOT": "1"} if os.geteuid() == 0 else {})
@@ -144,4 +186,5 @@ BACKING: dict[str, Callable[[Cloud], Part]] = {
     "aws": _aws,
     "issuer": _issuer,
     "mail": _mail,
+    "git": _git,
 }

@@ -1,5 +1,6 @@
 """VMs that belong to one organization, and what stands on them."""
 
+from hosts.models.commands import HostCommand, HostReport
 from hosts.models.machines import (
     Host,
     HostRole,
@@ -13,10 +14,15 @@ from hosts.models.machines import (
     Slot,
     WorkspaceFiles,
 )
+from hosts.models.speaking import HostToken, HostVoice, SpentNonce
 
 __all__ = [
     "Host",
+    "HostCommand",
+    "HostReport",
     "HostRole",
+    "HostToken",
+    "HostVoice",
     "Mend",
     "Observed",
     "Orphan",
@@ -25,5 +31,6 @@ __all__ = [
     "Power",
     "Size",
     "Slot",
+    "SpentNonce",
     "WorkspaceFiles",
 ]

@@ -20,6 +20,7 @@ _KNOWN_KEYS: dict[str, frozenset[str]] = {
         "aws:userid", "aws:username",
     }),
     "ec2": frozenset({"ec2:createaction"}),
+    "elasticfilesystem": frozenset({"elasticfilesystem:createaction"}),
     "iam": frozenset({"iam:passedtoservice"}),
     "kms": frozenset({"kms:encryptioncontextkeys", "kms:requestalias", "kms:resourcealiases", "kms:viaservice"}),
     "s3": frozenset({"s3:object-lock-mode", "s3:prefix"}),
@@ -28,6 +29,7 @@ _KNOWN_KEYS: dict[str, frozenset[str]] = {
 _KNOWN_PREFIXES: dict[str, tuple[str, ...]] = {
     "": ("aws:principaltag/", "aws:requesttag/"),
     "ec2": ("aws:resourcetag/", "ec2:resourcetag/"),
+    "elasticfilesystem": ("aws:resourcetag/",),
     "kms": ("kms:encryptioncontext:",),
 }
 

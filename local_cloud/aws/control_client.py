@@ -8,7 +8,7 @@ from typing import Any
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from botocore.exceptions import HTTPClientError
+from botocore.exceptions import BotoCoreError
 from botocore.httpsession import URLLib3Session
 
 from local_cloud.aws.identities import AccessKey
@@ -37,7 +37,7 @@ def post(endpoint_url: str, root_key: AccessKey, region: str, path: str, documen
     SigV4Auth(root, "sts", region).add_auth(request)
     try:
         answer = URLLib3Session(timeout=10, proxies={}).send(request.prepare())
-    except HTTPClientError as error:
+    except BotoCoreError as error:
         raise EndpointGoneError(f"The AWS endpoint at {endpoint_url} does not answer.") from error
     if answer.status_code != 200:
         raise ControlRefusedError(f"{answer.status_code}: {_reason(answer.text)}")

@@ -35,7 +35,7 @@ def answer(call: Call, impaired: frozenset[str] | set[str], consoles: Mapping[st
             "The parameter instancesSet cannot be used with the parameter maxResults",
             code="InvalidParameterCombination",
         )
-    found = list(_named(call.region, named)) if named else list(world.instances(call.region))
+    found = _named(call.region, named) if named else list(world.instances(call.region))
     matches = _filters(call, impaired)
     if call.action == "DescribeInstanceStatus" and call.params.get("IncludeAllInstances") != "true":
         found = [one for one in found if one.state == "running"]
@@ -78,7 +78,7 @@ def run_answer(region: str, instances: list[Any]) -> AwsAnswer:
 
 
 def _console(call: Call, consoles: Mapping[str, Console]) -> AwsAnswer:
-    instance = next(_named(call.region, [call.params.get("InstanceId", "")]))
+    instance = _named(call.region, [call.params.get("InstanceId", "")])[0]
     console = consoles.get(instance.id, Console(b"", datetime.now(UTC)))
     return ec2_answer(
         call.action,
@@ -88,7 +88,7 @@ def _console(call: Call, consoles: Mapping[str, Console]) -> AwsAnswer:
     )
 
 
-def _named(region: str, ids: list[str]) -> Iterable[Any]:
+def _named(region: str, ids: list[str]) -> list[Any]:
     wanted = dict.fromkeys(ids)
     found = {one.id: one for one in world.instances(region) if one.id in wanted}
     missing = [one for one in wanted if one not in found]
@@ -99,7 +99,7 @@ def _named(region: str, ids: list[str]) -> Iterable[Any]:
             f"The instance ID{plural} '{', '.join(missing)}' {verb} not exist",
             code="InvalidInstanceID.NotFound",
         )
-    return iter([found[one] for one in wanted])
+    return [found[one] for one in wanted]
 
 
 def _numbered(params: Mapping[str, str], name: str) -> list[str]:

@@ -1,6 +1,7 @@
 """EC2 as the layer completes it: what happens before and after moto's part of a request."""
 
 import re
+import time
 from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -27,7 +28,8 @@ class Ec2:
         self.impaired: set[str] = set()
         self.boots: dict[str, int] = {}
         self.consoles: dict[str, Console] = {}
-        self.revision = 0
+        # Never the same again in another process, whose changes a caller has not seen.
+        self.revision = time.time_ns()
 
     def saved(self) -> dict[str, Any]:
         """What must outlive the process beside moto's models."""

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from local_cloud.aws import asks, asks_s3, file_systems, keys, parameters, sigv4, sts, wire, world
+from local_cloud.aws import asks, asks_s3, file_systems, instances, keys, parameters, sigv4, sts, wire, world
 from local_cloud.aws.control import Control
 from local_cloud.aws.control_client import PREFIX
 from local_cloud.aws.ec2 import Ec2
@@ -164,6 +164,7 @@ class Endpoint:
                 return own
         if call.service == "ec2":
             self._ec2.settle(now)
+            call = instances.completed(call)
             before = self._ec2.before(call)
             if isinstance(before, AwsAnswer):
                 return before

@@ -7,8 +7,9 @@ import base64
 import hashlib
 import json
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from urllib.parse import urlencode
 
 from local_cloud.aws import world
 from local_cloud.aws.wire import AwsAnswer, RefusedError
@@ -65,6 +66,17 @@ def require_small_user_data(call: Call) -> None:
         raise RefusedError(
             f"User data is limited to {MAX_USER_DATA_BYTES} bytes", code="InvalidParameterValue"
         )
+
+
+def completed(call: Call) -> Call:
+    """The call with what EC2 finds by itself and moto does not: of which instance a volume is detached."""
+    if call.action != "DetachVolume" or "InstanceId" in call.params:
+        return call
+    volume = world.backend("ec2", call.region).volumes.get(call.params.get("VolumeId", ""))
+    if volume is None or volume.attachment is None:
+        return call
+    params = call.params | {"InstanceId": volume.attachment.instance.id, "Device": volume.attachment.device}
+    return replace(call, params=params, request=replace(call.request, body=urlencode(params).encode()))
 
 
 def carry_profile(call: Call, reservation_instance_ids: list[str]) -> None:

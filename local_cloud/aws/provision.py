@@ -1,7 +1,7 @@
 """What an operator of EnvForge sets up once in an AWS account, done to the local cloud's.
 
-The audit key and vault, and one IAM user per program with no more rights than it needs (THREATS E1: only the sealer
-signs). It goes through the AWS APIs alone, so it is right on AWS too.
+The audit key and vault, one IAM user per program with no more rights than it needs (THREATS E1: only the sealer
+signs), and the role whose sessions read secrets on hosts (`secrets_access`). It goes through the AWS APIs alone, so it is right on AWS too.
 """
 
 import json
@@ -12,6 +12,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
+from local_cloud.aws import secrets_access
 from local_cloud.aws.fleet import HOST_PROFILE, Fleet, control_plane_fleet_policy, provision_fleet
 from local_cloud.aws.identities import AccessKey, write_private
 
@@ -58,10 +59,14 @@ def provision(
     _vault(s3, region)
     fleet = provision_fleet(ec2, iam, region)
     host_role = iam.get_role(RoleName=HOST_PROFILE)["Role"]["Arn"]
-    over_vms = control_plane_fleet_policy(region, host_role.split(":")[4], host_role)["Statement"]
-    policies = {CONTROL_PLANE: _control_plane_policy(key_arn, over_vms), SEALER: _sealer_policy(key_arn)}
+    account = key_arn.split(":")[4]
+    control_plane = [_allow("ReadAuditPublicKey", ["kms:GetPublicKey"], key_arn)]
+    control_plane += secrets_access.control_plane_statements(region, account)
+    control_plane += control_plane_fleet_policy(region, account, host_role)["Statement"]
+    policies = {CONTROL_PLANE: _policy(*control_plane), SEALER: _sealer_policy(key_arn)}
     keys_file = state_directory / KEYS_FILE
     keys = {name: _user(iam, name, policy, keys_file) for name, policy in policies.items()}
+    secrets_access.reader_role(iam, region, account, assumed_by=CONTROL_PLANE)
     return Provisioned(region, key_arn, VAULT_BUCKET, keys[CONTROL_PLANE], keys[SEALER], fleet)
 
 
@@ -91,10 +96,6 @@ def _vault(s3: Any, region: str) -> None:
     if {name: found.get(name) for name in VAULT_RETENTION} != VAULT_RETENTION:
         rule = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": VAULT_RETENTION}}
         s3.put_object_lock_configuration(Bucket=VAULT_BUCKET, ObjectLockConfiguration=rule)
-
-
-def _control_plane_policy(key_arn: str, over_vms: list[dict[str, Any]]) -> dict[str, Any]:
-    return _policy(_allow("ReadAuditPublicKey", ["kms:GetPublicKey"], key_arn), *over_vms)
 
 
 def _sealer_policy(key_arn: str) -> dict[str, Any]:

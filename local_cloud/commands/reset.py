@@ -9,6 +9,7 @@ from local_cloud.console import Console
 from local_cloud.errors import LocalCloudError
 from local_cloud.home import Home
 from local_cloud.processes import Records
+from local_cloud.vms.machines import remove_all
 
 KEPT = frozenset({"venv", "run"})  # run holds the lock that is ours at that moment
 
@@ -28,6 +29,9 @@ def run(home: Home, _caller: Mapping[str, str], arguments: Sequence[str], consol
                 console.say("Nothing was removed.")
                 return 1
         Records(home.run / "parts.json", home.root).end_leftovers()
+        # Nested homes, such as the tests', may have VMs too.
+        for directory in (home.root / "vms", *home.root.glob("*/vms")):
+            remove_all(directory)
         for entry in home.root.iterdir():
             if entry.name in KEPT:
                 continue

@@ -9,9 +9,10 @@ from local_cloud.console import Console
 from local_cloud.home import Home
 from local_cloud.interruption import Interruption
 from local_cloud.supervisor import Supervisor
+from local_cloud.vms.machines import remove_all
 from local_cloud.whole import start_services
 
-STATE = ("postgres", "postgres.partial", "valkey", "aws", "issuer", "mail")
+STATE = ("postgres", "postgres.partial", "valkey", "aws", "issuer", "mail", "git", "files")
 
 
 @contextmanager
@@ -45,5 +46,6 @@ def services(
 
 def clear_state(home: Home) -> None:
     """Remove what the services keep in a home; keys, ports and logs stay."""
+    remove_all(home.root / "vms")
     for name in STATE:
         shutil.rmtree(home.root / name, ignore_errors=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from local_cloud.cloud import Cloud
 from local_cloud.commands.browser import browser_environment
 from local_cloud.commands.foreground import run_in_foreground
+from local_cloud.commands.packages import prepare_machine
 from local_cloud.commands.services import services
 from local_cloud.console import Console
 from local_cloud.environment import ambient
@@ -19,6 +20,7 @@ SERIAL = ("-n", "--numprocesses", "--pdb", "-s", "--collect-only", "--co")
 def run_tests(home: Home, caller: Mapping[str, str], arguments: Sequence[str], console: Console) -> int:
     """Every test but the drills, two at a time; arguments go to pytest."""
     browser = browser_environment(caller, console)
+    prepare_machine(console)
     side_by_side = () if any(word.startswith(SERIAL) for word in arguments) else ("-n", "2")
     chosen = () if "-m" in arguments else ("-m", "not drill")
     with services(home.nested("test"), caller, "test", console, durable=False, apart=True) as cloud:
@@ -38,7 +40,7 @@ def run_drills(home: Home, caller: Mapping[str, str], arguments: Sequence[str], 
 
 
 def environment(cloud: Cloud, caller: Mapping[str, str]) -> dict[str, str]:
-    """What a test process knows: all of the product's variables, the database's superuser, AWS' root, and where mail and logs are."""
+    """What a test process knows: all of the product's variables, the database's superuser, AWS' root, and where mail, logs and repositories are."""
     passed_on = {name: value for name, value in caller.items() if name.startswith("PYTEST_")}
     return (
         cloud.environment("manage")
@@ -46,6 +48,8 @@ def environment(cloud: Cloud, caller: Mapping[str, str]) -> dict[str, str]:
         | {
             "ENVFORGE_TEST_ADMIN_DATABASE_URL": cloud.postgres.admin_dsn,
             "ENVFORGE_TEST_MAIL_URL": cloud.mail_url,
+            "ENVFORGE_TEST_GIT_URL": cloud.git_url,
+            "ENVFORGE_TEST_GIT_STATE": str(cloud.home.directory("git")),
             "ENVFORGE_TEST_AWS_ROOT_KEY_FILE": str(cloud.aws_root_key_file),
             "ENVFORGE_TEST_LOGS": str(cloud.home.logs),
         }

@@ -6,6 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 
 from local_cloud.cloud import Cloud, exclusive, plan
+from local_cloud.commands.packages import prepare_machine
+from local_cloud.commands.vm import privileges
 from local_cloud.console import Console
 from local_cloud.errors import LocalCloudError
 from local_cloud.home import Home
@@ -36,6 +38,8 @@ def run(home: Home, caller: Mapping[str, str], arguments: Sequence[str], console
                     }
                 )
             )
+            if "aws" not in cloud.given:
+                prepare_machine(console)
             with Supervisor(home, console=console) as supervisor:
                 interruption.hurry = supervisor.hurry
                 cloud = start_whole(cloud, supervisor, console)
@@ -58,6 +62,10 @@ def welcome(cloud: Cloud, seconds: float) -> str:
         lines += [f"               {person.login:<9}{person.email:<22}{person.blurb}" for person in CAST]
     if "mail" not in cloud.given:
         lines.append(f"  Mail       {cloud.mail_url}   (all that EnvForge sends; it goes no further)")
+    if "aws" not in cloud.given:
+        lines.append("  VMs        ./dev vm list")
+        lines += [f"             {privileges()}"] if privileges() else []
+    lines.append(f"  Git        {cloud.git_url}   (repositories and how to clone them: ./dev repo list)")
     command = cloud.home.venv / "bin" / "envforge"
     return "\n".join(
         [

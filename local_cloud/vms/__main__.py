@@ -36,6 +36,7 @@ def main() -> int:
         "--stop-grace-s", type=float, default=1.0, metavar="S", help="from power button to power cut (1)"
     )
     parser.add_argument("--daemon", default="envforge_daemon", metavar="MODULE", help="the program on a VM")
+    parser.add_argument("--only", type=Path, metavar="F", help="a JSON list of instances or tag values (all)")
     arguments = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     logging.getLogger("local_cloud").setLevel(logging.INFO)
@@ -57,7 +58,13 @@ def main() -> int:
         kind=possible_kind(),
         daemon=arguments.daemon,
     )
-    simulator = Simulator(client, arguments.state.resolve(), shapes, stop_grace_s=arguments.stop_grace_s)
+    simulator = Simulator(
+        client,
+        arguments.state.resolve(),
+        shapes,
+        stop_grace_s=arguments.stop_grace_s,
+        only=arguments.only,
+    )
     asyncio.run(_run(simulator))
     return 0
 

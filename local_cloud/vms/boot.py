@@ -23,6 +23,8 @@ MNT_DETACH = 2
 PR_SET_CHILD_SUBREAPER = 36
 PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 RESTART_AFTER_S = 1.0
+LONGEST_RESTART_S = 30.0
+STEADY_AFTER_S = 30.0
 DAEMON_FILE = 255  # the descriptor of the file with the daemon's number, as the VM counts
 NETWORK_LOCK = "run/envforge-network.lock"
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -141,7 +143,8 @@ class Init:
     def __init__(self, spec: dict[str, Any]) -> None:
         self.spec = spec
         self.daemon: subprocess.Popen[bytes] | None = None
-        self.start_at = 0.0
+        self.start_at = self.started_at = 0.0
+        self.pause_s = RESTART_AFTER_S
         self.powering_off = False
 
     def run(self) -> None:
@@ -165,7 +168,8 @@ class Init:
 
     def _start(self) -> None:
         command, environment = self.spec["command"], self.spec["environment"]
-        self.start_at = time.monotonic() + RESTART_AFTER_S
+        self.started_at = time.monotonic()
+        self.start_at = self.started_at + RESTART_AFTER_S
         try:
             self.daemon = subprocess.Popen(
                 command, env=environment, cwd=self.spec["directory"], start_new_session=True
@@ -190,7 +194,11 @@ class Init:
                 self.daemon.returncode = os.waitstatus_to_exitcode(status)
                 say(f"envforge-daemon.service ended ({self.daemon.returncode})")
                 self.daemon = None
-                self.start_at = max(self.start_at, time.monotonic() + RESTART_AFTER_S)
+                # One that ends again and again is started ever more rarely.
+                lasted = time.monotonic() - self.started_at >= STEADY_AFTER_S
+                pause = RESTART_AFTER_S if lasted else self.pause_s
+                self.pause_s = min(pause * 2, LONGEST_RESTART_S)
+                self.start_at = time.monotonic() + pause
 
     def _power_off(self) -> None:
         """Ask everything to end, and go when nothing is left; who does not end is killed from outside."""

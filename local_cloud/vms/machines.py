@@ -25,6 +25,7 @@ from local_cloud.vms import traces
 
 RECORD = "vm.json"
 INTENT = "intent.json"
+SPEC = "spec.json"
 CONSOLE = "console.log"
 BOOT = Path(__file__).with_name("boot.py")
 START_WITHIN_S = 20.0
@@ -187,9 +188,9 @@ class Machine:
             "environment": boot.environment,
             "directory": "/",
         }
-        write_private(shown["spec.json"], spec)
+        write_private(shown[SPEC], spec)
         started = subprocess.run(
-            [sys.executable, "-I", "-S", str(BOOT), str(shown["spec.json"])],
+            [sys.executable, "-I", "-S", str(BOOT), str(shown[SPEC])],
             check=False,
             env={"PATH": os.environ.get("PATH", os.defpath)},
             stdin=subprocess.DEVNULL,
@@ -218,6 +219,7 @@ class Machine:
             elif self.is_on and (init := inspect(record.pid)) is not None:
                 traces.send(init, signal.SIGKILL)
             traces.wait_gone(record.pid, record.started_ticks)
+        self._end_unrecorded(record)
         self._sweep(record)
         self.record = replace(record, pid=0, started_ticks=0)
         self._keep()
@@ -254,6 +256,14 @@ class Machine:
             traces.send(process, signal.SIGTERM)
         while self.is_on and time.monotonic() < deadline:
             time.sleep(0.02)
+
+    def _end_unrecorded(self, record: Record) -> None:
+        """End inits that somebody started and died before the record said so."""
+        for init in traces.inits(self.directory / SPEC):
+            if record.kind is Kind.TREE:
+                traces.kill_tree(init.pid, init.started_ticks)
+            traces.send(init, signal.SIGKILL)
+            traces.wait_gone(init.pid, init.started_ticks)
 
     @staticmethod
     def _sweep(record: Record) -> None:

@@ -6,6 +6,7 @@ simulator that starts adopts the VMs that run, boots those that should, and ends
 
 import asyncio
 import contextlib
+import json
 import logging
 import time
 from collections.abc import Awaitable
@@ -16,7 +17,7 @@ from local_cloud.aws.control_client import ControlClient, ControlRefusedError, E
 from local_cloud.aws.instance_credentials import mint
 from local_cloud.vms import tampering, wanted
 from local_cloud.vms.machines import Machine, machines
-from local_cloud.vms.metadata import PORT, MetadataService, Subject
+from local_cloud.vms.metadata import MetadataService, Subject
 from local_cloud.vms.shapes import Shapes
 from local_cloud.vms.wanted import Instance
 
@@ -30,12 +31,24 @@ RENEW_BEFORE = timedelta(minutes=15)
 class Simulator:
     """All VMs of one local cloud."""
 
-    def __init__(self, client: ControlClient, state: Path, shapes: Shapes, *, stop_grace_s: float) -> None:
+    def __init__(
+        self,
+        client: ControlClient,
+        state: Path,
+        shapes: Shapes,
+        *,
+        stop_grace_s: float,
+        only: Path | None = None,
+    ) -> None:
+        """`only` is a file that lists (JSON) the instances and tag values to run VMs for; without it, all."""
         self._client = client
         self._state = state
         self._shapes = shapes
         self._stop_grace_s = stop_grace_s
+        self._only = only
+        self._stopping = False
         self._revision: int | None = None
+        self._listed: dict[str, Instance] = {}
         self._instances: dict[str, Instance] = {}
         self._machines: dict[str, Machine] = {}
         self._services: dict[str, MetadataService] = {}
@@ -70,9 +83,18 @@ class Simulator:
             return False
         self._complain("", "")
         if listed is not None:
-            self._instances = wanted.read(listed)
+            self._listed = wanted.read(listed)
             self._revision = revision
+        self._instances = self._listed if self._only is None else self._chosen(self._only)
         return True
+
+    def _chosen(self, only: Path) -> dict[str, Instance]:
+        names = set(json.loads(only.read_text())) if only.exists() else set()
+        return {
+            instance_id: one
+            for instance_id, one in self._listed.items()
+            if names & {instance_id, *one.tags.values()}
+        }
 
     def _look(self) -> None:
         """Begin a step for every VM that needs one; a step of one VM holds no other up."""
@@ -86,6 +108,8 @@ class Simulator:
     async def _step(self, instance_id: str) -> None:
         instance = self._instances.get(instance_id)
         machine = self._machines.get(instance_id)
+        if self._stopping:
+            return
         try:
             if instance is None or instance.is_gone:
                 await self._remove(instance_id)
@@ -189,13 +213,11 @@ class Simulator:
             await asyncio.to_thread(self._client.keep_console, machine.instance_id, machine.console_end())
 
     async def _power_off(self) -> None:
+        # A step that has not begun must not boot what is to lose its power.
+        self._stopping = True
         await asyncio.gather(*self._busy.values(), return_exceptions=True)
         steps: list[Awaitable[None]] = [self._forget_service(one) for one in list(self._services)]
-        steps += [
-            asyncio.to_thread(machine.stop, self._stop_grace_s)
-            for machine in self._machines.values()
-            if machine.is_on
-        ]
+        steps += [asyncio.to_thread(one.stop, self._stop_grace_s) for one in self._machines.values()]
         await asyncio.gather(*steps)
 
     def _complain(self, instance_id: str, what: str) -> None:
@@ -203,6 +225,3 @@ class Simulator:
         if what and self._complained.get(instance_id) != what:
             log.warning("%s %s", instance_id or "-", what)
         self._complained[instance_id] = what
-
-
-__all__ = ["PORT", "Simulator"]

@@ -71,6 +71,18 @@ def kill_tree(pid: int, started_ticks: int, known: Iterable[ProcessInfo] = ()) -
         send(top, signal.SIGKILL)
 
 
+def inits(spec: Path) -> list[ProcessInfo]:
+    """The inits that were started from this specification, whatever a record says: one may have died before writing it."""
+    wanted = str(spec).encode()
+    found = []
+    for process in everything():
+        with contextlib.suppress(OSError):
+            words = (PROC / str(process.pid) / "cmdline").read_bytes().split(b"\0")
+            if wanted in words and process.state not in "ZX":
+                found.append(process)
+    return found
+
+
 def wait_gone(pid: int, started_ticks: int) -> bool:
     """Wait until a process has ended; whether it did. A namespace's init ends after everything in it."""
     deadline = time.monotonic() + GONE_WITHIN_S
@@ -79,14 +91,6 @@ def wait_gone(pid: int, started_ticks: int) -> bool:
             return False
         time.sleep(0.005)
     return True
-
-
-def process_namespace(pid: int) -> str:
-    """The kernel's name of a process's pid namespace; empty where it does not tell."""
-    try:
-        return str((PROC / str(pid) / "ns" / "pid").readlink())
-    except OSError:
-        return ""
 
 
 def number_outside(init: int, inside: int) -> int | None:

@@ -2,7 +2,19 @@
 
 from orgs.policy.actions import Action
 from orgs.policy.conditions import About
-from orgs.policy.decide import Answer, explain, grantable, held, require, require_grantable, scope_target
+from orgs.policy.decide import (
+    Answer,
+    explain,
+    grantable,
+    grantable_at,
+    held,
+    may_hand_out,
+    require,
+    require_grantable,
+    require_here,
+    require_holding,
+)
+from orgs.policy.reach import Reach, reach
 from orgs.policy.table import RULES, Rule
 
 __all__ = [
@@ -10,11 +22,16 @@ __all__ = [
     "About",
     "Action",
     "Answer",
+    "Reach",
     "Rule",
     "explain",
     "grantable",
+    "grantable_at",
     "held",
+    "may_hand_out",
+    "reach",
     "require",
     "require_grantable",
-    "scope_target",
+    "require_here",
+    "require_holding",
 ]

@@ -89,7 +89,11 @@ RULES: dict[Action, Rule] = {
 }
 
 # By which action an actor sees the target of a refusal at all; whoever may not do that gets a 404 (I5).
-SEEN_BY: dict[str, Action] = {"project": Action.PROJECT_VIEW, "workspace": Action.WORKSPACE_VIEW}
+SEEN_BY: dict[str, Action] = {
+    "project": Action.PROJECT_VIEW,
+    "secret": Action.SECRET_VIEW,
+    "workspace": Action.WORKSPACE_VIEW,
+}
 
 # What support may do inside a visit, and nothing else (N3).
 SUPPORT_MAY = frozenset({Action.ORGANIZATION_VIEW, Action.AUDIT_READ})

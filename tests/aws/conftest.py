@@ -32,6 +32,7 @@ class Server:
     state: Path
     log_path: Path
     port: int = 0
+    options: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     clients: dict[str, Any] = field(default_factory=dict, repr=False)
 
@@ -56,6 +57,7 @@ class Server:
             str(self.port),
             "--state",
             str(self.state),
+            *self.options,
         ]
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)

@@ -18,6 +18,9 @@ from pytest_django.plugin import DjangoDbBlocker
 from envforge.celery import app as celery_app
 from local_cloud.postgres import RolePasswords, drop_database, prepare_database
 from tests.product.world import World
+from tests.vms import vms
+
+__all__ = ["vms"]  # a fixture
 
 ADMIN_DSN = os.environ["ENVFORGE_TEST_ADMIN_DATABASE_URL"]
 

@@ -236,6 +236,10 @@ def test_the_description_is_whole_and_valid(tmp_path: Path) -> None:
         "/api/v1/orgs/{slug}/events",
         "/api/v1/orgs/{slug}/events/export",
         "/api/v1/orgs/{slug}/chain",
+        "/api/v1/orgs/{slug}/secrets",
+        "/api/v1/orgs/{slug}/secrets/import",
+        "/api/v1/orgs/{slug}/secrets/{secret_id}",
+        "/api/v1/orgs/{slug}/secrets/{secret_id}/rotate",
     }
     for methods in served["paths"].values():
         for operation in methods.values():

@@ -21,6 +21,7 @@ GOOD = {
     "ENVFORGE_MAIL_FROM": "EnvForge <notices@envforge.example>",
     "AWS_REGION": "eu-central-1",
     "ENVFORGE_AUDIT_KEY": "alias/envforge-audit",
+    "ENVFORGE_READER_ROLE_ARN": "arn:aws:iam::123456789012:role/envforge-secrets-reader",
     "AUTH0_ISSUER": "https://envforge.eu.auth0.com/",
     "AUTH0_CLIENT_ID": "client",
     "AUTH0_CLIENT_SECRET": "kB8w2-Tq0mZr7Xn4Ld9PzUe3VyHs6GcJf1AaQo5iRtWbMxEuSw",

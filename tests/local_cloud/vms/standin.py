@@ -14,6 +14,12 @@ from pathlib import Path
 from typing import Any
 
 
+def ask(url: str, method: str, header: str, value: str) -> str:
+    request = urllib.request.Request(url, method=method, headers={header: value})  # noqa: S310 - loopback
+    with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - loopback
+        return str(answer.read().decode())
+
+
 def main() -> None:
     config = json.loads(Path(sys.argv[sys.argv.index("--config") + 1]).read_text())
     state = Path(config["state_dir"])
@@ -23,14 +29,13 @@ def main() -> None:
     stubborn = "trap '' TERM; while :; do sleep 1; done"
     subprocess.Popen(["/bin/sh", "-c", stubborn], start_new_session=True)
     subprocess.Popen(["/bin/sh", "-c", f'(setsid /bin/sh -c "{stubborn}" &)']).wait()
-    seen: dict[str, Any] = {"config": config, "environment": dict(os.environ), "pid": os.getpid()}
+    seen: dict[str, Any] = {"config": config, "environment": dict(os.environ), "marker": time.time_ns()}
+    seen["hides"] = not any(Path(config["hidden"]).iterdir()) if "hidden" in config else None
     base = config["metadata_endpoint"]
-    request = urllib.request.Request(f"{base}/latest/api/token", method="PUT")
-    request.add_header("X-aws-ec2-metadata-token-ttl-seconds", "60")
-    token = urllib.request.urlopen(request, timeout=5).read().decode()
-    request = urllib.request.Request(f"{base}/latest/meta-data/instance-id")
-    request.add_header("X-aws-ec2-metadata-token", token)
-    seen["instance_id"] = urllib.request.urlopen(request, timeout=5).read().decode()
+    token = ask(f"{base}/latest/api/token", "PUT", "X-aws-ec2-metadata-token-ttl-seconds", "60")
+    seen["instance_id"] = ask(
+        f"{base}/latest/meta-data/instance-id", "GET", "X-aws-ec2-metadata-token", token
+    )
     partial = state / "seen.partial"
     partial.write_text(json.dumps(seen))
     partial.replace(state / "seen.json")

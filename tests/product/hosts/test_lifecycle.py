@@ -1,6 +1,7 @@
 """One VM's life, against the local cloud's EC2: asked for, running, joined, idle, stopped, started, ended (V4)."""
 
 import json
+from typing import Any
 
 from envforge.actor import SYSTEM
 from hosts import operations
@@ -80,7 +81,7 @@ def test_an_operator_asks_stops_starts_and_ends(fleet: Fleet, clock: Clock) -> N
     )
     host = fleet.up(fleet.host())
     assert (host.id, host.observed) == (host_id, Observed.RUNNING)
-    named = {"actor": SYSTEM, "org_id": fleet.org_id, "host_id": host_id}
+    named: Any = {"actor": SYSTEM, "org_id": fleet.org_id, "host_id": host_id}
     operations.stop_host(**named)
     assert fleet.step(host, 2).observed == Observed.STOPPED
     operations.start_host(**named)

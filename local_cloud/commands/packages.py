@@ -1,0 +1,40 @@
+"""The Debian packages that VMs of the local cloud need of this machine, installed where we may."""
+
+import os
+import shutil
+
+from local_cloud.bootstrap import apt_get_install
+from local_cloud.console import Console
+from local_cloud.errors import LocalCloudError
+
+# Program, and the package that has it.
+NEEDED = {
+    "nft": "nftables",
+    "ip": "iproute2",
+    "sudo": "sudo",
+    "tmux": "tmux",
+    "ssh": "openssh-client",
+    "git": "git",
+}
+_PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def missing() -> list[str]:
+    """The packages whose programs are not here."""
+    return [package for program, package in NEEDED.items() if shutil.which(program, path=_PLACES) is None]
+
+
+def prepare_machine(console: Console) -> None:
+    """Install what VMs need as root; otherwise say what is missing, and how to have it. Never fails."""
+    wanted = missing()
+    if not wanted:
+        return
+    line = f"apt-get install -y {' '.join(wanted)}"
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        console.say(f"VMs need {', '.join(wanted)}; root may install that, so it is done.")
+        try:
+            apt_get_install(" ".join(wanted), console)
+        except LocalCloudError as error:
+            console.say(f"{error}\nVMs run without these; what needs them is not in force there.")
+        return
+    console.say(f"VMs lack {', '.join(wanted)} here; what needs them is not in force. Have root run: {line}")

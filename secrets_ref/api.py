@@ -1,0 +1,272 @@
+"""Secrets over the API: names and versions; a value goes in and never comes out."""
+
+from typing import Any
+from uuid import UUID
+
+from django.views.decorators.debug import sensitive_variables
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from envforge.api.schema import REFUSALS, Problem
+from envforge.api.views import OrgAPIView
+from envforge.errors import Invalid
+from envforge.reports import forget_body
+from envforge.secret_value import SecretValue
+from orgs.selectors import organization
+from secrets_ref import operations, selectors
+from secrets_ref.writes import MAX_KEY_LENGTH
+
+WRITES: dict[Any, Any] = {
+    **REFUSALS,
+    **{(status, "application/problem+json"): Problem for status in (400, 409, 415, 503)},
+}
+KEY = OpenApiParameter(
+    "Idempotency-Key",
+    location=OpenApiParameter.HEADER,
+    description="The same for the same request sent again: it then changes nothing. Of the value, nothing is kept.",
+)
+AFTER = OpenApiParameter("after", OpenApiTypes.UUID, description="`next` of the page before")
+VALUE = "Text of at most 8,192 bytes. It is never answered, logged or stored by EnvForge."
+
+
+class SecretOut(serializers.Serializer[Any]):
+    """A secret without its value; `running` services read it and run, `behind` of them with an old version."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    path = serializers.CharField()
+    project = serializers.UUIDField(source="project_id", allow_null=True)
+    workspace = serializers.UUIDField(source="workspace_id", allow_null=True)
+    version = serializers.IntegerField(allow_null=True)
+    state = serializers.ChoiceField(choices=[state.value for state in selectors.State])
+    changed_by = serializers.CharField()
+    changed_at = serializers.DateTimeField()
+    running = serializers.IntegerField()
+    behind = serializers.IntegerField()
+
+
+class UseOut(serializers.Serializer[Any]):
+    """A service that runs with a version of a secret, or did."""
+
+    secret = serializers.CharField()
+    workspace = serializers.UUIDField(source="workspace_id")
+    service = serializers.CharField()
+    version = serializers.IntegerField()
+    running = serializers.BooleanField()
+    behind = serializers.BooleanField()
+    consumed_at = serializers.DateTimeField()
+
+
+class VersionOut(serializers.Serializer[Any]):
+    """One version, or an attempt of which nothing came (without a version)."""
+
+    version = serializers.IntegerField(allow_null=True)
+    cause = serializers.CharField()
+    outcome = serializers.CharField()
+    asked_by = serializers.CharField()
+    asked_at = serializers.DateTimeField()
+
+
+class SecretsOut(serializers.Serializer[Any]):
+    """A page of secrets by name; `behind` are the services that run an old version, of any page."""
+
+    secrets = SecretOut(many=True)
+    next = serializers.UUIDField(allow_null=True)
+    behind = UseOut(many=True)
+
+
+class OneSecretOut(serializers.Serializer[Any]):
+    secret = SecretOut()
+    versions = VersionOut(many=True)
+    uses = UseOut(many=True)
+
+
+class ChangedOut(serializers.Serializer[Any]):
+    """What a change came to."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    version = serializers.IntegerField(allow_null=True)
+
+
+class DeletedOut(serializers.Serializer[Any]):
+    deleted = serializers.BooleanField()
+
+
+class SetIn(serializers.Serializer[Any]):
+    name = serializers.CharField(max_length=500)
+    value = serializers.CharField(write_only=True, trim_whitespace=False, help_text=VALUE)
+    project = serializers.UUIDField(required=False, allow_null=True, default=None)
+    workspace = serializers.UUIDField(required=False, allow_null=True, default=None)
+
+
+class RotateIn(serializers.Serializer[Any]):
+    value = serializers.CharField(write_only=True, trim_whitespace=False, help_text=VALUE)
+
+
+class ImportIn(serializers.Serializer[Any]):
+    path = serializers.CharField(max_length=500)
+
+
+class Secrets(OrgAPIView):
+    @property
+    def takes(self) -> frozenset[str]:  # type: ignore[override]
+        return frozenset({"after"}) if self.request.method == "GET" else frozenset()
+
+    @property
+    def throttle_scope(self) -> str:  # type: ignore[override]
+        return "read" if self.request.method == "GET" else "write"
+
+    @extend_schema(
+        operation_id="list_secrets",
+        summary="Secrets by name, without values",
+        parameters=[AFTER],
+        responses={200: SecretsOut, **REFUSALS},
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        after = _uuid(request.query_params.get("after"))
+        seen = selectors.secrets(actor=self.actor, slug=slug, after=after)
+        shown = {"secrets": seen.secrets, "next": seen.next_after, "behind": seen.behind}
+        return Response(SecretsOut(shown).data)
+
+    @extend_schema(
+        operation_id="set_secret",
+        summary="Store the first value of a new secret",
+        parameters=[KEY],
+        request=SetIn,
+        responses={200: OpenApiResponse(ChangedOut), **WRITES},
+    )
+    @sensitive_variables()
+    def post(self, request: Request, slug: str) -> Response:
+        given, value = _taken(SetIn, request)
+        made = operations.set_secret(
+            actor=self.actor,
+            org_id=organization(actor=self.actor, slug=slug).id,
+            name=given["name"],
+            value=value,
+            project_id=given["project"],
+            workspace_id=given["workspace"],
+            key=_key(request),
+        )
+        return Response(ChangedOut(made).data)
+
+
+class OneSecret(OrgAPIView):
+    @property
+    def throttle_scope(self) -> str:  # type: ignore[override]
+        return "read" if self.request.method == "GET" else "write"
+
+    @extend_schema(
+        operation_id="get_secret",
+        summary="One secret with its versions and readers",
+        responses={200: OneSecretOut, **REFUSALS},
+    )
+    def get(self, request: Request, slug: str, secret_id: UUID) -> Response:
+        seen = selectors.secret(actor=self.actor, slug=slug, secret_id=secret_id)
+        return Response(OneSecretOut(seen).data)
+
+    @extend_schema(
+        operation_id="delete_secret",
+        summary="Delete a secret and its value",
+        responses={200: DeletedOut, **WRITES},
+    )
+    def delete(self, request: Request, slug: str, secret_id: UUID) -> Response:
+        org_id = organization(actor=self.actor, slug=slug).id
+        operations.delete_secret(actor=self.actor, org_id=org_id, secret_id=secret_id)
+        return Response(DeletedOut({"deleted": True}).data)
+
+
+class Rotate(OrgAPIView):
+    throttle_scope = "write"
+
+    @extend_schema(
+        operation_id="rotate_secret",
+        summary="Store a new value of a secret",
+        parameters=[KEY],
+        request=RotateIn,
+        responses={200: ChangedOut, **WRITES},
+    )
+    @sensitive_variables()
+    def post(self, request: Request, slug: str, secret_id: UUID) -> Response:
+        _, value = _taken(RotateIn, request)
+        changed = operations.rotate_secret(
+            actor=self.actor,
+            org_id=organization(actor=self.actor, slug=slug).id,
+            secret_id=secret_id,
+            value=value,
+            key=_key(request),
+        )
+        return Response(ChangedOut(changed).data)
+
+
+class Import(OrgAPIView):
+    throttle_scope = "write"
+
+    @extend_schema(
+        operation_id="import_secret",
+        summary="Take up a parameter that lies below the organization's own prefix",
+        request=ImportIn,
+        responses={200: ChangedOut, **WRITES},
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        given = _read(ImportIn, request.data)
+        org_id = organization(actor=self.actor, slug=slug).id
+        made = operations.import_secret(actor=self.actor, org_id=org_id, path=given["path"])
+        return Response(ChangedOut(made).data)
+
+
+@sensitive_variables()
+def _taken(form: type[serializers.Serializer[Any]], request: Request) -> tuple[dict[str, Any], SecretValue]:
+    """What was sent, with the value apart; the request keeps none of it (K3)."""
+    given = _read(form, request.data)
+    value = SecretValue(given.pop("value"))
+    request.data.clear()
+    forget_body(request._request)  # noqa: SLF001 - its body is Django's
+    return given, value
+
+
+@sensitive_variables()
+def _read(form: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        raise Invalid("The request's body is to be a JSON object.")
+    read = form(data=data)
+    unknown = dict.fromkeys(data.keys() - read.fields.keys(), "There is no such field here.")
+    try:
+        read.is_valid(raise_exception=True)
+    except ValidationError as error:
+        wrong = {field: str(words[0]) for field, words in error.detail.items()}  # type: ignore[union-attr,index]
+    else:
+        wrong = {}
+        given: dict[str, Any] = dict(read.validated_data)
+    if wrong or unknown:
+        raise Invalid("The request cannot be used as it is.", {**_nameable(unknown), **wrong})
+    return given
+
+
+def _nameable(unknown: dict[str, str]) -> dict[str, str]:
+    """The names of unknown fields, unless one may be a value that stands in the wrong place."""
+    if all(name.isidentifier() and len(name) <= 30 for name in unknown):
+        return unknown
+    return {"value": "Some fields of this request are unknown here."}
+
+
+def _key(request: Request) -> str:
+    key = request.headers.get("Idempotency-Key", "")
+    if len(key) > MAX_KEY_LENGTH or not key.isprintable():
+        words = f"Use at most {MAX_KEY_LENGTH} printable characters."
+        raise Invalid("The Idempotency-Key cannot be used.", {"Idempotency-Key": words})
+    return key
+
+
+def _uuid(text: str | None) -> UUID | None:
+    if text is None:
+        return None
+    try:
+        return UUID(text)
+    except ValueError:
+        words = "Use the `next` of the page before."
+        raise Invalid("This parameter cannot be used.", {"after": words}) from None
