@@ -43,6 +43,8 @@ def prepare_stores(cloud: Cloud, console: Console) -> Cloud:
                 host_vpc=issued.fleet.vpc,
                 host_subnets=",".join(issued.fleet.subnets),
                 gateway_security_group=issued.fleet.gateway_security_group,
+                host_role_id=issued.fleet.host_role_id,
+                aws_account_id=issued.fleet.account,
             )
     return cloud.with_keys(load_keys(cloud.home))
 
