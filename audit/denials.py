@@ -4,7 +4,7 @@ from audit.append import append
 from audit.kinds import EventKind
 from envforge import metrics, tenancy
 from envforge.errors import Denial
-from envforge.windows import first_in_window
+from envforge.windows import Window
 
 WINDOW_S = 60
 
@@ -13,7 +13,8 @@ def record(denial: Denial) -> None:
     """Append `access.denied`, at most once per actor, action, target and minute, so that a flood stays a line."""
     metrics.DENIALS.labels(action=denial.action).inc()
     asked = (denial.actor.kind, denial.actor.id, denial.action, denial.target.kind, denial.target.id)
-    if not first_in_window("denial", str(denial.org_id), *asked, window_s=WINDOW_S):
+    window = Window("denial", (str(denial.org_id), *asked), WINDOW_S)
+    if window.is_recorded():
         return
     with tenancy.enter(denial.org_id):
         append(
@@ -23,3 +24,4 @@ def record(denial: Denial) -> None:
             action=denial.action,
             rule=denial.rule,
         )
+        window.mark_after_commit()

@@ -42,6 +42,14 @@ ROOT_MODE = Choice(words=("disabled", "break_glass", "elevation"))
 PRIVATE_MODE = Choice(words=("off", "shell", "runtime", "private"))
 COMMAND = Choice(words=("setup", "test", "service", "agent"))
 RESOURCE_MODE = Choice(words=("managed_local", "customer_provided", "customer_cloud", "disabled"))
+# What a member may hold and loses with a suspension or removal (`orgs.offboarding`).
+HELD: "dict[str, Fact]" = dict.fromkeys(
+    (
+        *("sessions", "tokens", "agents", "invitations", "certificates"),
+        *("dev_links", "dev_links_handed_over", "dev_sessions", "root_grants"),
+    ),
+    COUNT,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,22 +81,18 @@ class EventKind(Enum):
     ORGANIZATION_ARCHIVED = kind("organization.archived", "{actor} archived the organization {target}")
     MEMBER_INVITED = kind("member.invited", "{actor} invited {target} as {role}", role=ROLE, expires_at=TIME)
     MEMBER_INVITATION_REVOKED = kind(
-        "member.invitation_revoked", "{actor} took back the invitation of {target}"
+        "member.invitation_revoked", "{actor} took back the invitation of {target}", cause=WORD
     )
     MEMBER_INVITATION_EXPIRED = kind("member.invitation_expired", "The invitation of {target} expired")
     MEMBER_JOINED = kind("member.joined", "{target} joined as {role}", role=ROLE)
-    MEMBER_SUSPENDED = kind("member.suspended", "{actor} suspended {target}")
+    MEMBER_SUSPENDED = kind(
+        "member.suspended", "{actor} suspended {target}; everything they held was closed", **HELD
+    )
     MEMBER_RESTORED = kind("member.restored", "{actor} restored {target}")
     MEMBER_REMOVED = kind(
         "member.removed",
         "{actor} removed {target}; everything they held was closed",
-        sessions=COUNT,
-        tokens=COUNT,
-        certificates=COUNT,
-        dev_links=COUNT,
-        dev_links_handed_over=COUNT,
-        dev_sessions=COUNT,
-        root_grants=COUNT,
+        **HELD,
     )
     ROLE_GRANTED = kind("role.granted", "{actor} made {target} {role}", role=ROLE, scope=SCOPE, scope_id=ID)
     ROLE_REVOKED = kind(
@@ -110,7 +114,9 @@ class EventKind(Enum):
     TOKEN_REVOKED = kind("token.revoked", "{actor} revoked the token {target}", cause=WORD)
     TOKEN_EXPIRED = kind("token.expired", "The token {target} expired")
     SERVICE_ACCOUNT_CREATED = kind("service_account.created", "{actor} created the service account {target}")
-    SERVICE_ACCOUNT_REMOVED = kind("service_account.removed", "{actor} removed the service account {target}")
+    SERVICE_ACCOUNT_REMOVED = kind(
+        "service_account.removed", "{actor} removed the service account {target}", cause=WORD
+    )
     ACCESS_DENIED = kind(
         "access.denied", "{actor} was refused {action} on {target}: {rule}", action=WORD, rule=WORD
     )

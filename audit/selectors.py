@@ -1,7 +1,7 @@
 """Reading the audit. Which person may read what is asked by `timeline`, above; the public keys are everybody's."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -43,6 +43,8 @@ PAGE_SIZE = 50
 RECENT = 1_000
 # Where a page is looked for first, back from its start: with a period named, PostgreSQL leaves other months' partitions alone.
 NEAR = timedelta(days=31)
+# How far an event's time may lie from the time in its id, which is taken a moment earlier.
+SAME_MOMENT = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,16 @@ def _newest(condition: str, parameters: list[Any], count: int, *, is_narrow: boo
     return list(
         Event.objects.raw(query, [*([tenancy.current_org(), *parameters, count] * len(parts)), count])
     )
+
+
+def event(event_id: UUID) -> Event | None:
+    """The entered organization's event with this id; the id (a UUIDv7) says when it was made, and so in which partition it lies."""
+    try:
+        made_at = datetime.fromtimestamp((event_id.int >> 80) / 1_000, UTC)
+        near = (made_at - SAME_MOMENT, made_at + SAME_MOMENT)
+    except (OverflowError, ValueError):
+        return None
+    return Event.objects.filter(org_id=tenancy.current_org(), at__range=near, id=event_id).first()
 
 
 def count_after(wanted: Filter, *, after: tuple[datetime, UUID], at_most: int) -> int:

@@ -4,6 +4,7 @@ A thousand organizations, a hundred thousand members: one organization has 20,00
 small one that is compared has ten. 400,000 events of half a year. Through Django's whole chain, as a signed-in owner.
 """
 
+import hashlib
 import sys
 import time
 from collections.abc import Callable
@@ -36,7 +37,10 @@ BIG, SMALL = 0, 1
 ADDRESSES = {
     "overview": "/o/{slug}/",
     "members": "/o/{slug}/members",
-    "members, searched by name": "/o/{slug}/members?search=Person+77",
+    "members, a middle page": "/o/{slug}/members?after={middle}",
+    "members, found by a name": "/o/{slug}/members?q=person+2",
+    "members, found by a letter": "/o/{slug}/members?q=p",
+    "members, found by an address": "/o/{slug}/members?q=member5@bench.test",
     "timeline": "/o/{slug}/timeline",
     "timeline, one kind": "/o/{slug}/timeline?kind=secret.rotated",
     "API: events": "/api/v1/orgs/{slug}/events",
@@ -54,11 +58,18 @@ SELECT md5('org' || n)::uuid, 'org-' || n, 'Organization ' || n, now() FROM gene
 """
 # The first `big` people are organization 0's, the next ten organization 1's, the rest fall to the others in turn.
 _MEMBERSHIPS = """
-INSERT INTO orgs_membership (id, org_id, person_id, joined_at)
+INSERT INTO orgs_membership (id, org_id, person_id, joined_at, listed_as)
 SELECT md5('membership' || n)::uuid,
        md5('org' || CASE WHEN n <= %(big)s THEN 0 WHEN n <= %(big)s + 10 THEN 1 ELSE 2 + n %% (%(orgs)s - 2) END)::uuid,
-       md5('member' || n)::uuid, now() - n * interval '1 minute'
+       md5('member' || n)::uuid, now() - n * interval '1 minute', 'person ' || n
 FROM generate_series(1, %(members)s) AS n;
+"""
+# The words that orgs.directory makes of such a person.
+_WORDS = """
+INSERT INTO orgs_memberword (id, org_id, membership_id, word, listed_as)
+SELECT gen_random_uuid(), m.org_id, m.id, w.word, m.listed_as
+FROM orgs_membership AS m JOIN orgs_person AS p ON p.id = m.person_id,
+     LATERAL unnest(ARRAY[p.email, 'person', replace(lower(p.name), 'person ', ''), p.subject, 'bench.test']) AS w (word);
 """
 _GRANTS = """
 INSERT INTO orgs_rolegrant (id, org_id, membership_id, scope, scope_id, role, granted_at)
@@ -74,19 +85,25 @@ def main() -> int:
         started = time.perf_counter()
         _load_people(admin, orgs, members)
         Load(events, orgs, 26, since=until - timedelta(days=180), until=until, sealed=True).write(admin)
-        admin.execute("ANALYZE")
+        admin.execute("VACUUM ANALYZE")
         print(f"{members} members, {events} events in {time.perf_counter() - started:.0f} s", flush=True)
     browser = _owner_of(org_id(BIG), org_id(SMALL))
+    middle = {BIG: _member(members // 10), SMALL: _member(members // 5 + 5)}
     figures = Figures(f"Pages: {members // 5} members against 10, median / p95, {rounds} rounds in turns")
     for what, address in ADDRESSES.items():
-        _compare(figures, browser, what, address, rounds)
+        _compare(figures, browser, what, address, middle, rounds)
     return figures.finish()
 
 
 def _load_people(admin: psycopg.Connection, orgs: int, members: int) -> None:
     with admin.transaction(), psycopg.ClientCursor(admin) as cursor:
-        for statement in (_PEOPLE, _ORGANIZATIONS, _MEMBERSHIPS, _GRANTS):
+        for statement in (_PEOPLE, _ORGANIZATIONS, _MEMBERSHIPS, _WORDS, _GRANTS):
             cursor.execute(statement, {"orgs": orgs, "members": members, "big": members // 5})
+
+
+def _member(number: int) -> UUID:
+    """The id that the SQL above gives to a person."""
+    return UUID(hashlib.md5(f"member{number}".encode(), usedforsecurity=False).hexdigest())
 
 
 def _owner_of(*org_ids: UUID) -> Client:
@@ -107,9 +124,12 @@ def _owner_of(*org_ids: UUID) -> Client:
     return browser
 
 
-def _compare(figures: Figures, browser: Client, what: str, address: str, rounds: int) -> None:
+def _compare(
+    figures: Figures, browser: Client, what: str, address: str, middle: dict[int, UUID], rounds: int
+) -> None:
     reads: dict[int, Callable[[], Any]] = {
-        which: partial(browser.get, address.format(slug=f"org-{which}")) for which in (BIG, SMALL)
+        which: partial(browser.get, address.format(slug=f"org-{which}", middle=middle[which]))
+        for which in (BIG, SMALL)
     }
     queries = {}
     for which, read in reads.items():

@@ -53,6 +53,16 @@ class ServiceAccountActor(Actor):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HostActor(Actor):
+    """The daemon on a VM of one organization, known by the token of this generation of it."""
+
+    kind: ClassVar[str] = "host"
+    host_id: UUID
+    org_id: UUID
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SupportActor(Actor):
     """One of our staff, inside a visit to one organization that has a reason, a ticket and an end."""
 

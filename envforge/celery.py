@@ -36,6 +36,11 @@ app.conf.update(
             "schedule": 15.0,
             "options": {"expires": 15},
         },
+        "hosts.commands.sweep": {
+            "task": "hosts.commands.sweep",
+            "schedule": 15.0,
+            "options": {"expires": 15},
+        },
         "notices.email.sweep": {
             "task": "notices.email.sweep",
             "schedule": 30.0,

@@ -56,6 +56,15 @@ def _one_of(*choices: str) -> Callable[[str], str]:
     return read
 
 
+def _matching(form: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if not re.fullmatch(form, value, re.ASCII):
+            raise ValueError
+        return value
+
+    return read
+
+
 def _boolean(value: str) -> bool:
     return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[value.lower()]
 
@@ -267,6 +276,32 @@ SETTINGS = (
     ),
     Setting(
         "ENVFORGE_AUDIT_CHECKPOINT_S", "seconds between a chain's signed checkpoints", _seconds, default=60
+    ),
+    Setting(
+        "ENVFORGE_HOST_API_URL",
+        "the address at which VMs reach the control plane; empty is the console's",
+        _endpoint,
+        default="",
+        production=_needs_https,
+    ),
+    Setting(
+        "ENVFORGE_HOST_ROLE_ID",
+        "the unique id of the role that VMs have (AROA…); empty lets none in",
+        _matching(r"AROA[A-Z0-9]{12,124}"),
+        default="",
+    ),
+    Setting(
+        "ENVFORGE_AWS_ACCOUNT_ID",
+        "the 12 digits of the account VMs are in; empty lets none in",
+        _matching(r"[0-9]{12}"),
+        default="",
+    ),
+    Setting(
+        "ENVFORGE_STS_URL",
+        "the STS endpoint that says who a VM is; empty is AWS' of the region",
+        _endpoint,
+        default="",
+        production=_needs_https,
     ),
 )
 

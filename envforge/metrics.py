@@ -4,7 +4,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.http import require_safe
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, generate_latest
 
 from envforge.errors import NotVisible
 
@@ -12,6 +12,10 @@ EVENTS_APPENDED = Counter(
     "envforge_audit_events_appended_total", "Audit events written, committed or not", ["kind"]
 )
 SIGN_INS_REFUSED = Counter("envforge_sign_ins_refused_total", "Sign-ins that did not come about", ["reason"])
+HOST_REQUESTS = Counter(
+    "envforge_host_requests_total", "What VMs asked and were answered", ["route", "status"]
+)
+HOST_POLLS = Gauge("envforge_host_polls_waiting", "VMs that wait for something to do")
 DENIALS = Counter("envforge_denials_total", "Refusals of visible targets", ["action"])
 
 

@@ -185,6 +185,14 @@ READER_ROLE_ARN = env["ENVFORGE_READER_ROLE_ARN"]
 AUDIT_KEY = env["ENVFORGE_AUDIT_KEY"]
 AUDIT_VAULT_BUCKET = env["ENVFORGE_AUDIT_VAULT_BUCKET"]
 AUDIT_CHECKPOINT_S = env["ENVFORGE_AUDIT_CHECKPOINT_S"]
+# Where VMs speak (`/host/v1/`), what they must be, and the one place that says so (H4).
+HOST_API_URL = env["ENVFORGE_HOST_API_URL"] or CONSOLE_URL
+HOST_API_HOST = urlsplit(HOST_API_URL).hostname or ""
+HOST_ROLE_ID = env["ENVFORGE_HOST_ROLE_ID"]
+AWS_ACCOUNT_ID = env["ENVFORGE_AWS_ACCOUNT_ID"]
+STS_URL = env["ENVFORGE_STS_URL"] or AWS_ENDPOINT_URL or f"https://sts.{AWS_REGION}.amazonaws.com"
+# How often a VM may ask, and an address before it is known who asks: requests a second, and how many at once.
+HOST_RATES = {"host": (20.0, 200), "address": (10.0, 200)}
 METRICS_TOKEN = env["ENVFORGE_METRICS_TOKEN"]
 
 LANGUAGE_CODE = "en"

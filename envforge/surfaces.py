@@ -32,6 +32,11 @@ CONSOLE = Surface("console", "__Host-envforge-console", "console")
 ADMIN = Surface("admin", "__Host-envforge-admin", "support console")
 
 
+def surface_named(name: str) -> Surface:
+    """The surface that a session was begun at."""
+    return ADMIN if name == ADMIN.name else CONSOLE
+
+
 def surface_of(request: HttpRequest) -> Surface:
     """The surface whose host was asked."""
     host, _ = split_domain_port(request.get_host())

@@ -4,7 +4,7 @@ from django.urls import include, path
 
 from audit import console as audit_console
 from envforge import health, metrics
-from orgs.console import account, invitations, members, organizations, roles, sign_in, tokens
+from orgs.console import account, closing, invitations, members, organizations, roles, sign_in, tokens
 from secrets_ref import console as secrets_console
 from timeline import console as timeline_console
 
@@ -29,9 +29,10 @@ urlpatterns = [
     path("o/<slug:slug>/members/<uuid:person_id>", members.member, name="member"),
     path("o/<slug:slug>/members/<uuid:person_id>/roles/give", members.give_role, name="member-role-give"),
     path("o/<slug:slug>/members/<uuid:person_id>/roles/take", members.take_role, name="member-role-take"),
-    path("o/<slug:slug>/members/<uuid:person_id>/suspend", members.suspend, name="member-suspend"),
-    path("o/<slug:slug>/members/<uuid:person_id>/restore", members.restore, name="member-restore"),
-    path("o/<slug:slug>/members/<uuid:person_id>/remove", members.remove, name="member-remove"),
+    path("o/<slug:slug>/members/<uuid:person_id>/suspend", closing.suspend, name="member-suspend"),
+    path("o/<slug:slug>/members/<uuid:person_id>/restore", closing.restore, name="member-restore"),
+    path("o/<slug:slug>/members/<uuid:person_id>/remove", closing.remove, name="member-remove"),
+    path("o/<slug:slug>/receipts/<uuid:event_id>", closing.receipt, name="receipt"),
     path(
         "o/<slug:slug>/invitations/<uuid:invitation_id>/take-back",
         invitations.take_back,

@@ -1,7 +1,8 @@
 """The program `envforge`: finds the command group that was asked for and runs it.
 
 A group is a module with `add_commands(parser)`, which adds its commands and sets `run` on each: a function
-from the parsed arguments to the exit code. Only the group in use is imported, so that `envforge` starts fast.
+from the parsed arguments to the exit code. A command of its own is a module with `add_command(parser)` in the same
+way. Only the module in use is imported, so that `envforge` starts fast.
 """
 
 import argparse
@@ -16,6 +17,9 @@ from envforge_cli.errors import CommandError
 
 GROUPS = {
     "audit": ("envforge_cli.audit", "check an exported audit timeline"),
+}
+COMMANDS = {
+    "check": ("envforge_cli.contract", "check an envforge.yml"),
 }
 
 EXIT_USAGE = 2
@@ -66,6 +70,12 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         )
         if arguments[:1] == [name]:
             import_module(module).add_commands(group)
+    for name, (module, summary) in COMMANDS.items():
+        command = groups.add_parser(
+            name, help=summary, description=summary.capitalize() + ".", allow_abbrev=False
+        )
+        if arguments[:1] == [name]:
+            import_module(module).add_command(command)
     return parser
 
 

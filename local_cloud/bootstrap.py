@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from local_cloud.console import Console
 from local_cloud.errors import LocalCloudError
-from local_cloud.home import ORDINARY_UMASK, REPOSITORY, Home, choose_home
+from local_cloud.home import CALLED_FROM, ORDINARY_UMASK, REPOSITORY, Home, choose_home
 from local_cloud.menu import COMMANDS, help_text, nearest
 
 REQUIREMENTS = REPOSITORY / "requirements"
@@ -55,6 +55,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _become(home: Home, python: Path, arguments: Sequence[str]) -> NoReturn:
     environment = {**os.environ, "ENVFORGE_HOME": str(home.root), "PYTHONPATH": str(REPOSITORY)}
+    # Paths on the command line mean the directory the person is in, which we are about to leave.
+    environment[CALLED_FROM] = str(Path.cwd())
     os.chdir(REPOSITORY)
     command = [str(python), "-m", "local_cloud", *arguments]
     os.execve(python, command, environment)  # noqa: S606 - our own interpreter, no shell

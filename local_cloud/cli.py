@@ -20,6 +20,7 @@ ROOMS = {
     "manage": ("manage", "run"),
     "shell": ("manage", "shell"),
     "vm": ("vm", "run"),
+    "repo": ("repo", "run"),
     "logs": ("logs", "run"),
     "reset": ("reset", "run"),
 }

@@ -35,6 +35,7 @@ WANTED_PORTS = {
     "issuer": 8010,
     "aws": 8020,
     "mail": 8030,
+    "git": 8040,
     "smtp": 10250,
     "postgres": 54330,
     "valkey": 63810,
@@ -44,6 +45,7 @@ APART_PORTS = {
     "issuer": 18010,
     "aws": 18020,
     "mail": 18030,
+    "git": 18040,
     "smtp": 10300,
     "postgres": 54380,
     "valkey": 63860,
@@ -55,6 +57,7 @@ PORT_TITLES = {
     "issuer": "the sign-in service",
     "aws": "the AWS endpoint",
     "mail": "the mail page",
+    "git": "the git host",
     "smtp": "the mail catcher",
     "postgres": "PostgreSQL",
     "valkey": "Valkey",
@@ -94,6 +97,10 @@ class Cloud:
     @property
     def mail_url(self) -> str:
         return f"http://localhost:{self.ports['mail']}"
+
+    @property
+    def git_url(self) -> str:
+        return f"http://localhost:{self.ports['git']}"
 
     @property
     def aws_root_key_file(self) -> Path:

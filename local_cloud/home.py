@@ -18,6 +18,7 @@ SHARED_STATE = Path("/var/lib/envforge")
 WORLD_SEARCHABLE = stat.S_IXOTH
 PASSAGE_MODE = 0o711
 ORDINARY_UMASK = 0o022
+CALLED_FROM = "ENVFORGE_CALLED_FROM"
 
 
 @dataclass(frozen=True)

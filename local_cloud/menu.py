@@ -22,6 +22,11 @@ COMMANDS: dict[str, Command] = {
     "manage": Command("manage COMMAND ...", "run manage.py against the local cloud", "local"),
     "shell": Command("shell", "open a Django shell against the local cloud", "local"),
     "vm": Command("vm COMMAND ...", "list VMs, crash them, switch EC2's faults", "local"),
+    "repo": Command(
+        "repo add|list|show|remove",
+        "put git repositories on the local git host, and see their addresses",
+        "local",
+    ),
     "logs": Command("logs [PART]", "show the logs and follow them", "local"),
     "reset": Command("reset [--yes]", "remove all local state (not the installed packages)", "local"),
 }

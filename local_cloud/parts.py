@@ -36,6 +36,8 @@ def product_parts(cloud: Cloud) -> list[Part]:
             command=(
                 *(sys.executable, "-m", "uvicorn", "envforge.asgi:application", "--host", "127.0.0.1"),
                 *("--port", str(web), "--no-access-log"),
+                # VMs' polls wait for up to 25 s; whoever stops the server does not.
+                *("--timeout-graceful-shutdown", "2"),
             ),
             environment=cloud.environment("web"),
             ready=lambda: http_ok(web, "/health/ready"),
@@ -159,6 +161,20 @@ def _mail(cloud: Cloud) -> Part:
     )
 
 
+def _git(cloud: Cloud) -> Part:
+    port = cloud.ports["git"]
+    return Part(
+        name="git",
+        title="Git host",
+        command=(
+            *(sys.executable, "-m", "local_cloud.git", "--port", str(port)),
+            *("--state", str(cloud.home.directory("git"))),
+        ),
+        environment=ambient(cloud.caller),
+        ready=lambda: http_ok(port, "/health"),
+    )
+
+
 def _celery_environment(cloud: Cloud, part: str) -> dict[str, str]:
     # Celery warns root off pickled tasks; ours are JSON.
     return cloud.environment(part) | ({"C_FORCE_ROOT": "1"} if os.geteuid() == 0 else {})
@@ -170,4 +186,5 @@ BACKING: dict[str, Callable[[Cloud], Part]] = {
     "aws": _aws,
     "issuer": _issuer,
     "mail": _mail,
+    "git": _git,
 }

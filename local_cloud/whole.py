@@ -2,6 +2,8 @@
 
 from local_cloud.cloud import Cloud
 from local_cloud.console import Console
+from local_cloud.git.publishing import publish_examples
+from local_cloud.git.store import Store
 from local_cloud.parts import backing_parts, product_parts, vm_parts
 from local_cloud.steps import collect_static, migrate, prepare_stores, seed
 from local_cloud.supervisor import Supervisor
@@ -14,7 +16,10 @@ def start_services(cloud: Cloud, supervisor: Supervisor, console: Console) -> Cl
         LocalCloudError: a part does not become ready, or a step fails.
     """
     supervisor.start(backing_parts(cloud))
-    return prepare_stores(cloud, console)
+    prepared = prepare_stores(cloud, console)
+    with console.step("Example repositories"):
+        publish_examples(Store(cloud.home.directory("git")))
+    return prepared
 
 
 def start_whole(cloud: Cloud, supervisor: Supervisor, console: Console) -> Cloud:

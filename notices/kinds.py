@@ -63,6 +63,7 @@ KINDS: dict[Notice, Declaration] = {
         role=ROLE,
         expires_at=TIME,
     ),
+    # Of approvals nobody is told yet: what asks for them, the root policy, lies above and is not there.
     Notice.APPROVAL_REQUESTED: kind(
         "{requester} asks for your approval: {what}",
         has_link=True,

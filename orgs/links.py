@@ -5,9 +5,9 @@ from uuid import UUID
 from django.conf import settings
 from django.core.signing import BadSignature, Signer
 from django.urls import reverse
-from django.utils import timezone
 
 from envforge.secret_value import SecretValue
+from orgs.memberships import is_open
 from orgs.models import Invitation
 
 _SIGNER = Signer(salt="orgs.invitation")
@@ -18,8 +18,8 @@ def invitation_link(invitation_id: UUID) -> SecretValue | None:
 
     It lets nobody in by itself: accepting takes a sign-in with the invited address, verified.
     """
-    open_ones = Invitation.objects.filter(accepted_at=None, ended_at=None, expires_at__gt=timezone.now())
-    if not open_ones.filter(id=invitation_id).exists():
+    invitation = Invitation.objects.select_related("invited_by").filter(id=invitation_id).first()
+    if invitation is None or not is_open(invitation):
         return None
     return SecretValue(f"{settings.CONSOLE_URL}{invitation_path(invitation_id)}")
 

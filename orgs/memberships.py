@@ -2,11 +2,15 @@
 
 from uuid import UUID
 
+from django.utils import timezone
+
 from audit.append import append
 from audit.kinds import EventKind
-from envforge.actor import Actor
+from envforge.actor import Actor, Target
 from envforge.errors import Conflict, NotVisible
-from orgs.models import Membership, Organization, Person, RoleGrant
+from orgs import policy
+from orgs.directory import enlist
+from orgs.models import Invitation, Membership, Organization, Person, RoleGrant
 from orgs.roles import Role, Scope
 
 LAST_OWNER = "The organization would be left without an owner. Make somebody else an owner first."
@@ -14,7 +18,7 @@ LAST_OWNER = "The organization would be left without an owner. Make somebody els
 
 def join(*, actor: Actor, person: Person, role: Role) -> Membership:
     """Make the person a member with this role, or give it to the member they are."""
-    membership, joined = Membership.objects.get_or_create(person=person)
+    membership, joined = enlist(person)
     _, granted = RoleGrant.objects.get_or_create(membership=membership, role=role, scope=Scope.ORGANIZATION)
     if joined:
         append(EventKind.MEMBER_JOINED, actor=actor, target=person, role=role)
@@ -22,6 +26,17 @@ def join(*, actor: Actor, person: Person, role: Role) -> Membership:
         scope = {"scope": Scope.ORGANIZATION, "scope_id": membership.org_id}
         append(EventKind.ROLE_GRANTED, actor=actor, target=person, role=role, **scope)
     return membership
+
+
+def is_open(invitation: Invitation) -> bool:
+    """Whether the invitation can still be accepted: whoever sent it is still one who may give its role (N2)."""
+    if invitation.accepted_at is not None or invitation.ended_at is not None:
+        return False
+    if invitation.expires_at <= timezone.now():
+        return False
+    organization = Target("organization", str(invitation.org_id), "")
+    sender = invitation.invited_by.as_actor()
+    return invitation.role in policy.grantable(sender, organization)
 
 
 def lock_member(org_id: UUID, person_id: UUID) -> Membership:

@@ -106,6 +106,12 @@ class ConsoleSession(models.Model):
     def __str__(self) -> str:
         return f"{self.browser} of {self.person_id}"
 
+    @classmethod
+    def in_use_at(cls, now: datetime) -> models.Q:
+        """The condition of sessions that have neither been ended nor run out."""
+        fresh = models.Q(last_seen_at__gt=now - cls.IDLE_LIMIT, created_at__gt=now - cls.LIFETIME)
+        return models.Q(ended_at=None) & fresh
+
     def why_over(self, now: datetime) -> str:
         """The cause for which the session no longer works; empty while it does."""
         if self.ended_at is not None:
@@ -126,16 +132,41 @@ class Membership(TenantModel):
     person = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="+", db_index=False)
     joined_at = models.DateTimeField(auto_now_add=True)
     suspended_at = models.DateTimeField(null=True)
+    # The person's name as lists sort it (`orgs.directory`): a list in order needs an index that begins with the organization.
+    listed_as = models.TextField(default="", db_collation="C")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["org_id", "person"], name="orgs_membership_once")]
         indexes = [
             models.Index(fields=["person"], name="orgs_membership_person"),
             models.Index(fields=["org_id", "-joined_at", "-id"], name="orgs_membership_newest"),
+            models.Index(fields=["org_id", "listed_as", "id"], name="orgs_membership_listed"),
         ]
 
     def __str__(self) -> str:
         return f"{self.person_id} in {self.org_id}"
+
+
+class MemberWord(TenantModel):
+    """A word by which a member is found: of their name or of their verified address (`orgs.directory`).
+
+    Words are compared with = < >=, since row level security lets an index serve no LIKE.
+    """
+
+    membership = models.ForeignKey(Membership, on_delete=models.CASCADE, related_name="words", db_index=False)
+    word = models.TextField(db_collation="C")
+    listed_as = models.TextField(db_collation="C")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["org_id", "membership", "word"], name="orgs_member_word_once")
+        ]
+        indexes = [
+            models.Index(fields=["org_id", "word", "listed_as", "membership"], name="orgs_member_word_found")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.word} of {self.membership_id}"
 
 
 class ServiceAccount(TenantModel):
@@ -182,6 +213,11 @@ class Token(TenantModel):
         indexes = [
             models.Index(fields=["org_id", "account"], name="orgs_token_account"),
             models.Index(fields=["expires_at"], condition=models.Q(ended_at=None), name="orgs_token_expiry"),
+            models.Index(
+                fields=["org_id", "issued_by"],
+                condition=models.Q(ended_at=None),
+                name="orgs_token_of_issuer",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -231,7 +267,14 @@ class RoleGrant(TenantModel):
                 name="orgs_role_grant_own_organization",
             ),
         ]
-        indexes = [models.Index(fields=["org_id", "service_account"], name="orgs_role_grant_account")]
+        indexes = [
+            models.Index(fields=["org_id", "service_account"], name="orgs_role_grant_account"),
+            models.Index(
+                fields=["org_id", "membership"],
+                condition=models.Q(role=Role.OWNER),
+                name="orgs_role_grant_owners",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.role} in {self.scope} {self.scope_id}"

@@ -1,29 +1,30 @@
 """Closing everything a member holds, in one action with one receipt (I4).
 
-Apps above this one register what they close; each answers a count, which stands in the receipt and in the event.
+Each app registers what it lets people hold, in two halves over the same rows: one counts what would be closed, so that
+the page can say so before anybody decides, and one closes it. Both counts stand under the same name, and what was
+closed stands in the receipt and in the event.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
-
-from django.utils import timezone
+from typing import Literal, get_args
+from uuid import UUID
 
 from envforge.actor import Actor
-from orgs.models import Membership, RoleGrant, ServiceAccount, Token
+from orgs.models import Membership
 
 Held = Literal[
-    "sessions", "tokens", "certificates", "dev_links", "dev_links_handed_over", "dev_sessions", "root_grants"
-]
-HELD: tuple[Held, ...] = (
     "sessions",
     "tokens",
+    "agents",
+    "invitations",
     "certificates",
     "dev_links",
     "dev_links_handed_over",
     "dev_sessions",
     "root_grants",
-)
+]
+HELD: tuple[Held, ...] = get_args(Held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,32 +35,54 @@ class Closing:
     membership: Membership
     for_good: bool
 
+    @property
+    def person_id(self) -> UUID:
+        return self.membership.person_id
 
-Closer = Callable[[Closing], int]
-_closers: list[tuple[Held, Closer]] = []
+    @property
+    def cause(self) -> str:
+        """Why each thing ended, as its own event says it."""
+        return "member_removed" if self.for_good else "member_suspended"
 
 
-def on_offboarding(held: Held, closer: Closer) -> None:
-    """Register what closes one kind of thing a member holds; it runs in the transaction of the removal or suspension."""
-    _closers.append((held, closer))
+Half = Callable[[Closing], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """One kind of thing a member holds."""
+
+    held: Held
+    count: Half
+    close: Half
+
+
+_holdings: list[Holding] = []
+
+
+def on_offboarding(held: Held, *, count: Half, close: Half) -> None:
+    """Register one kind of thing a member holds, from `AppConfig.ready`.
+
+    Args:
+        held: the name of its count; several may share one.
+        count: how many `close` would close now; it changes nothing.
+        close: closes them in the transaction of the removal or suspension, each with its own event, and answers how many.
+    """
+    _holdings.append(Holding(held, count, close))
+
+
+def count_everything(closing: Closing) -> dict[Held, int]:
+    """How many of each would be closed now; writes nothing."""
+    return _sums(closing, lambda holding: holding.count)
 
 
 def close_everything(closing: Closing) -> dict[Held, int]:
     """Close all of it; answers how many of each were closed."""
-    closed: dict[Held, int] = dict.fromkeys(HELD, 0)
-    for held, closer in _closers:
-        closed[held] += closer(closing)
-    return closed
+    return _sums(closing, lambda holding: holding.close)
 
 
-def close_tokens(closing: Closing) -> int:
-    """End the tokens whose secret the person has seen, and those of agents that act for them (N2)."""
-    open_tokens = Token.objects.filter(ended_at=None)
-    theirs = open_tokens.filter(issued_by_id=closing.membership.person_id)
-    agents = open_tokens.filter(account__acts_for=closing.membership.person_id)
-    count = (theirs | agents).update(ended_at=timezone.now())
-    if closing.for_good:
-        accounts = ServiceAccount.objects.filter(acts_for=closing.membership.person_id, removed_at=None)
-        RoleGrant.objects.filter(service_account__in=accounts).delete()
-        accounts.update(removed_at=timezone.now())
-    return count
+def _sums(closing: Closing, half: Callable[[Holding], Half]) -> dict[Held, int]:
+    sums: dict[Held, int] = dict.fromkeys(HELD, 0)
+    for holding in _holdings:
+        sums[holding.held] += half(holding)(closing)
+    return sums

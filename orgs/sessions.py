@@ -14,7 +14,7 @@ from envforge import metrics
 from envforge.actor import SYSTEM, Actor, Target, UserActor
 from envforge.errors import NotVisible
 from envforge.surfaces import CONSOLE, Surface
-from envforge.windows import first_in_window
+from envforge.windows import Window
 from orgs import operations
 from orgs.digests import digest
 from orgs.identity import Identity, SignInRefused
@@ -66,9 +66,11 @@ def start_session(
 def refuse_sign_in(*, reason: str, surface: Surface = CONSOLE) -> None:
     """Record a sign-in that did not come about; at most once per reason and minute, for anybody can cause it."""
     metrics.SIGN_INS_REFUSED.labels(reason=reason).inc()
-    if first_in_window("sign-in-refused", surface.name, reason, window_s=REFUSALS_WINDOW_S):
+    window = Window("sign-in-refused", (surface.name, reason), REFUSALS_WINDOW_S)
+    if not window.is_recorded():
         with transaction.atomic():
             _tell_refusal(reason, surface.as_target())
+            window.mark_after_commit()
 
 
 def see_session(*, session: ConsoleSession) -> None:
@@ -115,13 +117,24 @@ def end_overdue_sessions() -> int:
     return swept
 
 
+def count_sessions(closing: Closing) -> int:
+    """How many sessions `close_sessions` would end."""
+    return _of_the_leaving(closing).count()
+
+
 def close_sessions(closing: Closing) -> int:
     """End every session of a member who is removed or suspended; elsewhere they may sign in again (I4)."""
-    person_id = closing.membership.person_id
-    live = ConsoleSession.objects.select_for_update(of=("self",)).select_related("person")
-    theirs = list(live.filter(person_id=person_id, ended_at=None).exclude(person_id__in=closing.actor.people))
+    theirs = list(_of_the_leaving(closing).select_for_update(of=("self",)).select_related("person"))
     _end(closing.actor, theirs, "removed" if closing.for_good else "suspended")
     return len(theirs)
+
+
+def _of_the_leaving(closing: Closing) -> "QuerySet[ConsoleSession]":
+    theirs = ConsoleSession.objects.filter(
+        ConsoleSession.in_use_at(timezone.now()), person_id=closing.person_id
+    )
+    # Whoever leaves by themselves stays signed in: they may be in other organizations.
+    return theirs.exclude(person_id__in=closing.actor.people).order_by("id")
 
 
 def _own(actor: UserActor) -> "QuerySet[ConsoleSession]":

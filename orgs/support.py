@@ -10,6 +10,7 @@ from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import F
 from django.utils import timezone
 
 from audit.append import append
@@ -20,7 +21,7 @@ from audit.selectors import ChainStatus, Page, chain_status, page
 from envforge import tenancy
 from envforge.actor import SupportActor, UserActor
 from envforge.errors import NotVisible
-from envforge.windows import first_in_window
+from envforge.windows import Window
 from orgs import policy
 from orgs.models import ConsoleSession, Membership, Organization, StaffGrant, SupportVisit
 from orgs.policy import Action
@@ -62,12 +63,12 @@ def figures(*, actor: UserActor) -> Figures:
     now = timezone.now()
     with tenancy.enter(tenancy.PLATFORM):
         platform = chain_status()
-    heads = ChainHead.objects.using(OUTSIDE).values_list("seq", "signed_seq")
+    unsigned = ChainHead.objects.using(OUTSIDE).filter(signed_seq__lt=F("seq"))
     return Figures(
         Organization.objects.using(OUTSIDE).count(),
         SupportVisit.objects.using(OUTSIDE).filter(left_at=None, until__gt=now).count(),
         StaffGrant.objects.using(OUTSIDE).filter(ended_at=None, expires_at__gt=now).count(),
-        sum(signed < sealed for sealed, signed in heads),
+        unsigned.count(),
         platform,
     )
 
@@ -79,13 +80,9 @@ def inside(*, actor: SupportActor, org_id: UUID) -> Inside:
         NotVisible: the actor is on no visit to it.
     """
     with _looking(actor, org_id, "overview", Action.ORGANIZATION_VIEW) as organization:
-        people = Membership.objects.values_list("person_id", flat=True)
-        live = ConsoleSession.objects.filter(person__in=list(people), ended_at=None)
-        now = timezone.now()
-        sessions = live.filter(
-            last_seen_at__gt=now - ConsoleSession.IDLE_LIMIT, created_at__gt=now - ConsoleSession.LIFETIME
-        )
-        return Inside(organization, len(people), sessions.count(), chain_status())
+        people = Membership.objects.values("person_id")
+        sessions = ConsoleSession.objects.filter(ConsoleSession.in_use_at(timezone.now()), person__in=people)
+        return Inside(organization, people.count(), sessions.count(), chain_status())
 
 
 def members_inside(
@@ -121,7 +118,8 @@ def _looking(actor: SupportActor, org_id: UUID, looked_at: str, action: Action) 
         if organization is None:
             raise NotVisible
         policy.require(actor, action, organization)
-        visit = str(actor.visit_id)
-        if first_in_window("support-viewed", visit, looked_at, window_s=settings.SUPPORT_VISIT_S):
+        window = Window("support-viewed", (str(actor.visit_id), looked_at), settings.SUPPORT_VISIT_S)
+        if not window.is_recorded():
             append(EventKind.SUPPORT_VIEWED, actor=actor, target=organization, page=looked_at)
+            window.mark_after_commit()
         yield organization

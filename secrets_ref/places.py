@@ -11,8 +11,6 @@ from envforge import tenancy
 from envforge.actor import Target
 from envforge.errors import NotVisible
 from orgs.models import Organization
-from orgs.policy import scope_target
-from orgs.roles import Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ def place_target(project_id: UUID | None, workspace_id: UUID | None) -> Target:
         name = projects([project_id]).get(project_id)
         if name is None:
             raise NotVisible
-        return scope_target(Scope.PROJECT, project_id, name)
+        return Target("project", str(project_id), name, project_id=project_id)
     organization = Organization.objects.filter(id=tenancy.current_org()).first()
     if organization is None:
         raise NotVisible

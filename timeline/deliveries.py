@@ -6,6 +6,7 @@ Django reads an ordinary iterator whole into memory before it sends it, so the f
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -30,12 +31,15 @@ from timeline.files import Form
 
 AT_ONCE = 2
 WAITING = 8
+# Of one actor, so that nobody takes every place.
+OF_ONE = 2
 CHUNK_BYTES = 256 * 1024
 PROGRESS_KEPT_S = 600
 
 log = structlog.get_logger(__name__)
 _makers = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="export")
-_places = threading.BoundedSemaphore(AT_ONCE + WAITING)
+_counting = threading.Lock()
+_of_each: Counter[str] = Counter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +92,38 @@ def progress_of(actor: Actor, name: str) -> Progress:
 
 async def _made(order: Order) -> Made:
     """The export, made in a thread of its own; whoever stops waiting for it ends it."""
-    if not _places.acquire(blocking=False):
-        raise Unavailable("Many exports are being made at the moment. Try again in a minute.")
+    _take_place(order.actor)
     abandoned = threading.Event()
     making = _makers.submit(copy_context().run, _make, order, abandoned)
-    making.add_done_callback(lambda _: _places.release())
+    making.add_done_callback(lambda _: _leave_place(order.actor))
     try:
         return await asyncio.wrap_future(making)
     except asyncio.CancelledError:
         abandoned.set()
         raise
+
+
+def _take_place(actor: Actor) -> None:
+    """Count one more export of the actor's.
+
+    Raises:
+        Unavailable: this actor, or all together, have as many exports as are made at once.
+    """
+    who = f"{actor.kind}:{actor.id}"
+    with _counting:
+        if _of_each[who] >= OF_ONE:
+            raise Unavailable(f"{OF_ONE} exports of yours are being made. Wait for one of them.")
+        if _of_each.total() >= AT_ONCE + WAITING:
+            raise Unavailable("Many exports are being made at the moment. Try again in a minute.")
+        _of_each[who] += 1
+
+
+def _leave_place(actor: Actor) -> None:
+    with _counting:
+        who = f"{actor.kind}:{actor.id}"
+        _of_each[who] -= 1
+        if not _of_each[who]:
+            del _of_each[who]
 
 
 def _make(order: Order, abandoned: threading.Event) -> Made:

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from audit.facts import rfc3339
 from audit.models import Event
 from audit.sentences import Piece, sentence
+from orgs.selectors.receipts import KINDS as RECEIPTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,11 @@ class Told:
     def facts(self) -> list[tuple[str, str]]:
         """What the kind carries, in words."""
         return [(name.replace("_", " "), _words(value)) for name, value in self.event.facts.items()]
+
+    @property
+    def keeps_receipt(self) -> bool:
+        """Whether the event is the receipt of a removal or suspension, which has a page."""
+        return self.event.kind in RECEIPTS
 
     @property
     def by_kind(self) -> str:

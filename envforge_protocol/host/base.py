@@ -1,10 +1,13 @@
 """The base of every message: frozen, checked, and deaf to nothing it does not know."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SecretStr, SerializationInfo
 
+# What this code speaks. Each version is strict in itself; which one is spoken is negotiated (docs/host-protocol.md).
 PROTOCOL = 1
+# The oldest version the control plane still answers.
+OLDEST_PROTOCOL = 1
 PROTOCOL_HEADER = "EnvForge-Protocol"
 DAEMON_HEADER = "EnvForge-Daemon"
 LABEL = r"^[a-z0-9](?:-?[a-z0-9]){0,61}$"
@@ -36,3 +39,22 @@ class Revealing(Message):
     def wire(self) -> bytes:
         """The message as JSON, with the credentials in it."""
         return self.model_dump_json(context={"wire": True}).encode()
+
+
+class Problem(Message):
+    """Every answer that is no success (RFC 9457): `word` for programs, `detail` for people.
+
+    `instruction` stands with 426: `upgrade` where the daemon's protocol is too old, `speak` where it is newer than the
+    control plane's, with the versions that are understood. `next_offset` stands with 409 to a part of an output.
+    """
+
+    type: Literal["about:blank"] = "about:blank"
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    word: str
+    instruction: Literal["upgrade", "speak"] | None = None
+    oldest: int | None = None
+    newest: int | None = None
+    next_offset: int | None = None

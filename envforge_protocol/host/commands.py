@@ -1,19 +1,27 @@
 """What a VM is asked to do.
 
-`GET /host/v1/commands?wait_s=25` answers `Leased` commands or 204. Delivery is at least once; a command's id makes doing it
-twice harmless. A lease is extended by `POST /host/v1/commands/ID/progress`, and ended by `POST /host/v1/commands/ID/result`.
-Whoever's lease ran out is told 409 and stops reporting; the command is leased again, to the same VM.
+`GET /host/v1/commands?wait_s=25` answers `Commands`, or 204 where there was nothing to do. Delivery is at least once; a
+command's id makes doing it twice harmless. A lease is extended by `POST /host/v1/commands/ID/progress` (`Extended`), and
+ended by `POST /host/v1/commands/ID/result` (204); the same result again is a success again. Whoever no longer holds the
+lease is told 409 and stops reporting: the command was leased again, to the same VM, or is over.
+
+Of one workspace's commands on a VM at most one per lane is leased at a time, in the order they were asked for: `work`
+(files and services) and `access` (who may come in). `run_command` waits for nothing.
 """
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from envforge_protocol.host.base import Label, Message, Port, Revealing
 from envforge_protocol.host.runtimes import Limits, Manifest, Readiness, Reference, ScopedCredential
 from envforge_protocol.host.workspaces import Checkout, Repository, Workspace
+
+MAX_WAIT_S = 25
+MOST_AT_ONCE = 10
+PROGRESS_EVERY_S = 10
 
 
 class PrepareShell(Revealing):
@@ -142,16 +150,22 @@ class Leased(Revealing):
 
 
 class Commands(Revealing):
-    """What a poll answers; `protocol` is the newest the control plane speaks."""
+    """What a poll answers, at most `MOST_AT_ONCE`, in the order they were asked for."""
 
     commands: tuple[Leased, ...]
 
 
 class Progress(Message):
-    """The command is still being done."""
+    """The command is still being done; sent every `PROGRESS_EVERY_S`, and when its step (a word) changes."""
 
     lease: UUID
-    step: str = ""
+    step: Annotated[str, Field(pattern=r"^(?:[a-z][a-z0-9_]{0,60})?$")] = ""
+
+
+class Extended(Message):
+    """The lease holds for so long from now."""
+
+    lease_for_s: int
 
 
 class ShellPrepared(Message):
@@ -207,13 +221,19 @@ class Failure(Message):
     """Why a command could not be done: a word for programs, a sentence for people. `again`: trying once more may help."""
 
     word: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,60}$")]
-    sentence: str
+    sentence: Annotated[str, Field(max_length=500)]
     again: bool = False
 
 
 class Result(Message):
-    """How a command ended: with an outcome or a failure, never both."""
+    """How a command ended: with an outcome or a failure, never both, never neither."""
 
     lease: UUID
     outcome: Outcome | None = None
     failure: Failure | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.outcome is None) == (self.failure is None):
+            raise ValueError("takes an outcome or a failure, and one alone")
+        return self

@@ -1,7 +1,11 @@
 """What a VM tells by itself.
 
 `POST /host/v1/heartbeat` every few seconds; `POST /host/v1/reports` for what must not be lost: kept on the VM until
-acknowledged, sent again, taken once by `id`. `POST /host/v1/runs/COMMAND_ID/output?offset=N` carries masked output as bytes.
+acknowledged, sent again, taken once by `id` (within `REPORTS_REMEMBERED_DAYS`).
+
+`POST /host/v1/runs/COMMAND_ID/output?offset=N` carries the masked output of a `run_command` as bytes
+(`application/octet-stream`, at most `OUTPUT_PART_BYTES` a part), in order: `OutputTaken`, or 409 with the offset to go on
+from. A part that was taken already is taken again without effect.
 """
 
 from datetime import datetime
@@ -12,6 +16,10 @@ from pydantic import Field
 
 from envforge_protocol.host.base import Label, Message
 from envforge_protocol.host.runtimes import Activity, Health
+
+MOST_REPORTS = 100
+REPORTS_REMEMBERED_DAYS = 30
+OUTPUT_PART_BYTES = 256 * 1024
 
 
 class ServiceState(Message):
@@ -29,23 +37,27 @@ class Heartbeat(Message):
     """The VM is alive. `sequence` grows by one each time within one `boot_id`."""
 
     boot_id: UUID
-    sequence: int
+    sequence: int = Field(ge=1)
     at: datetime
-    services: tuple[ServiceState, ...] = ()
-    activity: tuple[Activity, ...] = ()
-    free_memory_mib: int
-    free_disk_mib: int
+    services: tuple[ServiceState, ...] = Field(default=(), max_length=1000)
+    activity: tuple[Activity, ...] = Field(default=(), max_length=200)
+    free_memory_mib: int = Field(ge=0)
+    free_disk_mib: int = Field(ge=0)
 
 
 class HeartbeatAnswer(Message):
-    """What the VM should do about it: `replace` and `upgrade` are instructions to an old daemon."""
+    """What the daemon should do: `upgrade` says that its protocol will soon be answered no more."""
 
     instruction: Literal["go_on", "join_again", "upgrade"] = "go_on"
     now: datetime
 
 
 class ShellConnected(Message):
-    """Somebody's SSH session began."""
+    """Somebody's SSH session began.
+
+    `serial` is the certificate's; who it was issued to is known where it was issued. `key_id` is what the certificate
+    says for people to read in the VM's own log, and is believed by nobody.
+    """
 
     kind: Literal["shell_connected"] = "shell_connected"
     workspace_id: UUID
@@ -113,10 +125,17 @@ class Report(Message):
 class Reports(Message):
     """At most 100 at a time, in order."""
 
-    reports: tuple[Report, ...] = Field(max_length=100)
+    reports: tuple[Report, ...] = Field(max_length=MOST_REPORTS)
 
 
 class Taken(Message):
     """The ids that are safely recorded; the VM forgets them."""
 
     ids: tuple[UUID, ...]
+
+
+class OutputTaken(Message):
+    """So many bytes are kept; `full` says that no more will be."""
+
+    next_offset: int
+    full: bool = False

@@ -1,5 +1,21 @@
 """VMs that belong to one organization, and what stands on them."""
 
+from hosts.models.commands import HostCommand, HostReport
 from hosts.models.machines import Host, HostRole, Observed, Placement, Power, Size, Slot, WorkspaceFiles
+from hosts.models.speaking import HostToken, HostVoice, SpentNonce
 
-__all__ = ["Host", "HostRole", "Observed", "Placement", "Power", "Size", "Slot", "WorkspaceFiles"]
+__all__ = [
+    "Host",
+    "HostCommand",
+    "HostReport",
+    "HostRole",
+    "HostToken",
+    "HostVoice",
+    "Observed",
+    "Placement",
+    "Power",
+    "Size",
+    "Slot",
+    "SpentNonce",
+    "WorkspaceFiles",
+]

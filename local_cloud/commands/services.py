@@ -12,7 +12,7 @@ from local_cloud.supervisor import Supervisor
 from local_cloud.vms.machines import remove_all
 from local_cloud.whole import start_services
 
-STATE = ("postgres", "postgres.partial", "valkey", "aws", "issuer", "mail", "files")
+STATE = ("postgres", "postgres.partial", "valkey", "aws", "issuer", "mail", "git", "files")
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def run_drills(home: Home, caller: Mapping[str, str], arguments: Sequence[str], 
 
 
 def environment(cloud: Cloud, caller: Mapping[str, str]) -> dict[str, str]:
-    """What a test process knows: all of the product's variables, the database's superuser, AWS' root, and where mail and logs are."""
+    """What a test process knows: all of the product's variables, the database's superuser, AWS' root, and where mail, logs and repositories are."""
     passed_on = {name: value for name, value in caller.items() if name.startswith("PYTEST_")}
     return (
         cloud.environment("manage")
@@ -48,6 +48,8 @@ def environment(cloud: Cloud, caller: Mapping[str, str]) -> dict[str, str]:
         | {
             "ENVFORGE_TEST_ADMIN_DATABASE_URL": cloud.postgres.admin_dsn,
             "ENVFORGE_TEST_MAIL_URL": cloud.mail_url,
+            "ENVFORGE_TEST_GIT_URL": cloud.git_url,
+            "ENVFORGE_TEST_GIT_STATE": str(cloud.home.directory("git")),
             "ENVFORGE_TEST_AWS_ROOT_KEY_FILE": str(cloud.aws_root_key_file),
             "ENVFORGE_TEST_LOGS": str(cloud.home.logs),
         }

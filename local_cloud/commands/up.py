@@ -65,6 +65,7 @@ def welcome(cloud: Cloud, seconds: float) -> str:
     if "aws" not in cloud.given:
         lines.append("  VMs        ./dev vm list")
         lines += [f"             {privileges()}"] if privileges() else []
+    lines.append(f"  Git        {cloud.git_url}   (repositories and how to clone them: ./dev repo list)")
     command = cloud.home.venv / "bin" / "envforge"
     return "\n".join(
         [

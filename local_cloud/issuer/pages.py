@@ -8,7 +8,13 @@ import jinja2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-_ASSETS = {"/issuer.css": "text/css; charset=utf-8", "/issuer.svg": "image/svg+xml"}
+from local_cloud import tokens
+
+_ASSETS = {
+    "/issuer.css": "text/css; charset=utf-8",
+    "/issuer.svg": "image/svg+xml",
+    tokens.ADDRESS: "text/css; charset=utf-8",
+}
 _templates = jinja2.Environment(
     loader=jinja2.PackageLoader("local_cloud.issuer", "pages"),
     autoescape=True,
@@ -48,7 +54,8 @@ def message(*, title: str, text: str, next_step: str = "", status_code: int = 20
 
 async def asset(request: Request) -> Response:
     path = request.url.path
-    body = files("local_cloud.issuer").joinpath("pages", path.removeprefix("/")).read_bytes()
+    own = files("local_cloud.issuer").joinpath("pages", path.removeprefix("/"))
+    body = tokens.tokens() if path == tokens.ADDRESS else own.read_bytes()
     return Response(body, media_type=_ASSETS[path], headers={"Cache-Control": "no-cache"})
 
 

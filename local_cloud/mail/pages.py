@@ -7,7 +7,13 @@ import jinja2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
-_ASSETS = {"/mail.css": "text/css; charset=utf-8", "/mail.svg": "image/svg+xml"}
+from local_cloud import tokens
+
+_ASSETS = {
+    "/mail.css": "text/css; charset=utf-8",
+    "/mail.svg": "image/svg+xml",
+    tokens.ADDRESS: "text/css; charset=utf-8",
+}
 ASSET_PATHS = tuple(_ASSETS)
 
 _ALWAYS = {
@@ -51,5 +57,6 @@ def source(content: bytes) -> PlainTextResponse:
 
 async def asset(request: Request) -> Response:
     path = request.url.path
-    body = files("local_cloud.mail").joinpath("pages", path.removeprefix("/")).read_bytes()
+    own = files("local_cloud.mail").joinpath("pages", path.removeprefix("/"))
+    body = tokens.tokens() if path == tokens.ADDRESS else own.read_bytes()
     return Response(body, media_type=_ASSETS[path], headers={**_ALWAYS, "Cache-Control": "no-cache"})

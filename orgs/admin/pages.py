@@ -1,7 +1,6 @@
 """Support's pages: EnvForge at a glance, the way into an organization, and what is to be seen there."""
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +10,7 @@ from django.urls import reverse
 
 from audit.sentences import sentence
 from envforge.actor import SupportActor
+from envforge.cursors import Place, read_cursor, write_cursor
 from envforge.errors import Conflict, Invalid, NotVisible
 from orgs import support, visits
 from orgs.console.door import see_other
@@ -83,7 +83,7 @@ def timeline(request: HttpRequest, org_id: UUID) -> HttpResponse:
         actor=_support_actor(request, org_id), org_id=org_id, before=_place(request.GET.get("before", ""))
     )
     told = [{"at": one.at, "kind": one.kind, "pieces": sentence(one)} for one in events.events]
-    older = f"{events.older[0].isoformat()},{events.older[1]}" if events.older else ""
+    older = write_cursor(events.older) if events.older else ""
     context = {"organization": organization, "told": told, "older": older}
     return _page(request, "support/timeline.html", f"Timeline of {organization.name}", context)
 
@@ -113,11 +113,8 @@ def _support_actor(request: HttpRequest, org_id: UUID) -> SupportActor:
     return visits.support_actor(actor=_visitor(request).actor, org_id=org_id)
 
 
-def _place(text: str) -> tuple[datetime, UUID] | None:
-    if not text:
-        return None
-    at, _, event_id = text.partition(",")
+def _place(text: str) -> Place | None:
     try:
-        return datetime.fromisoformat(at), UUID(event_id)
+        return read_cursor(text) if text else None
     except ValueError:
         raise NotVisible from None

@@ -17,6 +17,8 @@ from orgs.selectors import AboutOrganization, Visitor
 
 COOKIE = CONSOLE.cookie
 MAX_NEXT_LENGTH = 300
+# Organizations to switch to, on every page; the start page has them all.
+MOST_OTHERS = 8
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
@@ -82,10 +84,12 @@ def page(
     """A page in the frame, with the navigation of the organization that it is about, if it is about one."""
     organization = about.organization if about else None
     besides = organization.id if organization else None
+    others = selectors.organizations(actor=visitor.actor, besides=besides, at_most=MOST_OTHERS + 1)
     framed = {
         "me": visitor.person,
         "organization": organization,
-        "others": selectors.organizations(actor=visitor.actor, besides=besides),
+        "others": others[:MOST_OTHERS],
+        "more_others": len(others) > MOST_OTHERS,
         **(context or {}),
     }
     response = render(request, template, framed, status=status)

@@ -1,5 +1,7 @@
 """Members: the list with its invitations, and one member with what can be done about them."""
 
+from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
@@ -10,21 +12,12 @@ from envforge.errors import Conflict, EnvForgeError, Invalid
 from orgs import operations, selectors
 from orgs.console.door import page, see_other, signed_in
 from orgs.console.forms import chosen, uuid_or_none
+from orgs.places import Place
 from orgs.roles import SAYS, Role, Scope
-from orgs.selectors import Visitor
+from orgs.selectors import PlaceOffer, Visitor
 
 read_and_write = require_http_methods(["GET", "HEAD", "POST"])
 MAX_SEARCH_LENGTH = 100
-# What a removal or suspension closes, in the words of the receipt.
-CLOSED_WORDS = {
-    "sessions": "sessions in a browser, signed out",
-    "tokens": "tokens of service accounts, ended",
-    "certificates": "SSH certificates, withdrawn",
-    "dev_links": "dev links, revoked",
-    "dev_links_handed_over": "dev links, handed over",
-    "dev_sessions": "reviewers' sessions, closed",
-    "root_grants": "root grants, ended",
-}
 
 
 @read_and_write
@@ -70,86 +63,43 @@ def members(request: HttpRequest, visitor: Visitor, slug: str) -> HttpResponse:
 @signed_in
 def member(request: HttpRequest, visitor: Visitor, slug: str, person_id: UUID) -> HttpResponse:
     """One member."""
-    return _member_page(request, visitor, slug, person_id)
+    return member_page(request, visitor, slug, person_id)
 
 
 @require_POST
 @signed_in
 def give_role(request: HttpRequest, visitor: Visitor, slug: str, person_id: UUID) -> HttpResponse:
-    """Give the member a role in the organization."""
-    organization = selectors.organization(actor=visitor.actor, slug=slug)
-    try:
-        operations.grant_role(
-            actor=visitor.actor,
-            org_id=organization.id,
-            person_id=person_id,
-            role=chosen(Role, request.POST.get("role", ""), field="role"),
-        )
-    except Invalid as invalid:
-        return _member_page(request, visitor, slug, person_id, refused=invalid)
-    return see_other(reverse("member", args=[slug, person_id]))
+    """Give the member a role in the organization, or in the project or workspace that the form names."""
+    return _change_role(request, visitor, slug, person_id, operations.grant_role)
 
 
 @require_POST
 @signed_in
 def take_role(request: HttpRequest, visitor: Visitor, slug: str, person_id: UUID) -> HttpResponse:
     """Take one of the member's roles, in whatever scope it is."""
+    return _change_role(request, visitor, slug, person_id, operations.revoke_role)
+
+
+def _change_role(
+    request: HttpRequest, visitor: Visitor, slug: str, person_id: UUID, operation: Callable[..., None]
+) -> HttpResponse:
     organization = selectors.organization(actor=visitor.actor, slug=slug)
+    scope = request.POST.get("scope", Scope.ORGANIZATION.value)
     try:
-        operations.revoke_role(
+        operation(
             actor=visitor.actor,
             org_id=organization.id,
             person_id=person_id,
             role=chosen(Role, request.POST.get("role", ""), field="role"),
-            scope=chosen(Scope, request.POST.get("scope", ""), field="scope"),
+            scope=chosen(Scope, scope, field="scope"),
             scope_id=uuid_or_none(request.POST.get("scope_id", "")),
         )
     except (Invalid, Conflict) as refused:
-        return _member_page(request, visitor, slug, person_id, refused=refused)
+        return member_page(request, visitor, slug, person_id, refused=refused)
     return see_other(reverse("member", args=[slug, person_id]))
 
 
-@read_and_write
-@signed_in
-def suspend(request: HttpRequest, visitor: Visitor, slug: str, person_id: UUID) -> HttpResponse:
-    """Say what a suspension closes; do it, and show the receipt."""
-    return _close(request, visitor, slug, person_id, act="suspend")
-
-
-@read_and_write
-@signed_in
-def remove(request: HttpRequest, visitor: Visitor, slug: str, person_id: UUID) -> HttpResponse:
-    """Say what a removal closes; do it, and show the receipt."""
-    return _close(request, visitor, slug, person_id, act="remove")
-
-
-@require_POST
-@signed_in
-def restore(_request: HttpRequest, visitor: Visitor, slug: str, person_id: UUID) -> HttpResponse:
-    """End a suspension."""
-    organization = selectors.organization(actor=visitor.actor, slug=slug)
-    operations.restore_member(actor=visitor.actor, org_id=organization.id, person_id=person_id)
-    return see_other(reverse("member", args=[slug, person_id]))
-
-
-def _close(request: HttpRequest, visitor: Visitor, slug: str, person_id: UUID, *, act: str) -> HttpResponse:
-    seen = selectors.member(actor=visitor.actor, slug=slug, person_id=person_id)
-    context = {"seen": seen, "act": act, "here": "members"}
-    if request.method != "POST":
-        context["words"] = CLOSED_WORDS
-        return page(request, visitor, "members/confirm.html", context, about=seen)
-    operation = operations.suspend_member if act == "suspend" else operations.remove_member
-    try:
-        receipt = operation(actor=visitor.actor, org_id=seen.organization.id, person_id=person_id)
-    except Conflict as refused:
-        return _member_page(request, visitor, slug, person_id, refused=refused)
-    context["closed"] = [(words, receipt.closed.get(held, 0)) for held, words in CLOSED_WORDS.items()]  # type: ignore[call-overload]
-    # Who has left sees the organization's name once more, and none of its navigation.
-    about = None if act == "remove" and seen.own else seen
-    return page(request, visitor, "members/receipt.html", context, about=about)
-
-
-def _member_page(
+def member_page(
     request: HttpRequest,
     visitor: Visitor,
     slug: str,
@@ -161,11 +111,28 @@ def _member_page(
     context = {
         "seen": seen,
         "choices": _choices(seen.may_give),
+        "place_forms": _place_forms(seen.places),
         "refused": refused.detail if refused else "",
         "here": "members",
     }
     status = refused.status if refused else 200
     return page(request, visitor, "members/one.html", context, about=seen, status=status)
+
+
+def _place_forms(offers: list[PlaceOffer]) -> list[dict[str, Any]]:
+    """A form for each scope and set of roles that can be given there: what is offered can be given in each of its places."""
+    forms: dict[tuple[Scope, tuple[Role, ...]], list[Place]] = {}
+    for offer in offers:
+        forms.setdefault((offer.place.scope, offer.may_give), []).append(offer.place)
+    return [
+        {
+            "scope": scope.value,
+            "field": f"{scope.value}-{number}",
+            "places": [(str(place.id), place.name) for place in places],
+            "choices": _choices(roles),
+        }
+        for number, ((scope, roles), places) in enumerate(forms.items())
+    ]
 
 
 def _choices(roles: tuple[Role, ...]) -> list[tuple[str, str]]:

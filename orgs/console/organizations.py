@@ -28,7 +28,7 @@ def home(request: HttpRequest) -> HttpResponse:
     ]
     if len(mine) == 1 and not invited:
         return see_other(reverse("organization", args=[mine[0].slug]))
-    context = {"invited": invited, "first": True, "given": {}, "wrong": {}}
+    context = {"mine": mine, "invited": invited, "first": True, "given": {}, "wrong": {}}
     template = "organizations/choose.html" if mine else "organizations/new.html"
     return page(request, visitor, template, context)
 

@@ -93,7 +93,7 @@ def account(request: HttpRequest, visitor: Visitor, slug: str, account_id: UUID)
         "given": given,
         "scopes": scopes,
         "wrong": wrong,
-        "groups": scope_groups(),
+        "groups": scope_groups(seen.scopes),
         "lifetimes": [(key, words) for key, (words, _) in LIFETIMES.items()],
         "here": "tokens",
     }

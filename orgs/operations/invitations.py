@@ -14,8 +14,10 @@ from envforge.actor import SYSTEM, Actor
 from envforge.errors import Conflict, Invalid, NotVisible
 from envforge.notify import LinkTo, Notice, ToAddress, notify
 from orgs import policy
+from orgs.directory import at_address
+from orgs.holdings import end_invitation
 from orgs.lookups import organization_of_invitation
-from orgs.memberships import join
+from orgs.memberships import is_open, join
 from orgs.models import Invitation, Membership, Organization, Person
 from orgs.policy import Action
 from orgs.roles import IN_ORGANIZATION, Role
@@ -43,7 +45,7 @@ def invite_member(*, actor: Actor, org_id: UUID, inviter: Person, email: str, ro
         email = _address(email)
         if role not in IN_ORGANIZATION:
             raise Invalid("That role is not held in an organization.", {"role": "Choose one of the list."})
-        if Membership.objects.filter(person__email=email, person__email_verified=True).exists():
+        if at_address(Membership.objects.all(), email).exists():
             raise Conflict(f"{email} is a member already.")
         _close_overdue(email)
         if Invitation.objects.filter(email=email, accepted_at=None, ended_at=None).exists():
@@ -76,14 +78,12 @@ def revoke_invitation(*, actor: Actor, org_id: UUID, invitation_id: UUID) -> Non
         NotVisible, NotAllowed: see `policy.require`.
     """
     with tenancy.enter(org_id):
+        policy.require_here(actor, Action.MEMBER_INVITE)
         invitation = Invitation.objects.select_for_update().filter(id=invitation_id).first()
         if invitation is None:
             raise NotVisible
-        policy.require(actor, Action.MEMBER_INVITE, invitation)
         if invitation.accepted_at is None and invitation.ended_at is None:
-            invitation.ended_at = timezone.now()
-            invitation.save(update_fields=["ended_at"])
-            append(EventKind.MEMBER_INVITATION_REVOKED, actor=actor, target=invitation)
+            end_invitation(invitation, actor=actor, cause="taken_back")
 
 
 def accept_invitation(*, actor: Actor, invitation_id: UUID, person: Person) -> Organization:
@@ -97,17 +97,21 @@ def accept_invitation(*, actor: Actor, invitation_id: UUID, person: Person) -> O
     if org_id is None:
         raise NotVisible
     with tenancy.enter(org_id):
-        invitation = Invitation.objects.select_for_update().get(id=invitation_id)
+        # In this order everywhere: the organization first.
+        organization = Organization.objects.select_for_update().get(id=org_id)
+        invitation = Invitation.objects.select_for_update().select_related("invited_by").get(id=invitation_id)
         if not person.email_verified or person.email.lower() != invitation.email:
             raise Conflict(WRONG_ADDRESS)
         if invitation.accepted_at is not None:
             raise Conflict("This invitation has been used already.")
-        if invitation.ended_at is not None or invitation.expires_at <= timezone.now():
+        if not is_open(invitation):
             raise Conflict("This invitation is over. Ask whoever sent it for a new one.")
+        if Membership.objects.filter(person=person).exclude(suspended_at=None).exists():
+            raise Conflict("You are suspended there. Ask one of its owners or admins to restore you.")
         invitation.accepted_at, invitation.accepted_by = timezone.now(), person
         invitation.save(update_fields=["accepted_at", "accepted_by"])
         join(actor=actor, person=person, role=Role(invitation.role))
-        return Organization.objects.get(id=org_id)
+        return organization
 
 
 def _address(email: str) -> str:

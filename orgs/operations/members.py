@@ -21,10 +21,11 @@ from orgs.roles import IN_ORGANIZATION, MAY_GRANT, Role
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a removal or suspension closed."""
+    """What a removal or suspension closed; `event_id` is the event that keeps it, None where nothing was to be done."""
 
     name: str
     closed: dict[Held, int]
+    event_id: UUID | None
 
 
 def add_member(*, actor: Actor, org_id: UUID, person: Person, role: Role) -> Membership:
@@ -35,7 +36,7 @@ def add_member(*, actor: Actor, org_id: UUID, person: Person, role: Role) -> Mem
         Invalid: the role is not one of an organization.
     """
     with tenancy.enter(org_id):
-        organization = Organization.objects.filter(id=org_id).first()
+        organization = Organization.objects.select_for_update().filter(id=org_id).first()
         if organization is None:
             raise NotVisible
         policy.require_grantable(actor, Action.MEMBER_ADD, role, organization)
@@ -55,13 +56,13 @@ def suspend_member(*, actor: Actor, org_id: UUID, person_id: UUID) -> Receipt:
         membership = lock_member(org_id, person_id)
         _require_over(actor, Action.MEMBER_SUSPEND, membership)
         if membership.suspended_at is not None:
-            return Receipt(membership.person.name, {})
+            return Receipt(membership.person.name, {}, None)
         membership.suspended_at = timezone.now()
         membership.save(update_fields=["suspended_at"])
         require_an_owner(org_id)
         closed = close_everything(Closing(actor, membership, for_good=False))
-        append(EventKind.MEMBER_SUSPENDED, actor=actor, target=membership.person)
-        return Receipt(membership.person.name, closed)
+        event_id = append(EventKind.MEMBER_SUSPENDED, actor=actor, target=membership.person, **closed)
+        return Receipt(membership.person.name, closed, event_id)
 
 
 def restore_member(*, actor: Actor, org_id: UUID, person_id: UUID) -> None:
@@ -94,10 +95,10 @@ def remove_member(*, actor: Actor, org_id: UUID, person_id: UUID) -> Receipt:
         membership.grants.all().delete()
         require_an_owner(org_id)
         membership.delete()
-        append(EventKind.MEMBER_REMOVED, actor=actor, target=person, **closed)
+        event_id = append(EventKind.MEMBER_REMOVED, actor=actor, target=person, **closed)
         if person.id not in actor.people:
             notify(Notice.MEMBER_REMOVED, to=ToPerson(person.id), remover=actor.label)
-        return Receipt(person.name, closed)
+        return Receipt(person.name, closed, event_id)
 
 
 def _require_over(actor: Actor, action: Action, membership: Membership) -> None:

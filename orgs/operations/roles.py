@@ -5,11 +5,12 @@ from uuid import UUID
 from audit.append import append
 from audit.kinds import EventKind
 from envforge import tenancy
-from envforge.actor import Actor
-from envforge.errors import Conflict, Invalid
+from envforge.actor import Actor, Target
+from envforge.errors import Conflict, Invalid, NotVisible
 from orgs import policy
 from orgs.memberships import lock_member, require_an_owner
-from orgs.models import RoleGrant
+from orgs.models import Person, RoleGrant
+from orgs.places import Place, place_at
 from orgs.policy import Action
 from orgs.roles import ROLES_OF, Role, Scope
 
@@ -29,13 +30,16 @@ def grant_role(
         scope_id: the project or workspace; none for the organization itself.
 
     Raises:
-        NotVisible, NotAllowed: see `policy.require_grantable`.
+        NotVisible: there is no such member or place, or not for this actor.
+        NotAllowed: see `policy.require_grantable`.
         Invalid: the role is none of that scope.
     """
     where = _where(org_id, role, scope, scope_id)
     with tenancy.enter(org_id):
         membership = lock_member(org_id, person_id)
-        target = policy.scope_target(scope, where, membership.person.name)
+        target = _target(membership.person, scope, where)
+        if target is None:
+            raise NotVisible
         policy.require_grantable(actor, Action.ROLE_GRANT, role, target)
         _, granted = RoleGrant.objects.get_or_create(
             membership=membership, role=role, scope=scope, scope_id=where
@@ -70,7 +74,8 @@ def revoke_role(
     where = _where(org_id, role, scope, scope_id)
     with tenancy.enter(org_id):
         membership = lock_member(org_id, person_id)
-        target = policy.scope_target(scope, where, membership.person.name)
+        # A place may be gone, and the role that was held there is taken all the same.
+        target = _target(membership.person, scope, where) or Place(scope, where, scope.value).as_target()
         policy.require_grantable(actor, Action.ROLE_REVOKE, role, target)
         taken, _ = membership.grants.filter(role=role, scope=scope, scope_id=where).delete()
         if not taken:
@@ -89,6 +94,14 @@ def revoke_role(
             scope=scope,
             scope_id=where,
         )
+
+
+def _target(person: Person, scope: Scope, where: UUID) -> Target | None:
+    """What the policy is asked about: in the organization the member, else the place, if there is such a one."""
+    if scope is Scope.ORGANIZATION:
+        return person.as_target()
+    place = place_at(scope, where)
+    return place.as_target() if place else None
 
 
 def _where(org_id: UUID, role: Role, scope: Scope, scope_id: UUID | None) -> UUID:

@@ -14,6 +14,7 @@ from envforge.errors import Conflict, Invalid, NotVisible
 from envforge.secret_value import SecretValue
 from orgs import policy
 from orgs.digests import digest
+from orgs.holdings import end_account, end_tokens
 from orgs.models import Membership, Organization, Person, RoleGrant, ServiceAccount, Token
 from orgs.policy import Action
 from orgs.roles import IN_ORGANIZATION, Role, Scope
@@ -61,16 +62,11 @@ def remove_service_account(*, actor: Actor, org_id: UUID, account_id: UUID) -> i
         NotVisible, NotAllowed: see `policy.require`.
     """
     with tenancy.enter(org_id):
-        account = _lock_account(account_id)
-        policy.require(actor, Action.SERVICE_ACCOUNT_MANAGE, account)
+        account = _lock_account(actor, account_id)
         if account.removed_at is not None:
             return 0
-        now = timezone.now()
-        ended = account.tokens.filter(ended_at=None).update(ended_at=now)
-        RoleGrant.objects.filter(service_account=account).delete()
-        account.removed_at = now
-        account.save(update_fields=["removed_at"])
-        append(EventKind.SERVICE_ACCOUNT_REMOVED, actor=actor, target=account)
+        ended = end_tokens(account.tokens.all(), actor=actor, cause="account_removed")
+        end_account(account, actor=actor, cause="removed")
         return ended
 
 
@@ -87,13 +83,12 @@ def issue_token(
     """Issue a token; its value is in the answer and nowhere else.
 
     Raises:
-        NotVisible, NotAllowed: see `policy.require`.
+        NotVisible, NotAllowed: see `policy.require`; nobody issues a scope they do not hold themselves (N2).
         Invalid: the name, scopes or lifetime cannot be used.
         Conflict: the account was removed, or a token that works has the name.
     """
     with tenancy.enter(org_id):
-        account = _lock_account(account_id)
-        policy.require(actor, Action.SERVICE_ACCOUNT_MANAGE, account)
+        account = _lock_account(actor, account_id)
         if account.removed_at is not None:
             raise Conflict(f"The account {account.name} was removed; create another.")
         name = _name(name)
@@ -102,6 +97,7 @@ def issue_token(
             raise Invalid(
                 "A token needs scopes.", {"scopes": f"Choose from the list of actions{_listed(unknown)}."}
             )
+        policy.require_holding(actor, Action.SERVICE_ACCOUNT_MANAGE, frozenset(map(Action, scopes)), account)
         if not timedelta(minutes=1) <= lifetime <= LONGEST:
             raise Invalid("A token expires.", {"lifetime": "Choose from one minute to one year."})
         now = timezone.now()
@@ -133,17 +129,17 @@ def revoke_token(*, actor: Actor, org_id: UUID, token_id: UUID) -> None:
         NotVisible, NotAllowed: see `policy.require`.
     """
     with tenancy.enter(org_id):
-        token = Token.objects.select_for_update().filter(id=token_id).first()
-        if token is None:
+        policy.require_here(actor, Action.SERVICE_ACCOUNT_MANAGE)
+        tokens = Token.objects.filter(id=token_id)
+        if not tokens.exists():
             raise NotVisible
-        policy.require(actor, Action.SERVICE_ACCOUNT_MANAGE, token)
-        if token.ended_at is None:
-            token.ended_at = timezone.now()
-            token.save(update_fields=["ended_at"])
-            append(EventKind.TOKEN_REVOKED, actor=actor, target=token, cause="revoked")
+        end_tokens(tokens, actor=actor, cause="revoked")
 
 
-def _lock_account(account_id: UUID) -> ServiceAccount:
+def _lock_account(actor: Actor, account_id: UUID) -> ServiceAccount:
+    # The organization first, so that nobody is removed while they issue a token: what closes all they hold would miss it.
+    Organization.objects.select_for_update().filter(id=tenancy.current_org()).first()
+    policy.require_here(actor, Action.SERVICE_ACCOUNT_MANAGE)
     account = ServiceAccount.objects.select_for_update().filter(id=account_id).first()
     if account is None:
         raise NotVisible

@@ -2,7 +2,18 @@
 
 from orgs.policy.actions import Action
 from orgs.policy.conditions import About
-from orgs.policy.decide import Answer, explain, grantable, held, require, require_grantable, scope_target
+from orgs.policy.decide import (
+    Answer,
+    explain,
+    grantable,
+    grantable_at,
+    held,
+    may_hand_out,
+    require,
+    require_grantable,
+    require_here,
+    require_holding,
+)
 from orgs.policy.reach import Reach, reach
 from orgs.policy.table import RULES, Rule
 
@@ -15,9 +26,12 @@ __all__ = [
     "Rule",
     "explain",
     "grantable",
+    "grantable_at",
     "held",
+    "may_hand_out",
     "reach",
     "require",
     "require_grantable",
-    "scope_target",
+    "require_here",
+    "require_holding",
 ]

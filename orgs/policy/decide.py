@@ -1,7 +1,7 @@
 """Asking the table."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 from django.db.models import Q
 from django.utils import timezone
@@ -17,7 +17,7 @@ from envforge.actor import (
     UserActor,
 )
 from envforge.errors import Denial, NotAllowed, NotVisible
-from orgs.models import RoleGrant, SupportVisit
+from orgs.models import Organization, RoleGrant, ServiceAccount, SupportVisit
 from orgs.policy.actions import Action
 from orgs.policy.conditions import About, own
 from orgs.policy.table import RULES, SEEN_BY, SUPPORT_MAY, Rule
@@ -87,10 +87,72 @@ def require_grantable(actor: Actor, action: Action, role: Role, target: HasTarge
         refuse(actor, action, as_target(target), Answer(allowed=False, rule="role-above-own", why=why))
 
 
+def require_here(actor: Actor, action: Action) -> None:
+    """`require` of the organization itself: asked before something is looked up by an id that not everybody may know of.
+
+    So whoever may not do this hears the same of an id that is there and of one that is not (I5).
+    """
+    organization = Organization.objects.filter(id=tenancy.current_org()).first()
+    if organization is None:
+        raise NotVisible
+    require(actor, action, organization)
+
+
+def require_holding(actor: Actor, action: Action, scopes: frozenset[Action], account: ServiceAccount) -> None:
+    """Let the actor issue a token of these scopes, or refuse: nobody hands out a scope, or the use of a role, above their own (N2).
+
+    Raises:
+        NotAllowed: as `require`.
+    """
+    if isinstance(actor, SystemActor):
+        return
+    above = sorted(scopes - may_hand_out(actor, *scopes))
+    if above:
+        why = f"Nobody issues a scope above their own; {above[0]} is above yours."
+        refuse(actor, action, as_target(account), Answer(allowed=False, rule="scope-above-own", why=why))
+    for role in account.grants.values_list("role", flat=True):
+        require_grantable(actor, action, Role(role), account)
+
+
+def may_hand_out(actor: Actor, *scopes: Action) -> frozenset[Action]:
+    """Those of the scopes that the actor holds in the organization: by role, and for a program by its own token."""
+    roles = held(actor, Target("organization", str(tenancy.current_org()), ""))
+    narrowed = actor.scopes if isinstance(actor, ServiceAccountActor) else frozenset(Action)
+    return frozenset(scope for scope in scopes if roles & RULES[scope].roles and scope in narrowed)
+
+
 def grantable(actor: Actor, target: HasTarget | Target) -> frozenset[Role]:
     """The roles that the actor's own let them give or take where the target is; the action is another question."""
     reach = (MAY_GRANT.get(one, frozenset[Role]()) for one in held(actor, as_target(target)))
     return frozenset[Role]().union(*reach)
+
+
+def grantable_at(actor: Actor, targets: Sequence[Target]) -> list[frozenset[Role]]:
+    """What the actor may give or take at each of the targets, the action included; one query for all of them."""
+    if not targets:
+        return []
+    wide = Q(scope=Scope.ORGANIZATION)
+    projects = {target.project_id for target in targets if target.project_id}
+    workspaces = {target.workspace_id for target in targets if target.workspace_id}
+    where = (
+        wide
+        | Q(scope=Scope.PROJECT, scope_id__in=projects)
+        | Q(scope=Scope.WORKSPACE, scope_id__in=workspaces)
+    )
+    whose = grants_of(actor)
+    if whose is None or (isinstance(actor, ServiceAccountActor) and Action.ROLE_GRANT not in actor.scopes):
+        return [frozenset()] * len(targets)
+    grants = RoleGrant.objects.filter(where & whose).values_list("scope", "scope_id", "role")
+    mine = [(scope, scope_id, Role(role)) for scope, scope_id, role in grants]
+    answers = []
+    for target in targets:
+        there = {
+            role
+            for scope, scope_id, role in mine
+            if scope == Scope.ORGANIZATION or scope_id in {target.project_id, target.workspace_id}
+        }
+        answers.append(frozenset[Role]().union(*(MAY_GRANT.get(role, frozenset()) for role in there)))
+    return answers
 
 
 def refuse(actor: Actor, action: Action, target: Target, answer: Answer) -> None:
@@ -159,14 +221,3 @@ def _needed(rule: Rule) -> str:
 
 def as_target(target: HasTarget | Target) -> Target:
     return target if isinstance(target, Target) else target.as_target()
-
-
-def scope_target(scope: Scope, scope_id: UUID, label: str) -> Target:
-    """The target that stands for a scope: what `require` is asked about when a role is given there."""
-    return Target(
-        scope.value,
-        str(scope_id),
-        label,
-        project_id=scope_id if scope is Scope.PROJECT else None,
-        workspace_id=scope_id if scope is Scope.WORKSPACE else None,
-    )

@@ -1,5 +1,6 @@
 """The policy's table in rows and columns, for the roles page and the document (P2)."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from orgs.policy.actions import Action
@@ -70,9 +71,13 @@ def groups() -> tuple[Group, ...]:
     return tuple(Group(title, tuple(_row(action) for action in actions)) for title, actions in _grouped())
 
 
-def scope_groups() -> list[tuple[str, list[tuple[str, str]]]]:
+def scope_groups(offered: Collection[Action] = tuple(Action)) -> list[tuple[str, list[tuple[str, str]]]]:
     """What a token's scopes are chosen from: actions and their words, by group."""
-    return [(title, [(one.value, RULES[one].says) for one in actions]) for title, actions in _grouped()]
+    groups = [
+        (title, [(one.value, RULES[one].says) for one in actions if one in offered])
+        for title, actions in _grouped()
+    ]
+    return [(title, choices) for title, choices in groups if choices]
 
 
 def _grouped() -> list[tuple[str, list[Action]]]:

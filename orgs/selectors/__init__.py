@@ -19,8 +19,20 @@ from orgs.selectors.organizations import (
     visible,
     visitor,
 )
-from orgs.selectors.people import GrantView, Member, Members, OpenInvitation, member, member_by_email, members
+from orgs.selectors.people import (
+    GrantView,
+    Leaving,
+    Member,
+    Members,
+    OpenInvitation,
+    PlaceOffer,
+    leaving,
+    member,
+    member_by_email,
+    members,
+)
 from orgs.selectors.programs import Account, Accounts, AccountView, TokenView, account, accounts
+from orgs.selectors.receipts import ReceiptView, receipt
 
 __all__ = [
     "NOWHERE",
@@ -30,12 +42,15 @@ __all__ = [
     "Accounts",
     "GrantView",
     "InvitationView",
+    "Leaving",
     "Member",
     "MemberView",
     "Members",
     "OpenInvitation",
     "OrganizationView",
     "Overview",
+    "PlaceOffer",
+    "ReceiptView",
     "SessionView",
     "Settings",
     "TokenView",
@@ -44,6 +59,7 @@ __all__ = [
     "accounts",
     "invitation",
     "invitations_to",
+    "leaving",
     "member",
     "member_by_email",
     "members",
@@ -51,6 +67,7 @@ __all__ = [
     "organizations",
     "overview",
     "person_by_verified_email",
+    "receipt",
     "sessions",
     "settings",
     "visible",

@@ -5,11 +5,10 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from django.utils import timezone
-
 from envforge import tenancy
 from envforge.errors import NotVisible
 from orgs.lookups import invitations_of_email, organization_of_invitation
+from orgs.memberships import is_open
 from orgs.models import Invitation, Organization, Person
 
 MOST_SHOWN = 20
@@ -68,6 +67,4 @@ def _state(row: Invitation, person: Person) -> State:
         return "used_by_you" if row.accepted_by_id == person.id else "used"
     if not person.email_verified or person.email.lower() != row.email:
         return "wrong_address"
-    if row.ended_at is not None or row.expires_at <= timezone.now():
-        return "over"
-    return "open"
+    return "open" if is_open(row) else "over"

@@ -8,6 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from django.conf import settings as django_settings
+from django.db.models import Exists, Q
 from django.utils import timezone
 
 from audit.filters import Filter
@@ -17,10 +18,11 @@ from audit.selectors import ChainStatus, chain_status, page
 from envforge import tenancy
 from envforge.actor import Actor, ServiceAccountActor, UserActor
 from envforge.errors import NotVisible
+from envforge.surfaces import surface_named
 from orgs import policy
 from orgs.digests import digest
 from orgs.lookups import organization_by_slug, organizations_of_person
-from orgs.models import ConsoleSession, Organization, Person
+from orgs.models import ConsoleSession, Membership, Organization, Person
 from orgs.policy import Action, Answer
 from orgs.selectors.listed import MemberView, newest_members
 
@@ -28,6 +30,7 @@ from orgs.selectors.listed import MemberView, newest_members
 # causes the same queries whether or not there is something to hide (I5).
 NOWHERE = UUID("00000000-0000-8000-8000-6e6f77686572")
 LATEST_EVENTS = 10
+MOST_SESSIONS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +82,10 @@ class Visitor:
 
 @dataclass(frozen=True, slots=True)
 class SessionView:
-    """One of one's own sessions."""
+    """One of one's own sessions; `host` says at which of ours, in words."""
 
     id: UUID
-    surface: str
+    host: str
     browser: str
     created_at: datetime
     last_seen_at: datetime
@@ -123,16 +126,20 @@ def settings(*, actor: Actor, slug: str) -> Settings:
         return Settings(found, answers[Action.ORGANIZATION_RENAME])
 
 
-def organizations(*, actor: Actor, besides: UUID | None = None) -> list[OrganizationView]:
-    """The actor's organizations by name; two queries for each, since nobody reads across organizations."""
-    mine = []
-    for org_id in _ids(actor):
-        if org_id == besides:
-            continue
+def organizations(
+    *, actor: Actor, besides: UUID | None = None, at_most: int | None = None
+) -> list[OrganizationView]:
+    """The actor's organizations by name; two queries for each, since nobody reads across organizations.
+
+    Args:
+        besides: one that is left out.
+        at_most: so many, of those whose membership is the oldest.
+    """
+    mine: list[OrganizationView] = []
+    for org_id in [one for one in _ids(actor) if one != besides][:at_most]:
         with tenancy.enter(org_id):
-            mine += [
-                OrganizationView(found.slug, found.name) for found in Organization.objects.filter(id=org_id)
-            ]
+            found = Organization.objects.filter(_open_to(actor), id=org_id)
+            mine += [OrganizationView(one.slug, one.name) for one in found]
     return sorted(mine, key=lambda one: (one.name.casefold(), one.slug))
 
 
@@ -144,6 +151,13 @@ def _ids(actor: Actor) -> list[UUID]:
             return [org_id]
         case _:
             return []
+
+
+def _open_to(actor: Actor) -> Q:
+    """To whoever is suspended, an organization is as if it were not there."""
+    if not isinstance(actor, UserActor):
+        return Q()
+    return Q(Exists(Membership.objects.filter(person_id=actor.person_id, suspended_at=None)))
 
 
 def visitor(*, key: str, surface: str) -> Visitor | str:
@@ -158,11 +172,13 @@ def visitor(*, key: str, surface: str) -> Visitor | str:
 
 
 def sessions(*, actor: UserActor) -> list[SessionView]:
-    """The actor's sessions that still work, the last used first."""
+    """The actor's sessions that still work, the last used first, up to `MOST_SESSIONS`."""
     now = timezone.now()
-    rows = ConsoleSession.objects.select_related("person").filter(person_id=actor.person_id, ended_at=None)
-    live = [row for row in rows.order_by("-last_seen_at", "-id") if not row.why_over(now)]
-    return [SessionView(row.id, row.surface, row.browser, row.created_at, row.last_seen_at) for row in live]
+    live = ConsoleSession.objects.filter(ConsoleSession.in_use_at(now), person_id=actor.person_id)
+    return [
+        SessionView(row.id, surface_named(row.surface).title, row.browser, row.created_at, row.last_seen_at)
+        for row in live.order_by("-last_seen_at", "-id")[:MOST_SESSIONS]
+    ]
 
 
 def person_by_verified_email(email: str) -> Person | None:

@@ -1,21 +1,33 @@
 """Reads of members: the list, one of them, and what the reader may do about them."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.utils import timezone
 
-from envforge.actor import Actor
+from audit.filters import Filter
+from audit.kinds import EventKind
+from audit.selectors import page
+from envforge.actor import Actor, Target
 from envforge.errors import NotVisible
 from orgs import policy
+from orgs.directory import at_address
 from orgs.memberships import LAST_OWNER
 from orgs.models import Invitation, Membership, Organization, RoleGrant
+from orgs.offboarding import Closing, Held, count_everything
+from orgs.places import Place, names_of, offered_places
 from orgs.policy import About, Action, Answer
-from orgs.roles import IN_ORGANIZATION, Role, Scope
+from orgs.roles import IN_ORGANIZATION, ROLES_OF, Role, Scope
 from orgs.selectors.listed import PAGE_SIZE, MemberView, page_of_members
 from orgs.selectors.organizations import visible
 
+MOST_GRANTS = 100
+SAME_MOMENT = timedelta(minutes=1)
+ABOUT_A_MEMBER = (
+    *(Action.ROLE_GRANT, Action.ROLE_REVOKE, Action.MEMBER_SUSPEND, Action.MEMBER_REMOVE),
+    Action.AUDIT_READ,
+)
 ABOVE = Answer(
     allowed=False, rule="role-above-own", why="They are an owner, and only another owner may do that."
 )
@@ -49,12 +61,21 @@ class Members:
 
 @dataclass(frozen=True, slots=True)
 class GrantView:
-    """One role of a member; whether the reader may take it."""
+    """One role of a member, the place's name where it is held in one that is still there; whether the reader may take it."""
 
     role: str
     scope: str
     scope_id: UUID
+    place: str
     takable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceOffer:
+    """A project or workspace where the reader may give the member roles."""
+
+    place: Place
+    may_give: tuple[Role, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +90,26 @@ class Member:
     suspended_at: datetime | None
     own: bool
     grants: list[GrantView]
+    more_grants: bool
     may_give: tuple[Role, ...]
+    places: list[PlaceOffer]
     give: Answer
     suspend: Answer
     remove: Answer
+    history: Answer
+    suspension: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """A member who may be suspended or removed, and how much of what they hold would be closed with that."""
+
+    member: Member
+    would_close: dict[Held, int]
+
+    @property
+    def organization(self) -> Organization:
+        return self.member.organization
 
 
 def members(*, actor: Actor, slug: str, search: str = "", after: UUID | None = None) -> Members:
@@ -105,38 +142,94 @@ def member(*, actor: Actor, slug: str, person_id: UUID) -> Member:
         NotVisible: as `organization`, or there is no such member.
     """
     with visible(actor, slug) as (found, _):
-        row = (
-            Membership.objects.select_related("person")
-            .prefetch_related("grants")
-            .filter(person_id=person_id)
-            .first()
-        )
-        if row is None:
-            raise NotVisible
-        asked = (Action.ROLE_GRANT, Action.ROLE_REVOKE, Action.MEMBER_SUSPEND, Action.MEMBER_REMOVE)
-        answers = policy.explain(actor, *asked, target=row.person, about=About(belongs_to=person_id))
-        may_give = policy.grantable(actor, found)
-        mine = person_id in actor.people
-        roles = {grant.role for grant in row.grants.all() if grant.scope == Scope.ORGANIZATION}
-        barrier = _barrier(row, roles, may_give, mine=mine)
-        may_take = may_give if answers[Action.ROLE_REVOKE].allowed else frozenset[Role]()
-        return Member(
-            found,
-            person_id,
-            row.person.name,
-            row.person.email if row.person.email_verified else "",
-            row.joined_at,
-            row.suspended_at,
-            mine,
-            [
-                GrantView(one.role, one.scope, one.scope_id, one.role in may_take)
-                for one in sorted(row.grants.all(), key=lambda one: (one.scope, one.role))
-            ],
-            _ordered((may_give & IN_ORGANIZATION) - {Role(role) for role in roles}),
-            answers[Action.ROLE_GRANT],
-            _first_refusal(answers[Action.MEMBER_SUSPEND], barrier),
-            _first_refusal(answers[Action.MEMBER_REMOVE], barrier),
-        )
+        return _member(actor, found, _row(person_id))
+
+
+def leaving(*, actor: Actor, slug: str, person_id: UUID, for_good: bool) -> Leaving:
+    """One member, with what a suspension (or removal, `for_good`) would close; nothing is counted for who may do neither.
+
+    Raises:
+        NotVisible: as `member`.
+    """
+    with visible(actor, slug) as (found, _):
+        row = _row(person_id)
+        seen = _member(actor, found, row)
+        may = (seen.remove if for_good else seen.suspend).allowed
+        return Leaving(seen, count_everything(Closing(actor, row, for_good=for_good)) if may else {})
+
+
+def _row(person_id: UUID) -> Membership:
+    row = Membership.objects.select_related("person").filter(person_id=person_id).first()
+    if row is None:
+        raise NotVisible
+    return row
+
+
+def _member(actor: Actor, found: Organization, row: Membership) -> Member:
+    person_id = row.person_id
+    answers = policy.explain(actor, *ABOUT_A_MEMBER, target=row.person, about=About(belongs_to=person_id))
+    may_give = policy.grantable(actor, found)
+    mine = person_id in actor.people
+    grants = list(row.grants.order_by("scope", "role", "scope_id")[: MOST_GRANTS + 1])
+    roles = {grant.role for grant in grants if grant.scope == Scope.ORGANIZATION}
+    barrier = _barrier(row, roles, may_give, mine=mine)
+    history = answers[Action.AUDIT_READ]
+    return Member(
+        found,
+        person_id,
+        row.person.name,
+        row.person.email if row.person.email_verified else "",
+        row.joined_at,
+        row.suspended_at,
+        mine,
+        _grant_views(actor, grants[:MOST_GRANTS]),
+        len(grants) > MOST_GRANTS,
+        _ordered((may_give & IN_ORGANIZATION) - {Role(role) for role in roles}),
+        _place_offers(actor),
+        answers[Action.ROLE_GRANT],
+        _first_refusal(answers[Action.MEMBER_SUSPEND], barrier),
+        _first_refusal(answers[Action.MEMBER_REMOVE], barrier),
+        history,
+        _suspension(row) if history.allowed and row.suspended_at else None,
+    )
+
+
+def _grant_views(actor: Actor, grants: list[RoleGrant]) -> list[GrantView]:
+    names = names_of((Scope(one.scope), one.scope_id) for one in grants if one.scope != Scope.ORGANIZATION)
+    reach = policy.grantable_at(actor, [_where(one, names.get(one.scope_id, one.scope)) for one in grants])
+    return [
+        GrantView(one.role, one.scope, one.scope_id, names.get(one.scope_id, ""), one.role in may_take)
+        for one, may_take in zip(grants, reach, strict=True)
+    ]
+
+
+def _where(grant: RoleGrant, name: str) -> Target:
+    if grant.scope == Scope.ORGANIZATION:
+        return Target("organization", str(grant.org_id), name)
+    return Place(Scope(grant.scope), grant.scope_id, name).as_target()
+
+
+def _place_offers(actor: Actor) -> list[PlaceOffer]:
+    places = offered_places(actor)
+    reach = policy.grantable_at(actor, [place.as_target() for place in places])
+    offers = [
+        PlaceOffer(place, _ordered(may_give & ROLES_OF[place.scope]))
+        for place, may_give in zip(places, reach, strict=True)
+    ]
+    return [offer for offer in offers if offer.may_give]
+
+
+def _suspension(row: Membership) -> UUID | None:
+    """The event that keeps the receipt of the suspension; it was written in the transaction that suspended."""
+    at = row.suspended_at or timezone.now()
+    wanted = Filter(
+        kind=EventKind.MEMBER_SUSPENDED.wire_name,
+        target_id=str(row.person_id),
+        since=at - SAME_MOMENT,
+        until=at + SAME_MOMENT,
+    )
+    events = page(wanted, size=1).events
+    return events[0].id if events else None
 
 
 def member_by_email(*, actor: Actor, slug: str, email: str) -> UUID | None:
@@ -146,9 +239,7 @@ def member_by_email(*, actor: Actor, slug: str, email: str) -> UUID | None:
         NotVisible: as `organization`.
     """
     with visible(actor, slug):
-        rows = Membership.objects.filter(
-            person__email__iexact=email.strip(), person__email_verified=True, suspended_at=None
-        )
+        rows = at_address(Membership.objects.filter(suspended_at=None), email)
         return rows.order_by("joined_at").values_list("person_id", flat=True).first()
 
 

@@ -50,15 +50,17 @@ class Accounts:
     manage: Answer
     may_give: tuple[Role, ...]
     accounts: list[AccountView]
+    more: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One account with the tokens that work now."""
+    """One account with the tokens that work now, and the scopes that the reader may give another one."""
 
     organization: Organization
     account: AccountView
     tokens: list[TokenView]
+    scopes: frozenset[Action]
 
 
 def accounts(*, actor: Actor, slug: str) -> Accounts:
@@ -71,7 +73,8 @@ def accounts(*, actor: Actor, slug: str) -> Accounts:
         manage = answers[Action.SERVICE_ACCOUNT_MANAGE]
         may_give = policy.grantable(actor, found) & (IN_ORGANIZATION - {Role.OWNER})
         views = _accounts() if manage.allowed else []
-        return Accounts(found, manage, tuple(role for role in Role if role in may_give), views)
+        may_give_in_order = tuple(role for role in Role if role in may_give)
+        return Accounts(found, manage, may_give_in_order, views[:MOST_SHOWN], len(views) > MOST_SHOWN)
 
 
 def account(*, actor: Actor, slug: str, account_id: UUID) -> Account:
@@ -86,7 +89,7 @@ def account(*, actor: Actor, slug: str, account_id: UUID) -> Account:
         mine = _accounts(Q(id=account_id))
         if not mine:
             raise NotVisible
-        return Account(found, mine[0], _tokens(account_id))
+        return Account(found, mine[0], _tokens(account_id), policy.may_hand_out(actor, *Action))
 
 
 def _accounts(which: Q | None = None) -> list[AccountView]:
@@ -96,7 +99,7 @@ def _accounts(which: Q | None = None) -> list[AccountView]:
         .prefetch_related("grants")
         .filter(which or Q(), removed_at=None)
         .annotate(working=Count("tokens", filter=working))
-        .order_by("name", "id")[:MOST_SHOWN]
+        .order_by("name", "id")[: MOST_SHOWN + 1]
     )
     return [
         AccountView(

@@ -30,9 +30,10 @@ ADDRESSES = {
 
 @dataclass
 class Place:
-    """Where console and issuer are, and what the console's process said."""
+    """Where console, support's host and issuer are, and what the console's process said."""
 
     console: str
+    support: str
     issuer: RunningIssuer
     environment: dict[str, str]
     log: Path
@@ -42,13 +43,13 @@ class Place:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     directory = tmp_path_factory.mktemp("console")
     port = free_port()
-    console = f"http://localhost:{port}"
+    console, support = f"http://localhost:{port}", f"http://support.localhost:{port}"
     with pytest.MonkeyPatch.context() as patch:
         client = {
             "client_id": CLIENT_ID,
             "client_secret": SECRET,
-            "redirect_uris": [f"{console}/auth/callback"],
-            "post_logout_redirect_uris": [f"{console}/"],
+            "redirect_uris": [f"{host}/auth/callback" for host in (console, support)],
+            "post_logout_redirect_uris": [f"{host}/" for host in (console, support)],
             "name": "EnvForge",
         }
         patch.setattr("tests.issuer.conftest.CLIENTS", [client])
@@ -57,13 +58,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     environment = {
         **os.environ,
         "ENVFORGE_CONSOLE_URL": console,
+        "ENVFORGE_ADMIN_URL": support,
         "AUTH0_ISSUER": issuer.url,
         "AUTH0_CLIENT_ID": CLIENT_ID,
         "AUTH0_CLIENT_SECRET": SECRET,
     }
     try:
         with _database(environment), _console(environment, port, directory / "console.log"):
-            yield Place(console, issuer, environment, directory / "console.log")
+            yield Place(console, support, issuer, environment, directory / "console.log")
     finally:
         issuer.stop()
 
@@ -154,3 +156,16 @@ def window(chromium: Browser, place: Place) -> Iterator[Watched]:
     context.close()
     assert watched.complaints == []
     assert watched.origins <= {urlsplit(place.console).netloc, urlsplit(place.issuer.url).netloc}
+
+
+@pytest.fixture(params=["light", "dark"])
+def support_window(
+    request: pytest.FixtureRequest, chromium: Browser, place: Place
+) -> Iterator[tuple[Watched, str]]:
+    """A fresh window for support's host, whose frame needs JavaScript, and its colours; it is held as `window` is."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 860}, color_scheme=request.param)
+    watched = Watched(context, [], set())
+    yield watched, request.param
+    context.close()
+    assert watched.complaints == []
+    assert watched.origins <= {urlsplit(place.support).netloc, urlsplit(place.issuer.url).netloc}

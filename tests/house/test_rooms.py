@@ -28,6 +28,7 @@ PROGRAMS = ("envforge_gateway", "envforge_daemon", "envforge_cli")
 PROTOCOL = "envforge_protocol"
 # The composing modules may see everything.
 COMPOSERS = {
+    "envforge/asgi.py",
     "envforge/urls.py",
     "envforge/admin_urls.py",
     "envforge/api_urls.py",

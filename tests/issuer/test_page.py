@@ -24,7 +24,7 @@ def test_the_page_runs_no_script_and_loads_nothing_from_elsewhere(browser: Brows
     assert "<script" not in page.text
     assert " style=" not in page.text
     loaded = re.findall(r'(?:src|href)="([^"]*)"', page.text)
-    assert set(loaded) == {"/issuer.css", "/issuer.svg"}
+    assert set(loaded) == {"/issuer.css", "/issuer.svg", "/tokens.css"}
     for path in set(loaded):
         assert browser.http.get(path).status_code == 200
 

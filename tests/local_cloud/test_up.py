@@ -45,7 +45,18 @@ def test_up_serves_refuses_a_second_and_ends_with_all_it_started(home: Home) -> 
     assert "[X] 0001" in listed
 
     parts = json.loads((home.run / "parts.json").read_text())
-    assert set(parts) == {"postgres", "valkey", "aws", "issuer", "mail", "web", "worker", "beat", "sealer"}
+    assert set(parts) == {
+        "postgres",
+        "valkey",
+        "aws",
+        "issuer",
+        "mail",
+        "git",
+        "web",
+        "worker",
+        "beat",
+        "sealer",
+    }
     os.kill(parts["web"]["pid"], signal.SIGKILL)
     eventually(
         lambda: json.loads((home.run / "parts.json").read_text()).get("web", parts["web"]) != parts["web"]

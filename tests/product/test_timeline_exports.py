@@ -2,7 +2,7 @@
 
 import csv
 import io
-import threading
+from collections import Counter
 
 import pytest
 from django.http import HttpResponse
@@ -169,11 +169,15 @@ def test_an_export_has_bounds(
 
 
 def test_too_many_at_once_are_asked_to_wait(filled: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deliveries, "_places", threading.BoundedSemaphore(1))
+    others, own = "user:somebody", f"user:{filled.alice.id}"
     browser = signed_in(filled.alice)
-    with deliveries._places:
+    for taken in ({others: deliveries.AT_ONCE + deliveries.WAITING}, {own: deliveries.OF_ONE}):
+        monkeypatch.setattr(deliveries, "_of_each", Counter(taken))
         assert export(browser, filled, form="csv").status_code == 503
+    free = Counter({others: deliveries.AT_ONCE + deliveries.WAITING - 1})
+    monkeypatch.setattr(deliveries, "_of_each", free)
     assert body(export(browser, filled, form="csv"))
+    assert own not in free, "a place is given back"
 
 
 def test_every_kind_of_fact_can_stand_in_a_cell(world: World) -> None:

@@ -14,6 +14,7 @@ PLATFORM_TABLES = {
     "django_content_type": "Django's",
     "django_migrations": "Django's",
     "django_session": "sessions, by unguessable key",
+    "hosts_spentnonce": "nonces that were used, by digest, before it is known whose they are",
     "orgs_consolesession": "a person's, by the digest of an unguessable key",
     "orgs_staffgrant": "EnvForge's own staff",
     "orgs_person": "people belong to no organization",
@@ -39,6 +40,8 @@ SUPPORT_SEES = {
     "secrets_ref_secret": {"id", "org_id"},
     "secrets_ref_store": {"id", "org_id", "compared_at"},
 }
+# Numbers that count up; whoever may take the next one sees no row.
+SEQUENCES = {"hosts_command_position"}
 APP_MAY = {"SELECT", "INSERT", "UPDATE", "DELETE"}
 
 
@@ -159,7 +162,8 @@ def _grants(db: psycopg.Connection) -> Iterator[str]:
             and table.startswith("audit_")
             and privilege in {"SELECT", "INSERT", "UPDATE"}
         )
-        if not (role == "envforge_app" and privilege in APP_MAY) and not sealer_writes:
+        counts = role == "envforge_app" and privilege == "USAGE" and table in SEQUENCES
+        if not (role == "envforge_app" and privilege in APP_MAY) and not sealer_writes and not counts:
             yield f"{table}: {role} has {privilege} on the whole table"
     columns = db.execute(
         """

@@ -1,0 +1,209 @@
+"""A VM and its commands: leased for a while, extended while it works, finished once.
+
+Delivery is at least once. A lease that runs out is given again, to the same VM; who held the old one is told so.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import structlog
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+from envforge import tenancy
+from envforge.actor import HostActor
+from envforge.errors import EnvForgeError, Invalid, NotVisible
+from envforge_protocol.host.commands import MOST_AT_ONCE, Extended, Failure, Leased, Payload, Progress, Result
+from hosts import hooks, queue, tokens
+from hosts.errors import LeaseLost
+from hosts.hooks import CannotFill, CommandRef
+from hosts.models import HostCommand
+
+LEASE_S = 30
+# A command whose credentials cannot be had at the moment is leased again after this.
+FILL_AGAIN_AFTER = timedelta(seconds=5)
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A leased command before its credentials are put in."""
+
+    command: CommandRef
+    payload: Payload
+    lease: UUID
+    attempt: int
+
+
+def lease(held: str) -> list[Taken]:
+    """Lease what the VM with this token can do now: the first of each lane, at most `MOST_AT_ONCE`.
+
+    Raises:
+        NotRecognised: the token does not work.
+    """
+    with tokens.speaking(held) as actor:
+        # Most polls find nothing: that must cost little.
+        if not HostCommand.objects.filter(host_id=actor.host_id, finished_at=None).exists():
+            return []
+        now = timezone.now()
+        _give_up_hopeless(actor)
+        earlier = HostCommand.objects.filter(
+            host=OuterRef("host"), lane=OuterRef("lane"), position__lt=OuterRef("position"), finished_at=None
+        )
+        free = (
+            HostCommand.objects.select_for_update(skip_locked=True)
+            .filter(
+                Q(leased_until=None) | Q(leased_until__lte=now),
+                Q(lane="") | ~Exists(earlier),
+                host_id=actor.host_id,
+                generation=actor.generation,
+                finished_at=None,
+                not_before__lte=now,
+            )
+            .order_by("position")[:MOST_AT_ONCE]
+        )
+        return [taken for one in free if (taken := _take(one)) is not None]
+
+
+def _take(command: HostCommand) -> Taken | None:
+    payload = queue.payload_of(command)
+    if payload is None:
+        log.warning("host.command.unreadable", command=str(command.id), kind=command.kind)
+        queue.give_up(
+            command, "unreadable", "This was asked for in another version's words; it is asked for again."
+        )
+        return None
+    if command.attempts >= command.most_attempts:
+        give_up_overdue(command, generation=command.generation)
+        return None
+    now = timezone.now()
+    command.attempts += 1
+    command.lease = uuid4()
+    command.leased_until = now + timedelta(seconds=LEASE_S)
+    command.due_at = queue.due_at(command, command.leased_until)
+    command.save(update_fields=["attempts", "lease", "leased_until", "due_at"])
+    return Taken(queue.ref(command), payload, command.lease, command.attempts)
+
+
+def _give_up_hopeless(actor: HostActor) -> None:
+    hopeless = HostCommand.objects.select_for_update(skip_locked=True).filter(
+        Q(due_at__lte=timezone.now()) | Q(generation__lt=actor.generation),
+        host_id=actor.host_id,
+        finished_at=None,
+    )
+    for one in hopeless:
+        give_up_overdue(one, generation=actor.generation)
+
+
+def give_up_overdue(command: HostCommand, *, generation: int) -> None:
+    """Finish a locked command that is overdue, or whose VM was replaced, with words for it."""
+    if command.generation < generation:
+        queue.give_up(command, "host_replaced", "The VM was replaced before this was done.")
+    elif command.attempts >= command.most_attempts:
+        times = f"{command.attempts} times" if command.attempts > 1 else "once"
+        queue.give_up(command, "lease_lost", f"The VM began this {times} and never said how it ended.")
+    else:
+        queue.give_up(command, "expired", "The VM did not do this in time.")
+
+
+def fill(taken: Taken) -> Leased | None:
+    """Put the credentials in, outside of any transaction (K2). None: not now, or never, and that is recorded."""
+    try:
+        payload = hooks.fill(taken.command, taken.payload)
+    except CannotFill as never:
+        _refuse(taken, never)
+        return None
+    except EnvForgeError as error:
+        log.warning("host.command.not_filled", command=str(taken.command.id), reason=type(error).__name__)
+        give_back(taken, after=FILL_AGAIN_AFTER)
+        return None
+    except Exception as error:  # noqa: BLE001 - a filler of an app above; its message may hold what it was given
+        log.error("host.command.filler_broke", command=str(taken.command.id), error=type(error).__name__)  # noqa: TRY400
+        give_back(taken, after=FILL_AGAIN_AFTER, counts=True)
+        return None
+    return Leased(
+        id=taken.command.id, lease=taken.lease, lease_for_s=LEASE_S, attempt=taken.attempt, payload=payload
+    )
+
+
+def give_back(taken: Taken, *, after: timedelta = timedelta(0), counts: bool = False) -> None:
+    """End a lease that never reached the VM; unless it `counts`, as if it had not been."""
+    with tenancy.enter(taken.command.org_id):
+        command = _locked(taken.command.host_id, taken.command.id)
+        if command is None or command.finished_at or command.lease != taken.lease:
+            return
+        command.attempts -= 0 if counts else 1
+        command.lease = command.leased_until = None
+        command.not_before = timezone.now() + after
+        command.due_at = command.expires_at if command.attempts < command.most_attempts else timezone.now()
+        command.save(update_fields=["attempts", "lease", "leased_until", "not_before", "due_at"])
+        if not after:
+            queue.wake(command.host_id)
+
+
+def _refuse(taken: Taken, never: CannotFill) -> None:
+    with tenancy.enter(taken.command.org_id):
+        command = _locked(taken.command.host_id, taken.command.id)
+        if command is not None and command.finished_at is None and command.lease == taken.lease:
+            queue.finish(
+                command, outcome=None, failure=Failure(word=never.word, sentence=never.detail, again=False)
+            )
+
+
+def extend(held: str, command_id: UUID, progress: Progress) -> Extended:
+    """Hold a lease for longer.
+
+    Raises:
+        NotRecognised, NotVisible: the token does not work; the VM has no such command.
+        LeaseLost: the command is over, or was leased again.
+    """
+    with tokens.speaking(held) as actor:
+        command = _own(actor, command_id)
+        if command.finished_at or command.lease != progress.lease:
+            raise LeaseLost
+        command.leased_until = timezone.now() + timedelta(seconds=LEASE_S)
+        command.due_at = queue.due_at(command, command.leased_until)
+        command.step = progress.step
+        command.save(update_fields=["leased_until", "due_at", "step"])
+    return Extended(lease_for_s=LEASE_S)
+
+
+def record(held: str, command_id: UUID, result: Result) -> None:
+    """Record how a command ended, once; the same again changes nothing.
+
+    Raises:
+        NotRecognised, NotVisible: the token does not work; the VM has no such command.
+        LeaseLost: it was leased again, or is over with another result.
+        Invalid: the outcome is one of another kind of command.
+    """
+    with tokens.speaking(held) as actor:
+        command = _own(actor, command_id)
+        if result.outcome is not None and result.outcome.kind != command.kind:
+            raise Invalid(f"A {command.kind} cannot end with the outcome of a {result.outcome.kind}.")
+        if command.finished_at:
+            if not _same(command, result):
+                raise LeaseLost
+            return
+        if command.lease != result.lease:
+            raise LeaseLost
+        queue.finish(command, outcome=result.outcome, failure=result.failure)
+
+
+def _same(command: HostCommand, result: Result) -> bool:
+    outcome = None if result.outcome is None else result.outcome.model_dump(mode="json")
+    failure = None if result.failure is None else result.failure.model_dump(mode="json")
+    return bool(command.outcome == outcome and command.failure == failure)
+
+
+def _own(actor: HostActor, command_id: UUID) -> HostCommand:
+    """The VM's own command, locked; another's looks like none (I5)."""
+    command = _locked(actor.host_id, command_id)
+    if command is None or command.generation != actor.generation:
+        raise NotVisible
+    return command
+
+
+def _locked(host_id: UUID, command_id: UUID) -> HostCommand | None:
+    return HostCommand.objects.select_for_update().filter(id=command_id, host_id=host_id).first()

@@ -1,0 +1,279 @@
+"""Who gets what at every address: the table, written by hand, and the visitors and things that it speaks of.
+
+A new address needs a row here, or `test_every_url.py` names it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.test import Client
+from django.test.client import MULTIPART_CONTENT
+from django.urls import URLPattern, URLResolver
+
+from envforge import admin_urls, urls
+from envforge.actor import SYSTEM
+from orgs import operations, staff, visits
+from orgs.models import Person
+from orgs.policy import Action
+from orgs.roles import Role
+from tests.product.things import Things, issue
+from tests.product.visitors import anonymous, signed_in
+from tests.product.visitors_of_support import stranger_to_support, support_browser
+from tests.product.world import World
+
+# Everybody in Acme but the stranger, who owns another organization; the program is Acme's, with an admin's role and every
+# scope an owner can give; support is Sam, on a visit to Acme.
+VISITORS = (
+    *("anonymous", "stranger", "owner", "admin", "developer", "viewer", "billing"),
+    *("suspended", "support", "program"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An address, how it is asked, and the status each visitor gets."""
+
+    name: str
+    method: str
+    address: str
+    statuses: dict[str, int]
+    data: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        return f"{self.method} {self.name}"
+
+
+def same(status: int, **others: int) -> dict[str, int]:
+    """One status for all but the named."""
+    return dict.fromkeys(VISITORS, status) | others
+
+
+def members(status: int, **others: int) -> dict[str, int]:
+    """For every member; nothing for those outside, and the way to sign in for who is not signed in."""
+    outside = {"anonymous": 303, "program": 303, "stranger": 404, "suspended": 404, "support": 404}
+    return dict.fromkeys(VISITORS, status) | outside | others
+
+
+def managers(status: int, **others: int) -> dict[str, int]:
+    """For owner and admin; a refusal that names its rule for the other members."""
+    return members(403) | {"owner": status, "admin": status} | others
+
+
+def workers(status: int, **others: int) -> dict[str, int]:
+    """For owner, admin and developer."""
+    return managers(status) | {"developer": status} | others
+
+
+def of_secret(status: int, developer: int | None = None) -> dict[str, int]:
+    """For owner, admin and, as told, developer; to others a secret is not there."""
+    return members(404, owner=status, admin=status, developer=status if developer is None else developer)
+
+
+def people(status: int, **others: int) -> dict[str, int]:
+    """For whoever is signed in, in whatever organization."""
+    return same(status) | {"anonymous": 303, "program": 303} | others
+
+
+def api(status: int, **others: int) -> dict[str, int]:
+    """For every member and the program; others are told to sign in, or that there is nothing."""
+    return members(status) | {"anonymous": 401, "program": status} | others
+
+
+def api_managers(status: int) -> dict[str, int]:
+    return api(403, owner=status, admin=status, program=status)
+
+
+def api_workers(status: int) -> dict[str, int]:
+    return api_managers(status) | {"developer": status}
+
+
+def api_of_secret(status: int, developer: int | None = None) -> dict[str, int]:
+    return of_secret(status, developer) | {"anonymous": 401, "program": status}
+
+
+def for_staff(status: int) -> dict[str, int]:
+    """At support's host: for staff alone; whoever else signs in there is told the rule."""
+    return same(403, anonymous=303, program=303, support=status)
+
+
+ACME = "/o/{slug}/"
+CONSOLE = (
+    Row("home", "GET", "/", people(303, anonymous=200, program=200, suspended=200, support=200)),
+    Row("sign-in", "GET", "/sign-in", same(303, anonymous=200, program=200)),
+    Row("auth-start", "GET", "/auth/start", same(302)),
+    Row("auth-callback", "GET", "/auth/callback", same(303)),
+    Row("sign-out", "POST", "/auth/sign-out", same(303)),
+    Row("account", "GET", "/account", people(200)),
+    Row("session-end", "POST", "/account/sessions/{session}/end", people(303)),
+    Row("session-end", "POST", "/account/sessions/{elses_session}/end", people(404)),
+    Row("sessions-end-others", "POST", "/account/sessions/end-others", people(303)),
+    Row("export-progress", "GET", "/account/exports/0a1b2c3d", people(200)),
+    Row("organization-new", "GET", "/organizations/new", people(200)),
+    Row("organization-new", "POST", "/organizations/new", people(303), {"name": "New", "slug": "{new_slug}"}),
+    Row("organization", "GET", ACME, members(200)),
+    Row("organization-settings", "GET", ACME + "settings", members(200)),
+    Row("organization-settings", "POST", ACME + "settings", managers(303), {"name": "Acme Works"}),
+    Row("timeline", "GET", ACME + "timeline", managers(200)),
+    Row("timeline-arrived", "GET", ACME + "timeline/arrived?after=" + "A" * 32, managers(200, anonymous=401, program=401)),
+    Row("timeline-export", "POST", ACME + "timeline/export", managers(200), {"form": "csv"}),
+    Row("members", "GET", ACME + "members", members(200)),
+    Row("members", "POST", ACME + "members", managers(303), {"email": "{new_email}", "role": "viewer"}),
+    Row("member", "GET", ACME + "members/{member}", members(200)),
+    Row("member", "GET", ACME + "members/{nobody}", members(404)),
+    Row("member-role-give", "POST", ACME + "members/{member}/roles/give", managers(303), {"role": "viewer"}),
+    Row("member-role-give", "POST", ACME + "members/{member}/roles/give", managers(403, owner=303), {"role": "owner"}),
+    Row("member-role-take", "POST", ACME + "members/{member}/roles/take", managers(303), {"role": "viewer", "scope": "organization"}),
+    Row("member-suspend", "GET", ACME + "members/{member}/suspend", members(200)),
+    Row("member-suspend", "POST", ACME + "members/{member}/suspend", managers(303)),
+    Row("member-restore", "POST", ACME + "members/{member}/restore", managers(303)),
+    Row("member-remove", "GET", ACME + "members/{member}/remove", members(200)),
+    Row("member-remove", "POST", ACME + "members/{member}/remove", managers(303)),
+    Row("member-remove", "POST", ACME + "members/{an_owner}/remove", managers(403, owner=303)),
+    Row("receipt", "GET", ACME + "receipts/{receipt}", managers(200)),
+    Row("receipt", "GET", ACME + "receipts/{nobody}", managers(404)),
+    Row("invitation-take-back", "POST", ACME + "invitations/{invitation}/take-back", managers(303)),
+    Row("invitation-take-back", "POST", ACME + "invitations/{nobody}/take-back", managers(404)),
+    # Their own invitation, to whoever is signed in; a suspended member is restored, and not invited.
+    Row("invitation", "GET", "{invitation_to_me}", people(200)),
+    Row("invitation", "POST", "{invitation_to_me}", people(303, suspended=409)),
+    Row("invitation", "POST", "{invitation_to_another}", people(409)),
+    Row("roles", "GET", ACME + "roles", members(200)),
+    Row("tokens", "GET", ACME + "tokens", members(200)),
+    Row("tokens", "POST", ACME + "tokens", managers(303), {"name": "bot {nobody}", "role": "viewer"}),
+    Row("service-account", "GET", ACME + "tokens/{account}", managers(200)),
+    Row("service-account", "GET", ACME + "tokens/{nobody}", managers(404)),
+    Row("service-account", "POST", ACME + "tokens/{account}", managers(200), {"name": "t", "scopes": "usage.view", "lifetime": "7"}),
+    Row("service-account", "POST", ACME + "tokens/{account}", managers(403, owner=200), {"name": "t", "scopes": "organization.archive", "lifetime": "7"}),
+    Row("service-account-remove", "GET", ACME + "tokens/{account}/remove", managers(200)),
+    Row("service-account-remove", "POST", ACME + "tokens/{account}/remove", managers(303)),
+    Row("token-revoke", "POST", ACME + "tokens/{account}/{token}/revoke", managers(303)),
+    Row("token-revoke", "POST", ACME + "tokens/{account}/{nobody}/revoke", managers(404)),
+    Row("secrets", "GET", ACME + "secrets", workers(200)),
+    Row("secrets", "POST", ACME + "secrets", managers(303), {"name": "KEY_{tag}", "value": "v", "request": "{nobody}"}),
+    Row("secret-import", "GET", ACME + "secrets/import", workers(200)),
+    Row("secret-import", "POST", ACME + "secrets/import", managers(422), {"path": "/envforge/elsewhere"}),
+    Row("secret", "GET", ACME + "secrets/{secret}", of_secret(200)),
+    Row("secret", "GET", ACME + "secrets/{nobody}", of_secret(404)),
+    Row("secret", "POST", ACME + "secrets/{secret}", of_secret(303, developer=403), {"value": "w", "request": "{nobody}"}),
+    Row("secret-delete", "GET", ACME + "secrets/{secret}/delete", of_secret(200)),
+    Row("secret-delete", "POST", ACME + "secrets/{secret}/delete", of_secret(303, developer=403)),
+    Row("health-live", "GET", "/health/live", same(200)),
+    Row("health-ready", "GET", "/health/ready", same(200)),
+    # For whoever holds the metrics token, which is nobody here.
+    Row("metrics", "GET", "/metrics", same(404)),
+    Row("audit-keys", "GET", "/.well-known/envforge-audit-keys.json", same(200)),
+    Row("api-schema", "GET", "/api/v1/schema", same(200)),
+    Row("api-docs", "GET", "/api/v1/docs", same(200)),
+    Row("api-organizations", "GET", "/api/v1/orgs", same(200, anonymous=401)),
+    Row("api-organization", "GET", "/api/v1/orgs/{slug}", api(200)),
+    Row("api-events", "GET", "/api/v1/orgs/{slug}/events", api_managers(200)),
+    Row("api-events-export", "GET", "/api/v1/orgs/{slug}/events/export?format=csv", api_managers(200)),
+    Row("api-chain", "GET", "/api/v1/orgs/{slug}/chain", api_managers(200)),
+    Row("api-secrets", "GET", "/api/v1/orgs/{slug}/secrets", api_workers(200)),
+    Row("api-secrets", "POST", "/api/v1/orgs/{slug}/secrets", api_managers(200), {"name": "KEY_{tag}", "value": "v"}),
+    Row("api-secret", "DELETE", "/api/v1/orgs/{slug}/secrets/{secret}", api_of_secret(200, developer=403)),
+    Row("api-secret-import", "POST", "/api/v1/orgs/{slug}/secrets/import", api_managers(422), {"path": "/envforge/x"}),
+    Row("api-secret", "GET", "/api/v1/orgs/{slug}/secrets/{secret}", api_of_secret(200)),
+    Row("api-secret-rotate", "POST", "/api/v1/orgs/{slug}/secrets/{secret}/rotate", api_of_secret(200, developer=403), {"value": "w"}),
+)  # fmt: skip
+INSIDE = "/o/{org}/"
+SUPPORT = (
+    Row("sign-in", "GET", "/sign-in", same(303, anonymous=200, program=200)),
+    Row("auth-start", "GET", "/auth/start", same(302)),
+    Row("auth-callback", "GET", "/auth/callback", same(303)),
+    Row("sign-out", "POST", "/auth/sign-out", same(303)),
+    Row("admin:index", "GET", "/", for_staff(200)),
+    Row("admin:enter", "GET", "/enter", for_staff(200)),
+    # Into the organization that one is in already.
+    Row("admin:enter", "POST", "/enter", for_staff(303), {"organization": "{slug}", "reason": "help", "ticket": "T-1"}),
+    Row("admin:enter", "POST", "/enter", for_staff(409), {"organization": "{other}", "reason": "help", "ticket": "T-1"}),
+    Row("admin:overview", "GET", INSIDE, for_staff(200)),
+    Row("admin:overview", "GET", "/o/{other_org}/", for_staff(404)),
+    Row("admin:members", "GET", INSIDE + "members", for_staff(200)),
+    Row("admin:members", "GET", "/o/{other_org}/members", for_staff(404)),
+    Row("admin:timeline", "GET", INSIDE + "timeline", for_staff(200)),
+    Row("admin:timeline", "GET", "/o/{other_org}/timeline", for_staff(404)),
+    Row("admin:leave", "POST", INSIDE + "leave", for_staff(303)),
+    Row("admin:leave", "POST", "/o/{other_org}/leave", for_staff(404)),
+    Row("admin:jsi18n", "GET", "/jsi18n/", for_staff(200)),
+    Row("admin:orgs_organization_changelist", "GET", "/lists/organizations/", for_staff(200)),
+    Row("admin:orgs_supportvisit_changelist", "GET", "/lists/visits/", for_staff(200)),
+    Row("admin:orgs_staffgrant_changelist", "GET", "/lists/staff/", for_staff(200)),
+)  # fmt: skip
+
+
+def named_addresses(patterns: list[Any], namespace: str = "") -> Iterator[str]:
+    """The name of every address below these patterns."""
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            inner = f"{namespace}{pattern.namespace}:" if pattern.namespace else namespace
+            yield from named_addresses(pattern.url_patterns, inner)
+        elif isinstance(pattern, URLPattern):
+            yield f"{namespace}{pattern.name}" if pattern.name else str(pattern.pattern)
+
+
+HOSTS: dict[str, tuple[list[Any], tuple[Row, ...]]] = {
+    "console": (list(urls.urlpatterns), CONSOLE),
+    "support": (list(admin_urls.urlpatterns), SUPPORT),
+}
+
+
+def visitors(world: World, host: str) -> dict[str, tuple[Client, Person | None]]:
+    """A browser (or program) for each visitor at this host, and who it is of."""
+    people = {
+        "stranger": world.mallory,
+        "owner": world.alice,
+        "admin": world.adam,
+        "developer": world.bob,
+        "viewer": world.vera,
+        "billing": world.bill,
+        "suspended": _suspended(world),
+        "support": _sam(world),
+    }
+    assert world.mallet
+    at_host, nobody = (signed_in, anonymous) if host == "console" else (support_browser, stranger_to_support)
+    known: dict[str, tuple[Client, Person | None]] = {
+        name: (at_host(person), person) for name, person in people.items()
+    }
+    known |= {"anonymous": (nobody(), None), "program": (_program(world, nobody()), None)}
+    return {name: known[name] for name in VISITORS}
+
+
+def _suspended(world: World) -> Person:
+    person = world.member("Otto", Role.OWNER)
+    operations.suspend_member(actor=world.alice.as_actor(), org_id=world.acme.id, person_id=person.id)
+    return person
+
+
+def _sam(world: World) -> Person:
+    person = world.person("Sam")
+    staff.grant_staff(actor=SYSTEM, person=person, days=1)
+    visits.enter_organization(actor=person.as_actor(), wanted=world.acme.slug, reason="help", ticket="T-1")
+    return person
+
+
+def _program(world: World, browser: Client) -> Client:
+    alice = world.alice
+    account = operations.create_service_account(
+        actor=alice.as_actor(), org_id=world.acme.id, creator=alice, name="ci", role=Role.ADMIN
+    )
+    browser.defaults["HTTP_AUTHORIZATION"] = f"Bearer {issue(world, account.id, *Action)[1]}"
+    return browser
+
+
+def ask(browser: Client, row: Row, things: Things) -> Any:
+    """The answer; a file is not read. The API is sent JSON."""
+    data = {name: value.format_map(things) for name, value in row.data.items()}
+    address = row.address.format_map(things)
+    form = MULTIPART_CONTENT if not row.name.startswith("api-") else "application/json"
+    match row.method:
+        case "GET":
+            answer = browser.get(address, data or None)
+        case "DELETE":
+            answer = browser.delete(address)
+        case _:
+            answer = browser.post(address, data, content_type=form)
+    answer.close()
+    return answer

@@ -1,0 +1,148 @@
+"""What the addresses of `reach.py` name, made for one visitor when an address first names it."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.utils import timezone
+
+from envforge import tenancy
+from envforge.secret_value import SecretValue
+from orgs import operations
+from orgs.links import invitation_path
+from orgs.models import ConsoleSession, Invitation, Person
+from orgs.policy import Action
+from orgs.roles import Role
+from secrets_ref.operations import set_secret
+from tests.product.visitors import signed_in
+from tests.product.world import World
+
+
+class Things(dict[str, str]):
+    """What the addresses name, made for one visitor when an address first names it."""
+
+    def __init__(self, world: World, visitor: Person | None) -> None:
+        super().__init__()
+        self.world = world
+        self.visitor = visitor
+
+    def __missing__(self, name: str) -> str:
+        make: Callable[[], object] = getattr(self, f"_{name}")
+        self[name] = str(make())
+        return self[name]
+
+    def _slug(self) -> str:
+        return self.world.acme.slug
+
+    def _org(self) -> object:
+        return self.world.acme.id
+
+    def _other(self) -> str:
+        return self.world.mallet.slug
+
+    def _other_org(self) -> object:
+        return self.world.mallet.id
+
+    def _nobody(self) -> object:
+        return uuid4()
+
+    def _new_slug(self) -> str:
+        return f"new-{uuid4().hex[:12]}"
+
+    def _new_email(self) -> str:
+        return f"{uuid4().hex}@new.test"
+
+    def _session(self) -> object:
+        person = self.visitor or self.world.vera
+        signed_in(person)
+        return ConsoleSession.objects.filter(person=person).latest("created_at").id
+
+    def _elses_session(self) -> object:
+        somebody = self.world.person("Nora")
+        signed_in(somebody)
+        return ConsoleSession.objects.filter(person=somebody).latest("created_at").id
+
+    def _target(self, *roles: Role) -> Person:
+        person = self.world.person(f"Target{uuid4().hex[:8]}")
+        for role in roles:
+            operations.add_member(
+                actor=self.world.alice.as_actor(), org_id=self.world.acme.id, person=person, role=role
+            )
+        return person
+
+    def _member(self) -> object:
+        return self._target(Role.DEVELOPER, Role.VIEWER).id
+
+    def _an_owner(self) -> object:
+        return self._target(Role.OWNER).id
+
+    def _receipt(self) -> object:
+        alice, target = self.world.alice, self._target(Role.VIEWER)
+        done = operations.remove_member(
+            actor=alice.as_actor(), org_id=self.world.acme.id, person_id=target.id
+        )
+        return done.event_id
+
+    def _invited(self, person: Person) -> UUID:
+        # Not by the operation, which invites no member: that somebody is one may also come later.
+        with tenancy.enter(self.world.acme.id):
+            sent = Invitation.objects.create(
+                email=person.email,
+                role=Role.VIEWER,
+                invited_by=self.world.alice,
+                expires_at=timezone.now() + timedelta(days=1),
+            )
+        return sent.id
+
+    def _another(self) -> Person:
+        return self.world.person(f"Another{uuid4().hex[:8]}")
+
+    def _invitation(self) -> object:
+        return self._invited(self._another())
+
+    def _invitation_to_me(self) -> str:
+        return invitation_path(self._invited(self.visitor or self._another()))
+
+    def _invitation_to_another(self) -> str:
+        return invitation_path(self._invited(self._another()))
+
+    def _account(self) -> object:
+        alice = self.world.alice
+        made = operations.create_service_account(
+            actor=alice.as_actor(),
+            org_id=self.world.acme.id,
+            creator=alice,
+            name=f"bot {uuid4()}",
+            role=Role.DEVELOPER,
+        )
+        return made.id
+
+    def _tag(self) -> str:
+        return uuid4().hex[:8].upper()
+
+    def _secret(self) -> object:
+        made = set_secret(
+            actor=self.world.alice.as_actor(),
+            org_id=self.world.acme.id,
+            name=f"S_{uuid4().hex[:8].upper()}",
+            value=SecretValue("v"),
+        )
+        return made.id
+
+    def _token(self) -> object:
+        return issue(self.world, self["account"])[0]
+
+
+def issue(world: World, account_id: Any, *scopes: Action) -> tuple[object, str]:
+    """A token of the account, by the owner: its id and its value."""
+    token, value = operations.issue_token(
+        actor=world.alice.as_actor(),
+        org_id=world.acme.id,
+        issuer=world.alice,
+        account_id=account_id,
+        name=f"t {uuid4()}",
+        scopes=frozenset(scopes or (Action.USAGE_VIEW,)),
+        lifetime=timedelta(days=1),
+    )
+    return token.id, value.reveal_text()
