@@ -16,6 +16,8 @@ from urllib.parse import unquote, urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from envforge import host_forms
+
 MODES = ("production", "development")
 KNOWN_KEYS = ("insecure", "change-me", "changeme", "example")
 MIN_KEY_LENGTH = 50
@@ -283,6 +285,28 @@ SETTINGS = (
         _endpoint,
         default="",
         production=_needs_https,
+    ),
+    Setting("ENVFORGE_HOST_IMAGE", "the base image of VMs, such as ami-0abc1234", _text, default=""),
+    Setting("ENVFORGE_HOST_PROFILE", "the instance profile of VMs", _text, default="envforge-host"),
+    Setting("ENVFORGE_HOST_VPC", "the VPC that VMs are in", _text, default=""),
+    Setting(
+        "ENVFORGE_HOST_SUBNETS", "subnets of VMs, one a zone: subnet-…,subnet-…", host_forms.names, default=()
+    ),
+    Setting("ENVFORGE_GATEWAY_SECURITY_GROUP", "the gateways' security group, sg-…", _text, default=""),
+    Setting(
+        "ENVFORGE_GATEWAY_NETWORKS",
+        "the gateways' networks, such as 10.20.0.0/24,10.20.1.0/24",
+        host_forms.networks,
+        default=(),
+    ),
+    Setting(
+        "ENVFORGE_HOST_TYPES",
+        "instance types by size, in order of preference: small=…,…;medium=…;large=…",
+        host_forms.types_by_size,
+        default=host_forms.TYPES,
+    ),
+    Setting(
+        "ENVFORGE_FILES", "efs:fs-… or directory:/…, the same on every VM", host_forms.files, default=None
     ),
     Setting(
         "ENVFORGE_HOST_ROLE_ID",

@@ -7,6 +7,7 @@ from envforge.actor import HostActor
 from envforge_protocol.host.base import PROTOCOL
 from envforge_protocol.host.reports import Heartbeat, HeartbeatAnswer
 from hosts import hooks, tokens
+from hosts.arrivals import note_ready
 from hosts.placed import placed
 
 _BEAT = """
@@ -19,7 +20,7 @@ WITH earlier AS (
 ), host AS (
     UPDATE hosts_host SET heard_at = %(now)s FROM earlier WHERE hosts_host.id = %(host)s RETURNING joined_at
 )
-SELECT joined_at FROM host
+SELECT host.joined_at, earlier.sequence FROM host, earlier
 """
 
 
@@ -45,6 +46,9 @@ def beat(held: str, heartbeat: Heartbeat, *, protocol: int) -> HeartbeatAnswer:
                 },
             )
             row = cursor.fetchone()
+        if row is not None and row[0] is not None and row[1] == 0:
+            # The first of this start: from now on the VM is counted on.
+            note_ready(actor.host_id, actor.generation)
         if row is not None:
             _hand_on(actor, heartbeat)
     if row is not None and row[0] is None:

@@ -21,6 +21,7 @@ from envforge.windows import Window
 from envforge_protocol.host.commands import MAX_WAIT_S
 from envforge_protocol.host.joining import Joined, JoinRequest, Nonce
 from hosts import nonces, sts, tokens
+from hosts.arrivals import note_joined
 from hosts.callers import host_by_instance
 from hosts.errors import JoinRefused
 from hosts.models import Host, HostVoice, Power
@@ -144,7 +145,7 @@ def _begin(host: Host, voice: HostVoice, request: JoinRequest, protocol: int) ->
     now = timezone.now()
     if (voice.generation, voice.boot_id) != (host.generation, request.boot_id):
         voice.generation, voice.boot_id, voice.sequence = host.generation, request.boot_id, 0
-        Host.objects.filter(id=host.id).update(joined_at=now, boot_id=request.boot_id)
+    note_joined(host, boot_id=request.boot_id, now=now)
     voice.protocol = protocol
     voice.daemon_version, voice.image_version = request.daemon_version, request.image_version
     voice.save()

@@ -1,8 +1,30 @@
 """Nudges and sweeps of this app."""
 
+from uuid import UUID
+
 from celery import shared_task
 
-from hosts import overdue
+from hosts import fleet, overdue, reconcile
+
+
+@shared_task(name="hosts.host.reconcile")
+def reconcile_host(org_id: str, host_id: str) -> None:
+    reconcile.reconcile(UUID(org_id), UUID(host_id))
+
+
+@shared_task(name="hosts.host.look")
+def look_at_host(org_id: str, host_id: str) -> None:
+    reconcile.reconcile(UUID(org_id), UUID(host_id), look=True)
+
+
+@shared_task(name="hosts.due.sweep")
+def sweep_due() -> None:
+    reconcile.sweep()
+
+
+@shared_task(name="hosts.fleet.compare")
+def compare_fleet() -> None:
+    fleet.compare()
 
 
 @shared_task(name="hosts.commands.sweep")

@@ -13,6 +13,8 @@ from local_cloud.environment import (
     AUDIT_KEY,
     AUDIT_VAULT_BUCKET,
     CLIENT_ID,
+    FLEET,
+    GATEWAY_NETWORKS,
     MAIL_FROM,
     READER_ROLE_ARN,
     REGION,
@@ -161,7 +163,10 @@ class Cloud:
             "ENVFORGE_AUDIT_VAULT_BUCKET": AUDIT_VAULT_BUCKET,
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
+            "ENVFORGE_GATEWAY_NETWORKS": GATEWAY_NETWORKS,
+            "ENVFORGE_FILES": f"directory:{self.home.root / 'files'}",
         }
+        values |= {name: self.caller[name] for name in FLEET if name in self.caller and "aws" in self.given}
         for service in REPLACEABLE:
             values |= self.given[service] if service in self.given else self._own(service)
         return values
@@ -196,6 +201,10 @@ class Cloud:
             "AWS_SECRET_ACCESS_KEY": "control_plane_secret_access_key",
             "ENVFORGE_SEALER_AWS_ACCESS_KEY_ID": "sealer_access_key_id",
             "ENVFORGE_SEALER_AWS_SECRET_ACCESS_KEY": "sealer_secret_access_key",
+            "ENVFORGE_HOST_IMAGE": "host_image",
+            "ENVFORGE_HOST_VPC": "host_vpc",
+            "ENVFORGE_HOST_SUBNETS": "host_subnets",
+            "ENVFORGE_GATEWAY_SECURITY_GROUP": "gateway_security_group",
         }
         return {"AWS_ENDPOINT_URL": self.aws_url, "ENVFORGE_READER_ROLE_ARN": READER_ROLE_ARN} | {
             name: self.keys[key] for name, key in issued.items() if key in self.keys

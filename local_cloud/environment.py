@@ -11,6 +11,8 @@ AUDIT_KEY = "alias/envforge-audit"
 AUDIT_VAULT_BUCKET = "envforge-audit-vault"
 READER_ROLE_ARN = "arn:aws:iam::123456789012:role/envforge-secrets-reader"
 CLIENT_ID = "envforge-console"
+# Simulated VMs and the gateway have addresses of this machine.
+GATEWAY_NETWORKS = "127.0.0.0/8"
 MAIL_FROM = "EnvForge <notices@envforge.localhost>"
 
 # Setting the first name of a row says: use mine and start none. The rest of the row must then be set too.
@@ -75,14 +77,22 @@ CONTROL_PLANE_IDENTITY = frozenset(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
 SIGN_IN = frozenset(("AUTH0_CLIENT_SECRET",))
 MAIL = frozenset(("EMAIL_URL",))
 METRICS = frozenset(("ENVFORGE_METRICS_TOKEN",))
+# Whoever has an AWS account of their own says where VMs are there.
+FLEET = frozenset(
+    {
+        *("ENVFORGE_HOST_API_URL", "ENVFORGE_HOST_IMAGE", "ENVFORGE_HOST_PROFILE", "ENVFORGE_HOST_VPC"),
+        *("ENVFORGE_HOST_SUBNETS", "ENVFORGE_HOST_TYPES", "ENVFORGE_GATEWAY_SECURITY_GROUP"),
+        *("ENVFORGE_GATEWAY_NETWORKS", "ENVFORGE_FILES"),
+    }
+)
 OWNER = frozenset(("ENVFORGE_OWNER_DATABASE_URL",))
 SEALER = frozenset(("ENVFORGE_SEALER_DATABASE_URL",))
 SUPPORT = frozenset(("ENVFORGE_ADMIN_URL", "ENVFORGE_SUPPORT_DATABASE_URL"))
 SEALER_IDENTITY = frozenset(("ENVFORGE_SEALER_AWS_ACCESS_KEY_ID", "ENVFORGE_SEALER_AWS_SECRET_ACCESS_KEY"))
 
 SCOPES: dict[str, frozenset[str]] = {
-    "web": EVERYWHERE | CONTROL_PLANE_IDENTITY | SIGN_IN | METRICS | SUPPORT,
-    "worker": EVERYWHERE | CONTROL_PLANE_IDENTITY | MAIL,
+    "web": EVERYWHERE | CONTROL_PLANE_IDENTITY | SIGN_IN | METRICS | SUPPORT | FLEET,
+    "worker": EVERYWHERE | CONTROL_PLANE_IDENTITY | MAIL | FLEET,
     "beat": EVERYWHERE,
     "sealer": EVERYWHERE | SEALER,
     "static": EVERYWHERE,
@@ -97,7 +107,8 @@ SCOPES: dict[str, frozenset[str]] = {
     | SUPPORT
     | OWNER
     | SEALER
-    | SEALER_IDENTITY,
+    | SEALER_IDENTITY
+    | FLEET,
 }
 
 RANDOM_KEYS: dict[str, Callable[[], str]] = {

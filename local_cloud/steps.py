@@ -39,6 +39,10 @@ def prepare_stores(cloud: Cloud, console: Console) -> Cloud:
                 control_plane_secret_access_key=issued.control_plane.secret_access_key,
                 sealer_access_key_id=issued.sealer.access_key_id,
                 sealer_secret_access_key=issued.sealer.secret_access_key,
+                host_image=issued.fleet.image,
+                host_vpc=issued.fleet.vpc,
+                host_subnets=",".join(issued.fleet.subnets),
+                gateway_security_group=issued.fleet.gateway_security_group,
             )
     return cloud.with_keys(load_keys(cloud.home))
 

@@ -1,7 +1,19 @@
 """VMs that belong to one organization, and what stands on them."""
 
 from hosts.models.commands import HostCommand, HostReport
-from hosts.models.machines import Host, HostRole, Observed, Placement, Power, Size, Slot, WorkspaceFiles
+from hosts.models.machines import (
+    Host,
+    HostRole,
+    Mend,
+    Observed,
+    Orphan,
+    Placement,
+    PlacementPolicy,
+    Power,
+    Size,
+    Slot,
+    WorkspaceFiles,
+)
 from hosts.models.speaking import HostToken, HostVoice, SpentNonce
 
 __all__ = [
@@ -11,8 +23,11 @@ __all__ = [
     "HostRole",
     "HostToken",
     "HostVoice",
+    "Mend",
     "Observed",
+    "Orphan",
     "Placement",
+    "PlacementPolicy",
     "Power",
     "Size",
     "Slot",

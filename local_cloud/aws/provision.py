@@ -13,6 +13,7 @@ import boto3
 from botocore.exceptions import ClientError
 
 from local_cloud.aws import secrets_access
+from local_cloud.aws.fleet import HOST_PROFILE, Fleet, control_plane_fleet_policy, provision_fleet
 from local_cloud.aws.identities import AccessKey, write_private
 
 AUDIT_KEY_ALIAS = "alias/envforge-audit"
@@ -32,6 +33,7 @@ class Provisioned:
     vault_bucket: str
     control_plane: AccessKey
     sealer: AccessKey
+    fleet: Fleet
 
 
 def provision(
@@ -52,16 +54,20 @@ def provision(
     kms: Any = session.client("kms", endpoint_url=endpoint_url)
     s3: Any = session.client("s3", endpoint_url=endpoint_url)
     iam: Any = session.client("iam", endpoint_url=endpoint_url)
+    ec2: Any = session.client("ec2", endpoint_url=endpoint_url)
     key_arn = _audit_key(kms)
     _vault(s3, region)
+    fleet = provision_fleet(ec2, iam, region)
+    host_role = iam.get_role(RoleName=HOST_PROFILE)["Role"]["Arn"]
     account = key_arn.split(":")[4]
     control_plane = [_allow("ReadAuditPublicKey", ["kms:GetPublicKey"], key_arn)]
     control_plane += secrets_access.control_plane_statements(region, account)
+    control_plane += control_plane_fleet_policy(region, account, host_role)["Statement"]
     policies = {CONTROL_PLANE: _policy(*control_plane), SEALER: _sealer_policy(key_arn)}
     keys_file = state_directory / KEYS_FILE
     keys = {name: _user(iam, name, policy, keys_file) for name, policy in policies.items()}
     secrets_access.reader_role(iam, region, account, assumed_by=CONTROL_PLANE)
-    return Provisioned(region, key_arn, VAULT_BUCKET, keys[CONTROL_PLANE], keys[SEALER])
+    return Provisioned(region, key_arn, VAULT_BUCKET, keys[CONTROL_PLANE], keys[SEALER], fleet)
 
 
 def _audit_key(kms: Any) -> str:

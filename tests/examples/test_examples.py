@@ -14,6 +14,7 @@ import aiohttp
 import httpx2
 import pytest
 
+from envforge_protocol.contract import parse
 from local_cloud.home import REPOSITORY
 from tests.issuer.conftest import free_port
 
@@ -35,6 +36,17 @@ def test_its_own_tests_pass_with_the_standard_library_alone(name: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "OK" in done.stderr
+
+
+def test_their_contracts_are_good_and_fit_each_other() -> None:
+    web, backend = (
+        parse((EXAMPLES / f"scheduler-{name}" / "envforge.yml").read_bytes()) for name in ("web", "backend")
+    )
+    assert web.is_linkable
+    assert backend.is_linkable
+    assert web.routes.forward == {"/api": "BACKEND_URL"}
+    assert web.inputs["BACKEND_URL"].kind == "route"
+    assert backend.inputs["CALENDAR_SIGNING_KEY"].kind == "secret"
 
 
 @dataclass

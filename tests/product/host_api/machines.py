@@ -27,6 +27,7 @@ def new_host(org: Organization, role: HostRole = HostRole.RUNTIME) -> Host:
         now = timezone.now()
         return Host.objects.create(
             role=role,
+            number=Host.objects.filter(role=role).count() + 1,
             size=Size.SMALL,
             wanted_at=now,
             observed=Observed.RUNNING,

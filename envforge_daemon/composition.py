@@ -1,0 +1,7 @@
+"""Which parts the program has."""
+
+from envforge_daemon.parts import Part
+from envforge_daemon.removing import Removing
+from envforge_daemon.services.part import Services
+
+PARTS: tuple[type[Part], ...] = (Removing, Services)

@@ -1,0 +1,71 @@
+"""Taking a workspace off this VM, files deleted by the accounts that own them (THREATS H2)."""
+
+import contextlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from envforge_daemon.errors import IsolationError
+from envforge_daemon.isolation import network, view
+from envforge_daemon.isolation.accounts import SHELL, Account, private_directory
+from envforge_daemon.isolation.walls import Wall
+
+if TYPE_CHECKING:
+    from envforge_daemon.isolation.workspace import Workspace
+
+DELETING_S = 600.0
+PASSES = 3
+
+
+async def remove(workspace: "Workspace", *, delete_files: bool) -> int:
+    """`Workspace.remove`."""
+    ended = await workspace.kill_all()
+    owners = workspace.accounts if Wall.ACCOUNTS in workspace.walls else workspace.accounts[:1]
+    if workspace.directory.is_dir():
+        if delete_files:
+            await _clear(workspace, str(workspace.inside), owners)
+        for account in owners if Wall.ACCOUNTS in workspace.walls else ():
+            await _remove_private(workspace, account)
+        if delete_files:
+            workspace.directory.rmdir()
+    ended += await workspace.kill_all()
+    workspace.group("").remove()
+    if Wall.NAMESPACES in workspace.walls:
+        await network.remove(workspace.config, workspace.uid)
+    for name in view.OURS:
+        (workspace.run_dir / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        workspace.run_dir.rmdir()
+    return ended
+
+
+async def _remove_private(workspace: "Workspace", account: Account) -> None:
+    private = private_directory(workspace.config, account.uid)
+    # The home first: it is entered with the account's /tmp in place.
+    for name, inside in (("home", str(account.home)), ("tmp", "/tmp")):  # noqa: S108 - its own
+        if not (private / name).is_dir() or (name == "home" and account.number == SHELL):
+            continue
+        if any((private / name).iterdir()):
+            await _clear(workspace, inside, (account,))
+    for name in ("home", "tmp"):
+        with contextlib.suppress(FileNotFoundError):
+            (private / name).rmdir()
+    with contextlib.suppress(FileNotFoundError):
+        private.rmdir()
+
+
+async def _clear(workspace: "Workspace", directory: str, who: Sequence[Account]) -> None:
+    """Delete all below a directory: each account what is its own, until nothing is left."""
+    for _ in range(PASSES):
+        for account in who:
+            ran = await workspace.run(
+                ("clear",),
+                own_program="files.py",
+                account=account.number,
+                directory=directory,
+                group="files",
+                timeout_s=DELETING_S,
+                network="vm",
+            )
+            if ran.exit_status == 0:
+                return
+    raise IsolationError(f"Files remain in {directory}, which none of the workspace's accounts may delete.")

@@ -1,0 +1,124 @@
+"""Asks whether a service works, from inside its namespace and as its account, so that an answer costs it no more than its own
+rights could get (THREATS H1). Follows no redirect. Standard library only.
+
+Entered as one of the daemon's own programs (`isolation.enter`). Reads {"health": CHECK or null, "smoke": CHECK or null,
+"environment": {...}} from standard input; writes a line of JSON whenever the answer changes:
+{"health": "healthy" | "unhealthy", "reason": TEXT} and, once, {"smoke": true | false, "reason": TEXT}.
+"""
+
+import encodings.idna  # noqa: F401 - as the account, no more of the library may be readable
+import http.client
+import json
+import os
+import socket
+import subprocess
+import time
+from typing import Any
+
+# While a service starts it is asked often, and then less and less, so that a quick one is ready at once.
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.015, 0.5
+MOST_BODY = 65536
+
+
+def ask(check: dict[str, Any], environment: dict[str, str]) -> str:
+    """Why the check fails; empty if it passes."""
+    kind, timeout_s = check["kind"], check["timeout_s"]
+    if kind == "command":
+        return _ask_command(check["command"], environment, timeout_s)
+    address = ("127.0.0.1", check["port"])
+    try:
+        if kind == "tcp":
+            socket.create_connection(address, timeout=timeout_s).close()
+            return ""
+        return _ask_http(address, check, timeout_s)
+    except ConnectionRefusedError:
+        return f"nothing listens on port {check['port']}"
+    except TimeoutError:
+        return f"no answer within {timeout_s:g} s on port {check['port']}"
+    except http.client.HTTPException:
+        return f"what answers on port {check['port']} does not speak HTTP"
+    except OSError as error:
+        return f"port {check['port']}: {error.strerror or 'the connection broke'}"
+
+
+def _ask_http(address: tuple[str, int], check: dict[str, Any], timeout_s: float) -> str:
+    connection = http.client.HTTPConnection(*address, timeout=timeout_s)
+    try:
+        connection.request(
+            "GET", check["path"], headers={"Host": "localhost", "User-Agent": "envforge-check"}
+        )
+        answer = connection.getresponse()
+        answer.read(MOST_BODY)
+    finally:
+        connection.close()
+    low, high = check["expect_status"][0], check["expect_status"][-1]
+    if low <= answer.status <= high:
+        return ""
+    wanted = str(low) if low == high else f"{low} to {high}"
+    return f"{check['path']} answered {answer.status}, expected {wanted}"
+
+
+def _ask_command(command: list[str], environment: dict[str, str], timeout_s: float) -> str:
+    try:
+        ran = subprocess.run(
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"the check's command did not end within {timeout_s:g} s"
+    except OSError as error:
+        return f"the check's command could not be started: {error.strerror}"
+    return f"the check's command ended with exit status {ran.returncode}" if ran.returncode else ""
+
+
+def tell(**news: Any) -> None:
+    os.write(1, json.dumps(news).encode() + b"\n")
+
+
+def until_healthy(check: dict[str, Any], environment: dict[str, str]) -> None:
+    """Ask until it passes, telling each new reason why it does not."""
+    pause, told = FIRST_PAUSE_S, ""
+    while reason := ask(check, environment):
+        if reason != told:
+            tell(health="unhealthy", reason=reason)
+            told = reason
+        time.sleep(pause)
+        pause = min(pause * 1.5, LONGEST_PAUSE_S)
+    tell(health="healthy", reason="")
+
+
+def watch(check: dict[str, Any], environment: dict[str, str]) -> None:
+    """Ask at the check's pace, and tell when the answer holds."""
+    failures, healthy = 0, True
+    while True:
+        time.sleep(check["every_s"])
+        reason = ask(check, environment)
+        failures = failures + 1 if reason else 0
+        if healthy and failures >= check["unhealthy_after"]:
+            healthy = False
+            tell(health="unhealthy", reason=reason)
+        elif not healthy and not reason:
+            healthy = True
+            tell(health="healthy", reason="")
+
+
+def main() -> int:
+    """Ask for as long as the service lives."""
+    with open(0, closefd=False) as given:
+        asked = json.load(given)
+    health, smoke, environment = asked["health"], asked["smoke"], asked["environment"]
+    if health:
+        until_healthy(health, environment)
+    else:
+        tell(health="healthy", reason="")
+    if smoke:
+        reason = ask(smoke, environment)
+        tell(smoke=not reason, reason=reason)
+    if health:
+        watch(health, environment)
+    return 0

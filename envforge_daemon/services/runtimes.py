@@ -1,0 +1,243 @@
+"""Runtimes: the services of one wake, brought up together and told of (DESIGN 7.3, 7.4; W10)."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from envforge_daemon.config import Config
+from envforge_daemon.errors import CommandFailed, IsolationError, Unreachable
+from envforge_daemon.ingress import Ingress, Route
+from envforge_daemon.isolation import Workspace, Workspaces
+from envforge_daemon.services.keepers import Keepers, Kept, State, Wanted
+from envforge_daemon.services.setup import run_setup
+from envforge_daemon.services.starting import check_of, port_taken
+from envforge_daemon.services.values import Ask, Unresolved, environment, resolve
+from envforge_protocol.host.commands import RuntimeStarted, StartRuntime, StopRuntime
+from envforge_protocol.host.reports import ServiceState
+from envforge_protocol.host.runtimes import (
+    Blocker,
+    Health,
+    Manifest,
+    Readiness,
+    Reference,
+    Service,
+    ServiceReadiness,
+)
+
+PREFIX = "service-"
+Say = Callable[[str], None]
+
+
+class Runtimes:
+    """The runtimes of this VM."""
+
+    def __init__(
+        self, config: Config, workspaces: Workspaces, keepers: Keepers, ingress: Ingress, ask: Ask
+    ) -> None:
+        self._config = config
+        self._workspaces = workspaces
+        self._keepers = keepers
+        self._ingress = ingress
+        self._ask = ask
+
+    async def start(self, asked: StartRuntime, say: Say) -> RuntimeStarted:
+        """Bring every service of the manifest up, side by side. Doing it again finds what is up already.
+
+        Raises:
+            CommandFailed: the workspace's walls do not stand, so nothing was started.
+        """
+        began = time.monotonic()
+        try:
+            workspace = await self._workspaces.ensure(asked.workspace)
+        except IsolationError as error:
+            raise CommandFailed("walls", str(error), again=True) from error
+        await self._keepers.adopt(workspace)
+        await self._stop_others(workspace, asked.manifest)
+        await self._ingress.set(workspace, _routes(asked.manifest))
+        results = await asyncio.gather(
+            *(self._start_one(workspace, asked.manifest, service, say) for service in asked.manifest.services)
+        )
+        blockers = tuple(blocker for _, blocker in results if blocker)
+        ready_ms = None if blockers else round((time.monotonic() - began) * 1000)
+        services = tuple(readiness for readiness, _ in results)
+        return RuntimeStarted(
+            readiness=Readiness(
+                epoch=asked.manifest.epoch, services=services, blockers=blockers, ready_ms=ready_ms
+            )
+        )
+
+    async def stop(self, asked: StopRuntime) -> int:
+        """Stop every service and lead no traffic there; how many ended."""
+        workspace = await self._workspaces.ensure(asked.workspace)
+        await self._ingress.close(asked.workspace)
+        await self._keepers.adopt(workspace)
+        kept = [*self._keepers.of(workspace, PREFIX), *self._keepers.of(workspace, "setup-")]
+        await asyncio.gather(*(one.stop(asked.grace_s) for one in kept))
+        for one in kept:
+            await self._keepers.forget(one)
+        return len(kept)
+
+    def states(self) -> list[ServiceState]:
+        """Every service, now, for the heartbeat."""
+        found = []
+        for workspace in self._workspaces:
+            for kept in self._keepers.of(workspace, PREFIX):
+                about, state = kept.about, kept.state()
+                if not about:
+                    continue
+                found.append(
+                    ServiceState(
+                        workspace_id=workspace.id,
+                        epoch=about["epoch"],
+                        name=about["service"],
+                        health=Health(state.health),
+                        since=datetime.fromtimestamp(state.changed_at, UTC),
+                        restarts=state.restarts,
+                    )
+                )
+        return found
+
+    async def _stop_others(self, workspace: Workspace, manifest: Manifest) -> None:
+        """End what is of another wake or no longer wanted, and what gave up."""
+        wanted = {f"{PREFIX}{service.name}" for service in manifest.services}
+        for kept in self._keepers.of(workspace, PREFIX):
+            if kept.about.get("epoch") != manifest.epoch or kept.name not in wanted or kept.state().ended:
+                await kept.stop(10.0)
+                await self._keepers.forget(kept)
+
+    async def _start_one(
+        self, workspace: Workspace, manifest: Manifest, service: Service, say: Say
+    ) -> tuple[ServiceReadiness, Blocker | None]:
+        began = time.monotonic()
+        consumed: tuple[Reference, ...] = ()
+        blocker: Blocker | None = None
+        try:
+            kept = self._keepers.get(workspace, f"{PREFIX}{service.name}")
+            if kept is None:
+                values = await resolve(service.references, manifest.credentials, self._ask)
+                consumed = service.references
+                started = await self._launch(workspace, manifest, service, values, say)
+                if isinstance(started, Blocker):
+                    return _not_up(service, consumed), started
+                kept = started
+            else:
+                consumed = service.references
+            blocker = await _until_ready(service, kept, say)
+            ready = None if blocker else round((time.monotonic() - began) * 1000)
+            return _readiness(service, kept.state(), ready, consumed), blocker
+        except Unresolved as error:
+            blocker = Blocker(service=service.name, at="secrets", reason=str(error))
+        except Unreachable as error:
+            blocker = Blocker(service=service.name, at="secrets", reason=str(error))
+        except IsolationError as error:
+            blocker = Blocker(service=service.name, at="host", reason=str(error))
+        return _not_up(service, consumed), blocker
+
+    async def _launch(
+        self, workspace: Workspace, manifest: Manifest, service: Service, values: dict[str, str], say: Say
+    ) -> Kept | Blocker:
+        own = workspace.environment(service.account) | environment(service.environment, values)
+        masks = tuple(value.encode() for value in values.values())
+        # A wake that was cut off may have left a step running.
+        for left in self._keepers.of(workspace, f"setup-{service.name}"):
+            await self._keepers.forget(left)
+        blocker = await run_setup(
+            self._keepers,
+            workspace,
+            service,
+            environment=own,
+            masks=masks,
+            image=self._config.image,
+            say=say,
+        )
+        blocker = blocker or await port_taken(workspace, service)
+        if blocker:
+            return blocker
+        say("starting")
+        return await self._keepers.start(
+            workspace,
+            Wanted(
+                name=f"{PREFIX}{service.name}",
+                command=service.command,
+                account=service.account,
+                directory=service.directory,
+                environment=own,
+                masks=masks,
+                limits=service.limits,
+                about={
+                    "epoch": manifest.epoch,
+                    "service": service.name,
+                    "contract_digest": service.contract_digest,
+                    "ports": [port.model_dump(mode="json") for port in service.ports],
+                },
+                log=f"{service.name}.log",
+                restarts=True,
+                health=check_of(service),
+                smoke=service.smoke,
+            ),
+        )
+
+
+def _routes(manifest: Manifest) -> list[Route]:
+    return [
+        Route(ingress=port.ingress, port=port.port, account=service.account)
+        for service in manifest.services
+        for port in service.ports
+        if port.ingress is not None
+    ]
+
+
+async def _until_ready(service: Service, kept: Kept, say: Say) -> Blocker | None:
+    """Wait until the service is healthy and its smoke check passed; or why that will not be."""
+    check = check_of(service)
+    patience = (
+        (check.start_period_s if check else 5.0) + (service.smoke.timeout_s if service.smoke else 0.0) + 1.0
+    )
+    until = time.monotonic() + patience
+    say("waiting_for_health")
+    while True:
+        state = kept.state()
+        if state.health == "healthy" and (service.smoke is None or state.smoke is not None):
+            break
+        if state.ended or state.restarts >= 2:
+            log = f"Its output is in logs/{service.name}.log of the workspace."
+            return Blocker(
+                service=service.name,
+                at="start",
+                reason=f"It ended with exit status {state.exit_status}. {log}",
+                exit_status=state.exit_status,
+            )
+        left = until - time.monotonic()
+        if left <= 0:
+            why = f": {state.reason}" if state.reason else ""
+            return Blocker(
+                service=service.name, at="health", reason=f"It was not healthy within {patience:.0f} s{why}."
+            )
+        await kept.next(min(left, 1.0))
+    if state.smoke and not state.smoke[0]:
+        return Blocker(service=service.name, at="smoke", reason=f"The smoke check failed: {state.smoke[1]}.")
+    return None
+
+
+def _readiness(
+    service: Service, state: State, ready_ms: int | None, consumed: tuple[Reference, ...]
+) -> ServiceReadiness:
+    return ServiceReadiness(
+        name=service.name,
+        contract_digest=service.contract_digest,
+        health=Health(state.health),
+        ready_ms=ready_ms,
+        ingress={port.name: port.ingress for port in service.ports if port.ingress is not None},
+        consumed=consumed,
+    )
+
+
+def _not_up(service: Service, consumed: tuple[Reference, ...]) -> ServiceReadiness:
+    return ServiceReadiness(
+        name=service.name,
+        contract_digest=service.contract_digest,
+        health=Health.STOPPED,
+        ready_ms=None,
+        consumed=consumed,
+    )
