@@ -135,6 +135,7 @@ class Shapes:
             "listen_address": instance.address,
             "metadata_endpoint": f"http://{instance.address}:{PORT}",
             "sts_endpoint": self.aws_url,
+            "ssm_endpoint": self.aws_url,
             "state_dir": self._seen(machine, "/var/lib/envforge"),
             "run_dir": run,
             "files_root": str(self.files),
