@@ -203,6 +203,8 @@ class Cloud:
             "ENVFORGE_SEALER_AWS_SECRET_ACCESS_KEY": "sealer_secret_access_key",
             "ENVFORGE_HOST_IMAGE": "host_image",
             "ENVFORGE_HOST_VPC": "host_vpc",
+            "ENVFORGE_HOST_ROLE_ID": "host_role_id",
+            "ENVFORGE_AWS_ACCOUNT_ID": "aws_account_id",
             "ENVFORGE_HOST_SUBNETS": "host_subnets",
             "ENVFORGE_GATEWAY_SECURITY_GROUP": "gateway_security_group",
             "ENVFORGE_HOST_ROLE_ID": "host_role_id",

@@ -30,7 +30,6 @@ def prepare_stores(cloud: Cloud, console: Console) -> Cloud:
             # moto takes most of a second to import; only the commands that start it pay.
             from local_cloud.aws.identities import load_or_create_root_key  # noqa: PLC0415
             from local_cloud.aws.provision import provision  # noqa: PLC0415
-            from local_cloud.aws.world import ACCOUNT_ID  # noqa: PLC0415
 
             root = load_or_create_root_key(cloud.aws_root_key_file)
             issued = provision(cloud.aws_url, root, REGION, state_directory=cloud.home.directory("aws"))
@@ -45,7 +44,7 @@ def prepare_stores(cloud: Cloud, console: Console) -> Cloud:
                 host_subnets=",".join(issued.fleet.subnets),
                 gateway_security_group=issued.fleet.gateway_security_group,
                 host_role_id=issued.fleet.host_role_id,
-                aws_account_id=ACCOUNT_ID,
+                aws_account_id=issued.fleet.account,
             )
     return cloud.with_keys(load_keys(cloud.home))
 

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 VERSION = 1
-LOOPBACKS = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
+LOOPBACKS: tuple[tuple[int, str], ...] = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 DIAL_S = 5.0
 MOST_CONNECTIONS = 2048
 HIGH_WATER = 256 * 1024

@@ -28,13 +28,17 @@ class Fleet:
     subnets: tuple[str, ...]
     gateway_security_group: str
     host_role_id: str
+    account: str
 
 
 def provision_fleet(ec2: Any, iam: Any, region: str) -> Fleet:
     """Make what is missing. Raises botocore's errors."""
     vpc = _vpc(ec2)
-    role_id = _host_role(iam)
-    return Fleet(_image(ec2), vpc, _subnets(ec2, vpc, region), _gateways(ec2, vpc), role_id)
+    role = _host_role(iam)
+    account = str(role["Arn"]).split(":")[4]
+    return Fleet(
+        _image(ec2), vpc, _subnets(ec2, vpc, region), _gateways(ec2, vpc), str(role["RoleId"]), account
+    )
 
 
 def control_plane_fleet_policy(region: str, account: str, role_arn: str) -> dict[str, Any]:
@@ -113,8 +117,8 @@ def _image(ec2: Any) -> str:
     return str(image)
 
 
-def _host_role(iam: Any) -> str:
-    """The unique id of the role of VMs: only EC2 takes it on, and it may do nothing; it is for saying which VM one is (H4, S5)."""
+def _host_role(iam: Any) -> dict[str, Any]:
+    """The role of VMs: only EC2 takes it on, and it may do nothing; it is for saying which VM one is (H4, S5)."""
     trust = read_policy("host-trust")
     try:
         iam.get_role(RoleName=HOST_PROFILE)
@@ -126,4 +130,5 @@ def _host_role(iam: Any) -> str:
         profile = iam.create_instance_profile(InstanceProfileName=HOST_PROFILE)["InstanceProfile"]
     if not profile["Roles"]:
         iam.add_role_to_instance_profile(InstanceProfileName=HOST_PROFILE, RoleName=HOST_PROFILE)
-    return str(iam.get_role(RoleName=HOST_PROFILE)["Role"]["RoleId"])
+    found: dict[str, Any] = iam.get_role(RoleName=HOST_PROFILE)["Role"]
+    return found

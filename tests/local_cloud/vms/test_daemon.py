@@ -48,6 +48,19 @@ def test_the_daemon_runs_on_a_vm_and_is_gone_with_it(daemons_cloud: Cloud) -> No
     if walled:
         eventually(lambda: f"envforge_{TAG}" in tables(), cloud.vms.console(one))
     assert eventually(lambda: machine.daemon_pid, "it ended") == first, cloud.vms.console(one)
+    # The same host one generation later: what ends of the first must not take the second's firewall away.
+    later = {"path": "/etc/envforge/host.json", "content": json.dumps(HOST | {"generation": 2})}
+    second = cloud.launch(cloud_config(write_files=[later]))
+    eventually(lambda: cloud.vms.machine(second).daemon_pid, "no second daemon")
+    if walled:
+        eventually(
+            lambda: "Not in force" in cloud.vms.console(second) or "running" in cloud.vms.console(second), ""
+        )
+    cloud.ec2.terminate_instances(InstanceIds=[one])
+    eventually(lambda: not (cloud.vms.state / one).exists(), "the disk is still there")
+    if walled:
+        assert f"envforge_{TAG}" in tables()
+    one = second
     cloud.ec2.terminate_instances(InstanceIds=[one])
     eventually(lambda: not (cloud.vms.state / one).exists(), "the disk is still there")
     if walled:
