@@ -207,8 +207,6 @@ class Cloud:
             "ENVFORGE_AWS_ACCOUNT_ID": "aws_account_id",
             "ENVFORGE_HOST_SUBNETS": "host_subnets",
             "ENVFORGE_GATEWAY_SECURITY_GROUP": "gateway_security_group",
-            "ENVFORGE_HOST_ROLE_ID": "host_role_id",
-            "ENVFORGE_AWS_ACCOUNT_ID": "aws_account_id",
         }
         return {"AWS_ENDPOINT_URL": self.aws_url, "ENVFORGE_READER_ROLE_ARN": READER_ROLE_ARN} | {
             name: self.keys[key] for name, key in issued.items() if key in self.keys
