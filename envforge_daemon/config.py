@@ -68,6 +68,12 @@ class Config(BaseModel):
     # Private networks that customers' code may reach; the others and everything link-local are closed to it.
     open_networks: tuple[IPv4Network, ...] = ()
     nameservers: tuple[IPv4Address, ...] = ()
+    # The one workspace that has this VM to itself; without it nobody becomes root here (THREATS H5).
+    dedicated_to: UUID | None = None
+    # `name:port` of git hosts that may be spoken to by http, and may be this machine; none on a VM of ours.
+    plain_git_hosts: tuple[Annotated[str, Field(pattern=r"^[^\s/?#@:]+:[0-9]+$")], ...] = ()
+    # Where SSH listens; the relay connects here.
+    ssh_port: int = Field(default=2222, ge=1024, le=65535)
     # Below the root of each hierarchy of control groups.
     cgroup: str = Field(default="", pattern=r"^[A-Za-z0-9_.@:/-]*$")
 
