@@ -155,6 +155,12 @@ class EventKind(Enum):
         "placement.made", "{target} was placed on a VM of this organization", role=HOST_ROLE, host_id=ID
     )
     PLACEMENT_ENDED = kind("placement.ended", "{target} left its VM", role=HOST_ROLE, host_id=ID)
+    PLACEMENT_EXPORTED = kind(
+        "placement.exported",
+        "{actor} exported the placement history",
+        form=Choice(words=("jsonl", "csv")),
+        placements=COUNT,
+    )
 
     # Projects and contracts
     PROJECT_CREATED = kind("project.created", "{actor} created the project {target}")

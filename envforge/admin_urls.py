@@ -2,8 +2,11 @@
 
 from django.urls import path
 
+from hosts import admin as hosts_admin
 from orgs.admin.site import site
 from orgs.console import sign_in
+
+hosts_admin.register(site)
 
 urlpatterns = [
     path("sign-in", sign_in.page, name="sign-in"),

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from envforge.api import schema
+from hosts import placements_api as placements
 from orgs import api as orgs
 from secrets_ref import api as secrets
 from timeline import api as timeline
@@ -19,6 +20,8 @@ urlpatterns = [
     path(
         "orgs/<slug:slug>/secrets/<uuid:secret_id>/rotate", secrets.Rotate.as_view(), name="api-secret-rotate"
     ),
+    path("orgs/<slug:slug>/placements", placements.Placements.as_view(), name="api-placements"),
+    path("orgs/<slug:slug>/placements/export", placements.export, name="api-placements-export"),
     path("schema", schema.schema, name="api-schema"),
     path("docs", schema.docs, name="api-docs"),
 ]

@@ -37,6 +37,7 @@ app.conf.update(
             "options": {"expires": 15},
         },
         "hosts.due.sweep": {"task": "hosts.due.sweep", "schedule": 5.0, "options": {"expires": 5}},
+        "hosts.files.sweep": {"task": "hosts.files.sweep", "schedule": 15.0, "options": {"expires": 15}},
         "hosts.fleet.compare": {"task": "hosts.fleet.compare", "schedule": 30.0, "options": {"expires": 30}},
         "hosts.commands.sweep": {
             "task": "hosts.commands.sweep",

@@ -4,6 +4,7 @@ from django.urls import include, path
 
 from audit import console as audit_console
 from envforge import health, metrics
+from hosts import console as hosts_console
 from orgs.console import account, closing, invitations, members, organizations, roles, sign_in, tokens
 from secrets_ref import console as secrets_console
 from timeline import console as timeline_console
@@ -25,6 +26,8 @@ urlpatterns = [
     path("o/<slug:slug>/timeline/export", timeline_console.export, name="timeline-export"),
     path("account/exports/<slug:name>", timeline_console.export_progress, name="export-progress"),
     path("api/v1/", include("envforge.api_urls")),
+    path("o/<slug:slug>/hosts", hosts_console.hosts, name="hosts"),
+    path("o/<slug:slug>/hosts/export", hosts_console.export, name="placements-export"),
     path("o/<slug:slug>/members", members.members, name="members"),
     path("o/<slug:slug>/members/<uuid:person_id>", members.member, name="member"),
     path("o/<slug:slug>/members/<uuid:person_id>/roles/give", members.give_role, name="member-role-give"),

@@ -1,6 +1,7 @@
 """What the VM's program is told before it can ask anybody: `/etc/envforge/host.json`, written by the user data."""
 
 import json
+import socket
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -68,6 +69,12 @@ class Config(BaseModel):
     # Private networks that customers' code may reach; the others and everything link-local are closed to it.
     open_networks: tuple[IPv4Network, ...] = ()
     nameservers: tuple[IPv4Address, ...] = ()
+    # The one workspace that has this VM to itself; without it nobody becomes root here (THREATS H5).
+    dedicated_to: UUID | None = None
+    # `name:port` of git hosts that may be spoken to by http, and may be this machine; none on a VM of ours.
+    plain_git_hosts: tuple[Annotated[str, Field(pattern=r"^[^\s/?#@:]+:[0-9]+$")], ...] = ()
+    # Where SSH listens; the relay connects here.
+    ssh_port: int = Field(default=2222, ge=1024, le=65535)
     # Below the root of each hierarchy of control groups.
     cgroup: str = Field(default="", pattern=r"^[A-Za-z0-9_.@:/-]*$")
 
@@ -135,6 +142,8 @@ def load(path: Path) -> Config:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
     except ValueError:
         raise ConfigError(f"{path} is not JSON. Write it again, from the host's user data.") from None
+    if isinstance(document, dict) and "listen_address" not in document:
+        document["listen_address"] = _own_address()
     try:
         return Config.model_validate(document)
     except ValidationError as error:
@@ -143,3 +152,18 @@ def load(path: Path) -> Config:
             for problem in error.errors(include_input=False, include_url=False)
         ]
         raise ConfigError(f"{path} cannot be used:\n  " + "\n  ".join(lines)) from None
+
+
+def _own_address() -> str:
+    """The address of the interface that leads to the metadata service: whoever makes a VM cannot know it beforehand.
+
+    Raises:
+        ConfigError: no interface leads there.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        try:
+            # Nothing is sent: connecting a datagram socket only chooses the way.
+            asked.connect(("169.254.169.254", 80))
+        except OSError:
+            raise ConfigError("This VM has no address: no interface is up.") from None
+        return str(asked.getsockname()[0])

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -65,7 +65,7 @@ def placements(period: Period) -> "QuerySet[Placement]":
     return Placement.objects.select_related("host", "slot").filter(wanted).order_by("-began_at", "-id")
 
 
-def export_lines(org_id: UUID, period: Period = ALWAYS) -> Iterator[dict[str, Any]]:
+def export_lines(org_id: UUID, period: Period = ALWAYS) -> Generator[dict[str, Any]]:
     """Every placement of a period as a row, the newest first, in batches: memory does not grow with the history.
 
     One transaction sees one state. VMs go by the id that events and support's records carry, and no name of a cloud's.

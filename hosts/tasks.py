@@ -4,7 +4,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from hosts import fleet, overdue, reconcile
+from hosts import files, fleet, overdue, reconcile
 
 
 @shared_task(name="hosts.host.reconcile")
@@ -30,3 +30,13 @@ def compare_fleet() -> None:
 @shared_task(name="hosts.commands.sweep")
 def sweep_commands() -> None:
     overdue.sweep()
+
+
+@shared_task(name="hosts.files.settle")
+def settle_files(org_id: str, files_id: str) -> None:
+    files.settle(UUID(org_id), UUID(files_id))
+
+
+@shared_task(name="hosts.files.sweep")
+def sweep_files() -> None:
+    files.sweep()

@@ -27,6 +27,9 @@ def user_data(host: Host, image_version: str) -> str:
         "ports": {"first": INGRESS_PORTS[0], "last": INGRESS_PORTS[1]},
         "gateway_addresses": list(settings.GATEWAY_NETWORKS),
     }
+    if host.dedicated_to is not None:
+        # Root is given on a VM of one workspace alone (THREATS H5).
+        told["dedicated_to"] = str(host.dedicated_to)
     document: dict[str, Any] = {
         "write_files": [
             {

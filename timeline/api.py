@@ -17,7 +17,7 @@ from envforge.cursors import write_cursor
 from envforge.errors import Invalid
 from timeline import selectors
 from timeline.asked import READERS, Unreadable, read_filter, read_place
-from timeline.deliveries import Order, delivers
+from timeline.deliveries import Order, delivers, timeline_order
 from timeline.files import Form
 
 MOST_EVENTS = 200
@@ -168,7 +168,7 @@ class Export(OrgAPIView):
             wrong["format"] = "Choose jsonl or csv."
         if wrong:
             raise Invalid("These parameters cannot be used.", wrong)
-        return Order(actor=self.actor, slug=slug, wanted=asked.wanted, form=Form(form))
+        return timeline_order(actor=self.actor, slug=slug, wanted=asked.wanted, form=Form(form))
 
 
 _ordered = Export.as_view()

@@ -17,7 +17,7 @@ from orgs.console.door import page, recognise, signed_in
 from orgs.selectors import Visitor
 from timeline import selectors
 from timeline.asked import Asked, Unreadable, read_filter, read_place
-from timeline.deliveries import Order, delivers, progress_of
+from timeline.deliveries import delivers, progress_of, timeline_order
 from timeline.fields import fields
 from timeline.files import Form
 from timeline.told import Told
@@ -87,7 +87,7 @@ def export(request: HttpRequest, visitor: Visitor, slug: str) -> HttpResponse:
         raise Invalid(
             "Progress cannot be told under this name.", {"progress": "Use 8 to 40 of 0-9, a-f and -."}
         )
-    return Order(actor=visitor.actor, slug=slug, wanted=wanted, form=form, progress=progress)
+    return timeline_order(actor=visitor.actor, slug=slug, wanted=wanted, form=form, progress=progress)
 
 
 @require_safe

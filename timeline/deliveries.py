@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, BinaryIO
 
 import structlog
@@ -26,7 +26,7 @@ from redis.exceptions import RedisError
 from audit.filters import Filter
 from envforge.actor import Actor
 from envforge.errors import Unavailable
-from timeline.exports import Abandoned, Made, make_export
+from timeline.exports import Abandoned, Listener, Made, make_export
 from timeline.files import Form
 
 AT_ONCE = 2
@@ -52,16 +52,36 @@ class Progress:
 
 
 class Order(HttpResponse):
-    """Asks the door for an export; never sent itself."""
+    """Asks the door for an export; never sent itself. `make` runs in another thread, and asks policy there."""
 
-    def __init__(self, *, actor: Actor, slug: str, wanted: Filter, form: Form, progress: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        actor: Actor,
+        make: Callable[[Listener], Made],
+        file_name: str,
+        file_type: str,
+        progress: str = "",
+    ) -> None:
         super().__init__(status=500)
         self.actor = actor
-        self.slug = slug
-        self.wanted = wanted
-        self.form = form
+        self.make = make
+        self.file_name = file_name
+        self.file_type = file_type
         # The name under which its progress can be asked for, if it has one.
         self.progress = progress
+
+
+def timeline_order(*, actor: Actor, slug: str, wanted: Filter, form: Form, progress: str = "") -> Order:
+    """The order of an organization's timeline."""
+    make = partial(make_export, actor=actor, slug=slug, wanted=wanted, form=form)
+    return Order(
+        actor=actor,
+        make=lambda tell: make(tell=tell),
+        file_name=form.file_name(slug),
+        file_type=form.content_type,
+        progress=progress,
+    )
 
 
 def delivers(view: Callable[..., HttpResponseBase]) -> Callable[..., Coroutine[Any, Any, HttpResponseBase]]:
@@ -74,9 +94,9 @@ def delivers(view: Callable[..., HttpResponseBase]) -> Callable[..., Coroutine[A
             return response
         made = await _made(response)
         chunks = _Flowing(made.file) if isinstance(request, ASGIRequest) else _Read(made.file)
-        delivery = StreamingHttpResponse(chunks, content_type=response.form.content_type)
+        delivery = StreamingHttpResponse(chunks, content_type=response.file_type)
         delivery["Content-Length"] = str(made.size_bytes)
-        delivery["Content-Disposition"] = f'attachment; filename="{response.form.file_name(response.slug)}"'
+        delivery["Content-Disposition"] = f'attachment; filename="{response.file_name}"'
         return delivery
 
     return door
@@ -135,12 +155,10 @@ def _make(order: Order, abandoned: threading.Event) -> Made:
         _tell(order, Progress("making", passed, size))
 
     try:
-        made = make_export(
-            actor=order.actor, slug=order.slug, wanted=order.wanted, form=order.form, tell=tell
-        )
+        made = order.make(tell)
         if abandoned.is_set():
             made.file.close()
-        _tell(order, Progress("made", made.events, made.events))
+        _tell(order, Progress("made", made.rows, made.rows))
     except BaseException:
         _tell(order, Progress("failed"))
         raise

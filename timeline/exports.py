@@ -33,10 +33,10 @@ class Made:
 
     file: BinaryIO
     size_bytes: int
-    events: int
+    rows: int
 
 
-# Hears how many of how many events are passed, every `STEP`; it may raise Abandoned.
+# Hears how many of how many rows are passed, every `STEP`; it may raise Abandoned.
 Listener = Callable[[int, int], None]
 
 
@@ -76,10 +76,14 @@ def _write(file: BinaryIO, lines: Lines, tell: Listener) -> None:
             if time.monotonic() > latest:
                 words = "There are too many events for one file. Choose shorter periods, one after the other."
                 raise Invalid(words, {"since": words})
-            _require_room()
+            require_room()
 
 
-def _require_room() -> None:
-    """An export must not fill the disk that others need."""
+def require_room() -> None:
+    """An export must not fill the disk that others need.
+
+    Raises:
+        Unavailable: there is too little left.
+    """
     if shutil.disk_usage(gettempdir()).free < SPARE_BYTES:
         raise Unavailable("There is no room to make this export at the moment. Try again in a few minutes.")

@@ -16,7 +16,7 @@ apt-get install -y --no-install-recommends \
 # Not below anybody's home, and writable by root alone.
 install -d -m 0755 /opt/envforge
 python3 -m venv /opt/envforge/venv
-/opt/envforge/venv/bin/pip install --no-cache-dir "$here[daemon]"
+/opt/envforge/venv/bin/pip install --no-cache-dir "${here}[daemon]"
 install -d -m 0755 /opt/envforge/docs
 install -m 0644 "$here/docs/daemon.md" /opt/envforge/docs/
 

@@ -6,6 +6,7 @@ cpu or pids still belong to a hierarchy of version 1, the group exists there too
 
 import asyncio
 import contextlib
+import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -54,7 +55,8 @@ def why_not() -> str:
     found = mounts()
     if found is None:
         return "no unified hierarchy of control groups is mounted, or memory, cpu or pids belong to none"
-    probe = found.unified / "envforge-probe"
+    # Its own: programs that look at the same time must not take it from each other.
+    probe = found.unified / f"envforge-probe-{os.getpid()}"
     try:
         probe.mkdir(exist_ok=True)
         able = (probe / "cgroup.kill").exists()

@@ -25,7 +25,8 @@ async def remove(workspace: "Workspace", *, delete_files: bool) -> int:
             await _clear(workspace, str(workspace.inside), owners)
         for account in owners if Wall.ACCOUNTS in workspace.walls else ():
             await _remove_private(workspace, account)
-        if delete_files:
+        # Where it is mounted on, it goes with the mount.
+        if delete_files and not workspace.directory.is_mount():
             workspace.directory.rmdir()
     ended += await workspace.kill_all()
     workspace.group("").remove()

@@ -14,6 +14,8 @@ INSIDE = Path("/home/workspace")
 HOME = ".home"
 
 OURS = ("passwd", "group", "resolv.conf")
+# Only while a root window is open (`shell.root`); the VM's own file, and what it includes, count for no workspace then.
+SUDOERS = "sudoers"
 # /run/dbus, /run/user: sockets that answer anybody, whatever network they are in.
 HIDDEN = ("/home", "/run/dbus", "/run/user")
 
@@ -42,6 +44,8 @@ def of(workspace: "Workspace", account: Account) -> dict[str, Any]:
         *((str(private / "tmp"), target, False, False) for target in ("/tmp", "/var/tmp")),  # noqa: S108 - replaced
         *((str(workspace.run_dir / name), f"/etc/{name}", False, True) for name in OURS),
     ]
+    if (workspace.run_dir / SUDOERS).exists():
+        show.append((str(workspace.run_dir / SUDOERS), "/etc/sudoers", False, True))
     if home.is_dir():
         show.append((str(home), str(account.home), True, False))
     return {"show": show, "hide": [*HIDDEN, str(workspace.config.run_dir)]}

@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from uuid import UUID
 
+from envforge_daemon import storage
 from envforge_daemon.config import Config
 from envforge_daemon.errors import IsolationError
 from envforge_daemon.isolation.walls import Walls
@@ -20,6 +21,8 @@ class Workspaces:
         self.config = config
         self.walls = walls
         self._known: dict[UUID, Workspace] = {}
+        # Told before a workspace is taken off the VM.
+        self.leaving: list[Callable[[wire.Workspace], Awaitable[None]]] = []
         self._locks: defaultdict[UUID, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def __iter__(self) -> Iterator[Workspace]:
@@ -30,10 +33,10 @@ class Workspaces:
         return self._known.get(workspace_id)
 
     async def ensure(self, workspace: wire.Workspace) -> Workspace:
-        """Build its walls, prove them, and return it; concurrent calls are one, repeated ones cost little.
+        """Mount its files, build its walls, prove them, and return it; concurrent calls are one, repeated ones cost little.
 
         Raises:
-            IsolationError: a wall could not be built or does not hold.
+            IsolationError: its files cannot be mounted; a wall could not be built or does not hold.
         """
         async with self._locks[workspace.id]:
             known = self._known.get(workspace.id)
@@ -42,6 +45,7 @@ class Workspaces:
             for other in self._known.values():
                 if other.id != workspace.id and abs(other.uid - workspace.uid) < wire.ACCOUNTS_PER_WORKSPACE:
                     raise IsolationError("The workspace's accounts overlap those of another one on this VM.")
+            await storage.attach(self.config, workspace)
             made = Workspace(self.config, self.walls, workspace)
             await made.ensure()
             self._known[workspace.id] = made
@@ -50,8 +54,11 @@ class Workspaces:
     async def remove(self, workspace: wire.Workspace, *, delete_files: bool = False) -> int:
         """End everything of it on this VM; how many processes that were. Works for one that was never ensured, too."""
         async with self._locks[workspace.id]:
+            for tell in self.leaving:
+                await tell(workspace)
             known = self._known.get(workspace.id) or Workspace(self.config, self.walls, workspace)
             ended = await known.remove(delete_files=delete_files)
+            await storage.detach(self.config, workspace)
             self._known.pop(workspace.id, None)
             return ended
 

@@ -184,6 +184,7 @@ class Placement(TenantModel):
         indexes = [
             models.Index(fields=["org_id", "host", "began_at"], name="hosts_placement_host"),
             models.Index(fields=["org_id", "slot", "began_at"], name="hosts_placement_slot"),
+            models.Index(fields=["org_id", "-began_at", "-id"], name="hosts_placement_when"),
         ]
 
     def __str__(self) -> str:

@@ -60,14 +60,35 @@ def provision(
     fleet = provision_fleet(ec2, iam, region)
     host_role = iam.get_role(RoleName=HOST_PROFILE)["Role"]["Arn"]
     account = key_arn.split(":")[4]
-    control_plane = [_allow("ReadAuditPublicKey", ["kms:GetPublicKey"], key_arn)]
-    control_plane += secrets_access.control_plane_statements(region, account)
-    control_plane += control_plane_fleet_policy(region, account, host_role)["Statement"]
-    policies = {CONTROL_PLANE: _policy(*control_plane), SEALER: _sealer_policy(key_arn)}
+    policies = {
+        CONTROL_PLANE: control_plane_policy(region, account, key_arn, host_role),
+        SEALER: sealer_policy(key_arn),
+    }
     keys_file = state_directory / KEYS_FILE
     keys = {name: _user(iam, name, policy, keys_file) for name, policy in policies.items()}
     secrets_access.reader_role(iam, region, account, assumed_by=CONTROL_PLANE)
     return Provisioned(region, key_arn, VAULT_BUCKET, keys[CONTROL_PLANE], keys[SEALER], fleet)
+
+
+def control_plane_policy(region: str, account: str, key_arn: str, host_role: str) -> dict[str, Any]:
+    """All that web and worker may do in AWS."""
+    return _policy(
+        _allow("ReadAuditPublicKey", ["kms:GetPublicKey"], key_arn),
+        *secrets_access.control_plane_statements(region, account),
+        *control_plane_fleet_policy(region, account, host_role)["Statement"],
+    )
+
+
+def sealer_policy(key_arn: str) -> dict[str, Any]:
+    """All that the sealer may do in AWS (E1)."""
+    return _policy(
+        _allow("SignCheckpoints", ["kms:Sign", "kms:GetPublicKey", "kms:DescribeKey"], key_arn),
+        _allow(
+            "StoreCheckpoints",
+            ["s3:PutObject", "s3:PutObjectRetention", "s3:GetObject"],
+            f"arn:aws:s3:::{VAULT_BUCKET}/*",
+        ),
+    )
 
 
 def _audit_key(kms: Any) -> str:
@@ -96,17 +117,6 @@ def _vault(s3: Any, region: str) -> None:
     if {name: found.get(name) for name in VAULT_RETENTION} != VAULT_RETENTION:
         rule = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": VAULT_RETENTION}}
         s3.put_object_lock_configuration(Bucket=VAULT_BUCKET, ObjectLockConfiguration=rule)
-
-
-def _sealer_policy(key_arn: str) -> dict[str, Any]:
-    return _policy(
-        _allow("SignCheckpoints", ["kms:Sign", "kms:GetPublicKey", "kms:DescribeKey"], key_arn),
-        _allow(
-            "StoreCheckpoints",
-            ["s3:PutObject", "s3:PutObjectRetention", "s3:GetObject"],
-            f"arn:aws:s3:::{VAULT_BUCKET}/*",
-        ),
-    )
 
 
 def _policy(*statements: dict[str, Any]) -> dict[str, Any]:

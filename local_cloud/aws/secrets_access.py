@@ -17,7 +17,7 @@ ORG_ID = "?" * 32
 
 def reader_role(iam: Any, region: str, account: str, *, assumed_by: str) -> None:
     """The reader role: whoever assumes it must name an organization, and then sees that one's parameters alone."""
-    trust = _document(_trust(account, assumed_by))
+    trust = reader_trust(account, assumed_by)
     try:
         found = iam.get_role(RoleName=READER_ROLE)["Role"]
     except iam.exceptions.NoSuchEntityException:
@@ -29,7 +29,7 @@ def reader_role(iam: Any, region: str, account: str, *, assumed_by: str) -> None
     else:
         if found["AssumeRolePolicyDocument"] != trust:
             iam.update_assume_role_policy(RoleName=READER_ROLE, PolicyDocument=json.dumps(trust))
-    policy = _document(*_reader_statements(region, account))
+    policy = reader_policy(region, account)
     if READER_ROLE not in iam.list_role_policies(RoleName=READER_ROLE)["PolicyNames"] or (
         iam.get_role_policy(RoleName=READER_ROLE, PolicyName=READER_ROLE)["PolicyDocument"] != policy
     ):
@@ -86,18 +86,22 @@ def control_plane_statements(region: str, account: str) -> list[dict[str, Any]]:
     ]
 
 
-def _trust(account: str, assumed_by: str) -> dict[str, Any]:
-    return {
-        "Effect": "Allow",
-        "Principal": {"AWS": f"arn:aws:iam::{account}:user/{assumed_by}"},
-        "Action": ["sts:AssumeRole", "sts:TagSession"],
-        "Condition": {"StringLike": {"aws:RequestTag/org": ORG_ID}},
-    }
+def reader_trust(account: str, assumed_by: str) -> dict[str, Any]:
+    """Who may assume the reader role: one identity, and only if it names an organization."""
+    return _document(
+        {
+            "Effect": "Allow",
+            "Principal": {"AWS": f"arn:aws:iam::{account}:user/{assumed_by}"},
+            "Action": ["sts:AssumeRole", "sts:TagSession"],
+            "Condition": {"StringLike": {"aws:RequestTag/org": ORG_ID}},
+        }
+    )
 
 
-def _reader_statements(region: str, account: str) -> list[dict[str, Any]]:
+def reader_policy(region: str, account: str) -> dict[str, Any]:
+    """What a reader session may: the secrets of the organization in its tag, and nothing else."""
     own = f"arn:aws:ssm:{region}:{account}:{READ_BY_SERVICES}/{TAGGED}/*"
-    return [
+    return _document(
         _allow("ReadOwnSecrets", ["ssm:GetParameter", "ssm:GetParameters"], own),
         _allow(
             "DecryptOwnSecrets",
@@ -109,7 +113,7 @@ def _reader_statements(region: str, account: str) -> list[dict[str, Any]]:
                 "ForAnyValue:StringEquals": {"kms:ResourceAliases": f"{ALIASES}{TAGGED}"},
             },
         ),
-    ]
+    )
 
 
 def _document(*statements: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 
+from orgs.admin.site import site
+
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """The lists; and while support is in an organization, that organization's pages."""
@@ -13,9 +15,8 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             "EnvForge",
             ("Overview", "admin:index"),
             ("Enter an organization", "admin:enter"),
-            ("Organizations", "admin:orgs_organization_changelist"),
-            ("Visits", "admin:orgs_supportvisit_changelist"),
-            ("Staff", "admin:orgs_staffgrant_changelist"),
+            # Those of the apps above are there, too.
+            *((one.title, f"admin:{one.name}") for one in site._registry.values()),  # noqa: SLF001 - Django's
         )
     ]
     visit = request.visit  # type: ignore[attr-defined]

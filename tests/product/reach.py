@@ -66,6 +66,11 @@ def workers(status: int, **others: int) -> dict[str, int]:
     return managers(status) | {"developer": status} | others
 
 
+def lookers(status: int, **others: int) -> dict[str, int]:
+    """For every member but billing."""
+    return members(status, billing=403) | others
+
+
 def of_secret(status: int, developer: int | None = None) -> dict[str, int]:
     """For owner, admin and, as told, developer; to others a secret is not there."""
     return members(404, owner=status, admin=status, developer=status if developer is None else developer)
@@ -159,6 +164,9 @@ CONSOLE = (
     Row("secret", "POST", ACME + "secrets/{secret}", of_secret(303, developer=403), {"value": "w", "request": "{nobody}"}),
     Row("secret-delete", "GET", ACME + "secrets/{secret}/delete", of_secret(200)),
     Row("secret-delete", "POST", ACME + "secrets/{secret}/delete", of_secret(303, developer=403)),
+    Row("hosts", "GET", ACME + "hosts", lookers(200)),
+    Row("hosts", "POST", ACME + "hosts", managers(303), {"vm_per_workspace": "on"}),
+    Row("placements-export", "POST", ACME + "hosts/export", managers(200), {"form": "csv"}),
     Row("health-live", "GET", "/health/live", same(200)),
     Row("health-ready", "GET", "/health/ready", same(200)),
     # For whoever holds the metrics token, which is nobody here.
@@ -177,6 +185,8 @@ CONSOLE = (
     Row("api-secret-import", "POST", "/api/v1/orgs/{slug}/secrets/import", api_managers(422), {"path": "/envforge/x"}),
     Row("api-secret", "GET", "/api/v1/orgs/{slug}/secrets/{secret}", api_of_secret(200)),
     Row("api-secret-rotate", "POST", "/api/v1/orgs/{slug}/secrets/{secret}/rotate", api_of_secret(200, developer=403), {"value": "w"}),
+    Row("api-placements", "GET", "/api/v1/orgs/{slug}/placements", api(200, billing=403)),
+    Row("api-placements-export", "GET", "/api/v1/orgs/{slug}/placements/export?format=csv", api_managers(200)),
 )  # fmt: skip
 INSIDE = "/o/{org}/"
 SUPPORT = (
@@ -201,6 +211,8 @@ SUPPORT = (
     Row("admin:orgs_organization_changelist", "GET", "/lists/organizations/", for_staff(200)),
     Row("admin:orgs_supportvisit_changelist", "GET", "/lists/visits/", for_staff(200)),
     Row("admin:orgs_staffgrant_changelist", "GET", "/lists/staff/", for_staff(200)),
+    Row("admin:hosts_host_changelist", "GET", "/lists/fleet/", for_staff(200)),
+    Row("admin:hosts_orphan_changelist", "GET", "/lists/orphans/", for_staff(200)),
 )  # fmt: skip
 
 

@@ -12,7 +12,18 @@ from tests.product.visitors import FIREFOX
 
 ADMIN_COOKIE = ADMIN.cookie
 # Every address of support's that stands outside of an organization.
-READ_PAGES = ("/", "/enter", "/lists/organizations/", "/lists/visits/", "/lists/staff/", "/jsi18n/")
+READ_PAGES = (
+    *(
+        "/",
+        "/enter",
+        "/lists/organizations/",
+        "/lists/visits/",
+        "/lists/staff/",
+        "/lists/fleet/",
+        "/lists/orphans/",
+    ),
+    "/jsi18n/",
+)
 
 
 def inside_pages(organization: Organization) -> tuple[str, ...]:

@@ -1,12 +1,20 @@
 """One VM's life, against the local cloud's EC2: asked for, running, joined, idle, stopped, started, ended (V4)."""
 
+import base64
 import json
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
+
 from envforge.actor import SYSTEM
+from envforge_daemon.config import load
 from hosts import operations
 from hosts.changes import Change, HostChange
+from hosts.ec2 import INGRESS_PORTS
 from hosts.models import HostRole, Observed, Power, Size
+from hosts.user_data import HOST_FILE, user_data
+from local_cloud.vms import user_data as cloud_config
 from tests.product.hosts.conftest import Clock
 from tests.product.hosts.fleet import Fleet
 
@@ -73,6 +81,26 @@ def test_v4_an_instance_is_tagged_closed_and_says_no_secret(fleet: Fleet) -> Non
     assert instance["MetadataOptions"]["HttpPutResponseHopLimit"] == 1
     [group] = instance["SecurityGroups"]
     assert group["GroupName"] == f"envforge-{fleet.org_id}"
+
+
+def test_what_a_vm_is_told_is_what_its_program_reads(fleet: Fleet, tmp_path: Path) -> None:
+    """The file that cloud-init writes is one that the VM's program can start with, and holds no secret."""
+    fleet.awake()
+    told = cloud_config.read(base64.b64encode(user_data(fleet.host(), "2026.11.1").encode()).decode())
+    assert told.starts_daemon
+    assert told.ignored == ()
+    file = told.file(HOST_FILE)
+    assert file
+    written = tmp_path / "host.json"
+    written.write_bytes(file.content)
+    config = load(written)
+    assert (config.host_id, config.generation, config.role) == (fleet.host().id, 1, "runtime")
+    assert (config.ports.first, config.ports.last) == INGRESS_PORTS
+    assert config.control_plane == settings.HOST_API_URL
+    assert config.listen_address
+    assert set(json.loads(file.content)) == {
+        *("control_plane", "host_id", "generation", "role", "region", "image", "ports", "gateway_addresses")
+    }
 
 
 def test_an_operator_asks_stops_starts_and_ends(fleet: Fleet, clock: Clock) -> None:

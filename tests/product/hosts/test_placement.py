@@ -201,7 +201,7 @@ def test_v2_history_cannot_be_deleted_by_the_application(fleet: Fleet) -> None:
         Placement.objects.all().delete()
 
 
-ORGANIZATIONS, MOVES = 50, 3000
+ORGANIZATIONS, MOVES = 50, 2000
 
 
 def test_v1_a_random_walk_over_fifty_organizations_shares_no_vm(world: World, clock: Clock) -> None:

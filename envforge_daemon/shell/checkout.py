@@ -1,0 +1,175 @@
+"""Working trees: made once, whole or not at all, and never touched again (W5).
+
+A tree is fetched and checked out beside its place and then renamed into it, so that what stands in place is complete. What
+an interrupted attempt left beside it is deleted and made anew.
+"""
+
+from envforge_daemon.errors import IsolationError
+from envforge_daemon.isolation import Workspace
+from envforge_daemon.shell.git import GitFailed, fetch, git, protocol_of, sentence
+from envforge_protocol.contract import BadContract, parse
+from envforge_protocol.contract.digest import digest
+from envforge_protocol.host.workspaces import Checkout, ContractFile, Repository
+
+CONTRACT = "envforge.yml"
+LONGEST_CONTRACT = 64 * 1024
+NEW_TREES = ".envforge-new"
+
+
+async def check_out(workspace: Workspace, repository: Repository) -> Checkout:
+    """The repository's working tree as it is, made first if it is not there; a problem is told, not raised."""
+    try:
+        if await _is_free(workspace, repository.directory):
+            await _make(workspace, repository)
+        return await observe(workspace, repository.directory)
+    except GitFailed as error:
+        return Checkout(directory=repository.directory, problem=str(error))
+    except IsolationError:
+        return Checkout(
+            directory=repository.directory,
+            problem="git could not be started for this repository. Try again; if it stays, replace the VM.",
+        )
+
+
+async def _is_free(workspace: Workspace, directory: str) -> bool:
+    found = await workspace.run(("test", "!", "-e", directory, "-a", "!", "-L", directory), group="git")
+    return found.exit_status == 0
+
+
+async def _make(workspace: Workspace, repository: Repository) -> None:
+    protocol_of(workspace.config, repository.url)
+    new = f"{NEW_TREES}/{repository.directory}"
+    await _delete(workspace, new)
+    try:
+        await workspace.make_directory(NEW_TREES, mode=0o2770)
+        await workspace.make_directory(new)
+    except IsolationError:
+        raise GitFailed(
+            f"The workspace's files cannot be written, or something else lies at {NEW_TREES}. "
+            "Make room or move it away, then try again."
+        ) from None
+    try:
+        # Without templates: no hook of the VM's is copied.
+        await _must(workspace, "init", "--quiet", "--template=", directory=new)
+        await fetch(workspace, repository, directory=new)
+        await _must(workspace, "remote", "add", "origin", "--", repository.url, directory=new)
+        branch = await _branch(workspace, repository, new)
+        await _must(
+            workspace,
+            "update-ref",
+            "--",
+            f"refs/heads/{branch}",
+            f"refs/remotes/origin/{branch}",
+            directory=new,
+        )
+        for name, value in (("remote", "origin"), ("merge", f"refs/heads/{branch}")):
+            await _must(workspace, "config", "--", f"branch.{branch}.{name}", value, directory=new)
+        await _must(workspace, "symbolic-ref", "HEAD", f"refs/heads/{branch}", directory=new)
+        await _must(workspace, "reset", "--hard", "--quiet", directory=new)
+        # -T: into a directory that appeared meanwhile it would be moved, where nobody looks for it.
+        moved = await workspace.run(("mv", "-nT", "--", new, repository.directory), group="git")
+        if moved.exit_status or not await _is_free(workspace, new):
+            raise GitFailed(
+                f"Something else appeared at {repository.directory} meanwhile; it was left as it is."
+            )
+    finally:
+        await _delete(workspace, new)
+
+
+async def _branch(workspace: Workspace, repository: Repository, new: str) -> str:
+    for branch in dict.fromkeys((repository.branch, repository.fallback_branch)):
+        found = await git(
+            workspace,
+            "rev-parse",
+            "--verify",
+            "--quiet",
+            f"refs/remotes/origin/{branch}^{{commit}}",
+            directory=new,
+        )
+        if found.exit_status == 0:
+            return branch
+    refs = await git(workspace, "for-each-ref", "--count=1", "refs/remotes/origin", directory=new)
+    if not refs.output.strip():
+        raise GitFailed("The repository is empty. Push a first commit, then try again.")
+    raise GitFailed(
+        f"The repository has neither a branch {repository.branch} nor {repository.fallback_branch}. "
+        "Push one of them, or choose another branch."
+    )
+
+
+async def _must(workspace: Workspace, *words: str, directory: str) -> None:
+    ran = await git(workspace, *words, directory=directory)
+    if ran.exit_status:
+        raise GitFailed(sentence(ran.output.decode(errors="replace"), "The repository"))
+
+
+async def _delete(workspace: Workspace, path: str) -> None:
+    await workspace.run(("rm", "-rf", "--", path), group="git", timeout_s=300)
+
+
+async def observe(workspace: Workspace, directory: str) -> Checkout:
+    """A working tree as it is: branch, commit, whether something is not committed, its contract."""
+    status = (
+        await git(
+            workspace,
+            *("status", "--porcelain=v2", "--branch", "--untracked-files=normal", "--ignore-submodules=all"),
+            directory=directory,
+        )
+        if not await _is_free(workspace, directory) and await _is_tree(workspace, directory)
+        else None
+    )
+    if status is None:
+        return Checkout(
+            directory=directory,
+            problem=f"{directory} is no working tree of git. Move it away, and it will be checked out anew.",
+        )
+    contract, problem = await read_contract(workspace, directory)
+    if status.exit_status:
+        return Checkout(
+            directory=directory,
+            contract=contract,
+            problem="git cannot read this working tree. Look at it in the shell with git status.",
+        )
+    head = commit = ""
+    dirty = status.truncated
+    for line in status.output.decode(errors="replace").splitlines():
+        if line.startswith("# branch.head "):
+            head = line.removeprefix("# branch.head ")
+        elif line.startswith("# branch.oid "):
+            commit = line.removeprefix("# branch.oid ")
+        elif not line.startswith("#"):
+            dirty = True
+    return Checkout(
+        directory=directory,
+        branch="" if head == "(detached)" else head,
+        commit="" if commit == "(initial)" else commit,
+        dirty=dirty,
+        contract=contract,
+        problem=problem,
+    )
+
+
+async def _is_tree(workspace: Workspace, directory: str) -> bool:
+    # Not a tree further up: `.git` itself must be here, and the directory be no link to elsewhere.
+    found = await workspace.run(
+        ("test", "-d", directory, "-a", "!", "-L", directory, "-a", "-e", f"{directory}/.git"), group="git"
+    )
+    return found.exit_status == 0
+
+
+async def read_contract(workspace: Workspace, directory: str) -> tuple[ContractFile | None, str]:
+    """`envforge.yml` of a tree, and what keeps it from being read; its digest is empty where it is no valid contract."""
+    try:
+        content = await workspace.read_file(f"{directory}/{CONTRACT}", limit=LONGEST_CONTRACT)
+    except IsolationError:
+        return None, f"{CONTRACT} must be a regular file of at most 64 KiB, and no link."
+    if content is None:
+        return None, ""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return None, f"{CONTRACT} is not UTF-8 text."
+    try:
+        return ContractFile(text=text, digest=digest(parse(content))), ""
+    except BadContract:
+        return ContractFile(text=text, digest=""), f"{CONTRACT} has mistakes; the project's page lists them."

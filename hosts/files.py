@@ -1,0 +1,157 @@
+"""Where workspaces' files are, and the accounts they belong to: asked for by apps above, brought about by a reconciler.
+
+Files lie apart from VMs (DESIGN 6), so that sleep, replacement and another VM lose nothing. `ENVFORGE_FILES` says where:
+on a file system of EFS, an access point for each workspace; or in a directory that is the same on every VM.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+
+from envforge import tenancy
+from envforge.nudge import nudge
+from envforge_protocol.host.workspaces import ACCOUNTS_PER_WORKSPACE
+from hosts import efs
+from hosts.lookups import workspace_files_due
+from hosts.models import WorkspaceFiles
+from hosts.reconcile import backoff
+from hosts.vendor import Refused, VendorError
+
+FIRST_UID = 100_000
+LEASE = timedelta(seconds=60)
+MOST_DUE = 200
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FilesView:
+    """A workspace's files: `uid` is the first of its accounts; `kind` is `access_point` or `directory`, empty until there is one."""
+
+    workspace_id: UUID
+    uid: int
+    kind: str
+    file_system: str
+    place: str
+
+    @property
+    def ready(self) -> bool:
+        return bool(self.place)
+
+
+def want_files(*, org_id: UUID, workspace_id: UUID) -> FilesView:
+    """Want a place for a workspace's files; it is there within seconds. Asking again changes nothing.
+
+    A place that was given up and is wanted again keeps its accounts, whose numbers stand in the files.
+    """
+    with tenancy.enter(org_id):
+        row = WorkspaceFiles.objects.select_for_update().filter(workspace_id=workspace_id).first()
+        now = timezone.now()
+        if row is None:
+            row, made = WorkspaceFiles.objects.get_or_create(
+                org_id=org_id, workspace_id=workspace_id, defaults={"uid": _next_uid(), "due_at": now}
+            )
+            if made:
+                _nudge(row)
+        elif not row.wanted_present:
+            row.wanted_present, row.removed_at, row.due_at = True, None, now
+            row.version += 1
+            row.save()
+            _nudge(row)
+        return _view(row)
+
+
+def drop_files(*, org_id: UUID, workspace_id: UUID) -> None:
+    """Want the place gone. What lies in it is deleted before, on a VM, by whoever decided so (`remove_workspace`)."""
+    with tenancy.enter(org_id):
+        row = WorkspaceFiles.objects.select_for_update().filter(workspace_id=workspace_id).first()
+        if row is not None and row.wanted_present:
+            row.wanted_present, row.due_at = False, timezone.now()
+            row.version += 1
+            row.save()
+            _nudge(row)
+
+
+def files_of(*, org_id: UUID, workspace_id: UUID) -> FilesView | None:
+    """The workspace's files, if they were ever wanted and are not given up."""
+    with tenancy.enter(org_id):
+        row = WorkspaceFiles.objects.filter(workspace_id=workspace_id, wanted_present=True).first()
+        return _view(row) if row else None
+
+
+def settle(org_id: UUID, files_id: UUID) -> bool:
+    """Take the step that is due; answers whether one was. Safe to run twice, at any time, in two workers."""
+    with tenancy.enter(org_id):
+        row = WorkspaceFiles.objects.select_for_update(skip_locked=True).filter(id=files_id).first()
+        now = timezone.now()
+        if row is None or row.due_at is None or row.due_at > now:
+            return False
+        row.due_at = now + LEASE
+        row.save(update_fields=["due_at"])
+    place, failed = row.access_point, ""
+    try:
+        place = _bring_about(row)
+    except VendorError as error:
+        failed = error.trouble
+        log.warning("files.put_off", files=str(files_id), trouble=failed, code=error.code)
+    with tenancy.enter(org_id):
+        # Where something else is wanted meanwhile, it is due already, and finds by its token what was made here.
+        current = WorkspaceFiles.objects.select_for_update().get(id=files_id)
+        if current.version != row.version:
+            return True
+        if failed:
+            current.attempts += 1
+            current.due_at = timezone.now() + backoff(current.attempts)
+        else:
+            current.access_point, current.attempts, current.due_at = place, 0, None
+            current.removed_at = None if current.wanted_present else timezone.now()
+        current.version += 1
+        current.save()
+    return True
+
+
+def sweep() -> int:
+    """Take every step that is due; answers how many."""
+    return sum(settle(*pair) for pair in workspace_files_due(timezone.now(), MOST_DUE))
+
+
+def _bring_about(row: WorkspaceFiles) -> str:
+    """The place as it is wanted; empty for none."""
+    where = settings.WORKSPACE_FILES
+    if where is None:
+        raise Refused("ENVFORGE_FILES")
+    if where.kind == "directory":
+        return f"{where.place}/{row.workspace_id}" if row.wanted_present else ""
+    if row.wanted_present:
+        return efs.ensure_access_point(
+            file_system=where.place, org_id=row.org_id, workspace_id=row.workspace_id, uid=row.uid
+        )
+    if row.access_point:
+        efs.remove_access_point(row.access_point)
+    return ""
+
+
+def _next_uid() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval('hosts_workspace_number')")
+        [number] = cursor.fetchone()
+    return FIRST_UID + (int(number) - 1) * ACCOUNTS_PER_WORKSPACE
+
+
+def _view(row: WorkspaceFiles) -> FilesView:
+    place = row.access_point
+    kind = ("access_point" if place.startswith("fsap-") else "directory") if place else ""
+    where = settings.WORKSPACE_FILES
+    file_system = where.place if where and kind == "access_point" else ""
+    return FilesView(row.workspace_id, row.uid, kind, file_system, place)
+
+
+def _nudge(row: WorkspaceFiles) -> None:
+    from hosts import tasks  # noqa: PLC0415 - a task leads here
+
+    nudge(tasks.settle_files, row.org_id, row.id)
