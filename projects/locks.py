@@ -47,9 +47,8 @@ def usable_secret(actor: Actor, project: Project, secret_id: UUID | None, *, fie
     Raises:
         Invalid: there is no such secret for this actor; beside the field.
     """
-    secret = Secret.objects.filter(
-        id=secret_id, deleted_at=None, wanted=Wanted.PRESENT, workspace_id=None
-    ).first()
+    usable = Secret.objects.filter(deleted_at=None, wanted=Wanted.PRESENT, workspace_id=None)
+    secret = usable.filter(id=secret_id).first() if secret_id else None
     if secret is None or secret.project_id not in {None, project.id} or not _may_see(actor, secret):
         raise Invalid(NO_SECRET, {field: NO_SECRET})
     return secret

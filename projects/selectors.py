@@ -10,6 +10,7 @@ from django.db.models import Count, Q
 from envforge.actor import Actor
 from envforge.errors import NotVisible
 from envforge_protocol.contract.difference import Change, differences, text_difference
+from envforge_protocol.contract.model import Input
 from orgs import policy
 from orgs.models import Organization
 from orgs.policy import Action, Answer
@@ -227,7 +228,7 @@ def _repository(
     last = latest.get(row.id)
     contract = contract_of(last) if last else None
     lacking = missing(contract, bindings, modes, latest) if contract else ["an approved contract"]
-    declared = {}
+    declared: dict[str, Input] = {}
     for one in [*reversed(proposed), *([last] if last else [])]:
         declared |= contract_of(one).inputs
     by_name = {one.input: one for one in bindings}

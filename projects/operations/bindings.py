@@ -103,7 +103,7 @@ def _literal(kind: str, literal: str) -> str:
 
 def _route(repository: Repository, wanted: UUID | None) -> Repository:
     others = Repository.objects.filter(project_id=repository.project_id, removed_at=None)
-    found = others.filter(id=wanted).exclude(id=repository.id).first()
+    found = others.filter(id=wanted).exclude(id=repository.id).first() if wanted else None
     if found is None:
         raise _wrong("route_to", "Choose another repository of this project.")
     proposal = approved([found.id]).get(found.id)

@@ -19,6 +19,7 @@ from envforge_protocol.contract.digest import digest
 from projects import operations, selectors
 from projects.models import Binding, Cleanup, Mode, Project, Proposal, Repository, Source
 from projects.operations.resources import Given
+from tests.product.secret_places import maintainer
 from tests.product.store import set_secret
 from tests.product.world import World
 
@@ -72,7 +73,11 @@ class Yard:
         )
 
     def mode(self, mode: Mode, **others: Any) -> None:
-        told = {"owner": "Data team", "ready_within_s": 60, "cleanup": Cleanup.DELETE} | others
+        told: dict[str, Any] = {
+            "owner": "Data team",
+            "ready_within_s": 60,
+            "cleanup": Cleanup.DELETE,
+        } | others
         operations.set_resource_mode(
             actor=self.alice, org_id=self.org, repository_id=self.web, resource="database", mode=mode, **told
         )
@@ -223,6 +228,7 @@ def test_w2_a_proposal_is_reviewed_and_the_last_approved_stays(yard: Yard) -> No
     operations.reject_contract(actor=yard.alice, org_id=yard.org, proposal_id=proposal)
     (repository,) = yard.view().repositories
     assert repository.waiting == []
+    assert repository.approved
     assert repository.approved.branch == "main"
     assert yard.kinds()[-2:] == ["contract.proposed", "contract.rejected"]
 
@@ -376,3 +382,15 @@ def test_queries_do_not_grow_with_repositories(yard: Yard) -> None:
     for number in range(4):
         yard.approve(yard.repository(f"r{number}"), BACKEND.replace("backend", f"b{number}"))
     assert queries(yard) == before
+
+
+def test_n1_a_maintainer_hands_on_only_secrets_they_can_see(yard: Yard) -> None:
+    yard.approve(yard.web, WEB)
+    whole = set_secret(yard.world)
+    mia = maintainer(yard.world, yard.project.id).as_actor()
+    given = {"org_id": yard.org, "repository_id": yard.web, "name": "KEY", "source": Source.SECRET}
+    with pytest.raises(Invalid) as refused:
+        operations.bind_input(actor=mia, secret_id=whole.id, **given)  # type: ignore[arg-type]
+    assert list(refused.value.fields) == ["secret"]
+    operations.bind_input(actor=yard.alice, secret_id=whole.id, **given)  # type: ignore[arg-type]
+    assert yard.view().repositories[0].inputs[1].words == f"the secret {whole.name}"
