@@ -166,6 +166,7 @@ class EventKind(Enum):
     PROJECT_CREATED = kind("project.created", "{actor} created the project {target}")
     PROJECT_ARCHIVED = kind("project.archived", "{actor} archived the project {target}")
     REPOSITORY_ADDED = kind("repository.added", "{actor} added the repository {target}")
+    REPOSITORY_CHANGED = kind("repository.changed", "{actor} changed the repository {target}")
     REPOSITORY_REMOVED = kind("repository.removed", "{actor} removed the repository {target}")
     CONTRACT_PROPOSED = kind("contract.proposed", "{target} proposes contract {digest}", digest=DIGEST)
     CONTRACT_APPROVED = kind(

@@ -183,6 +183,10 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _needs_none(value: str) -> str | None:
+    return "must be empty in production" if value else None
+
+
 def _needs_off(value: bool) -> str | None:
     return "must be false in production" if value else None
 
@@ -319,6 +323,13 @@ SETTINGS = (
         "the 12 digits of the account VMs are in; empty lets none in",
         _matching(r"[0-9]{12}"),
         default="",
+    ),
+    Setting(
+        "ENVFORGE_PLAIN_GIT_HOSTS",
+        "HOST:PORT of Git servers that may be cloned from over http, with commas between; for development",
+        _matching(r"[a-z0-9.-]+:[0-9]{1,5}(,[a-z0-9.-]+:[0-9]{1,5})*"),
+        default="",
+        production=_needs_none,
     ),
     Setting(
         "ENVFORGE_STS_URL",

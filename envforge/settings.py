@@ -47,6 +47,7 @@ INSTALLED_APPS = [
     "timeline",
     "secrets_ref",
     "hosts",
+    "projects",
     "notices",
 ]
 
@@ -194,6 +195,8 @@ GATEWAY_SECURITY_GROUP = env["ENVFORGE_GATEWAY_SECURITY_GROUP"]
 GATEWAY_NETWORKS = env["ENVFORGE_GATEWAY_NETWORKS"]
 WORKSPACE_FILES = env["ENVFORGE_FILES"]
 # Where VMs speak (`/host/v1/`), what they must be, and the one place that says so (H4).
+# HOST:PORT of Git servers from which VMs may clone over plain http.
+PLAIN_GIT_HOSTS = frozenset(filter(None, env["ENVFORGE_PLAIN_GIT_HOSTS"].split(",")))
 HOST_API_URL = env["ENVFORGE_HOST_API_URL"] or CONSOLE_URL
 HOST_API_HOST = urlsplit(HOST_API_URL).hostname or ""
 HOST_ROLE_ID = env["ENVFORGE_HOST_ROLE_ID"]

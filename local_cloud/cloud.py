@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from local_cloud.console import Console
 from local_cloud.environment import (
@@ -161,6 +162,7 @@ class Cloud:
             "ENVFORGE_METRICS_TOKEN": self.keys["metrics_token"],
             "ENVFORGE_AUDIT_KEY": AUDIT_KEY,
             "ENVFORGE_AUDIT_VAULT_BUCKET": AUDIT_VAULT_BUCKET,
+            "ENVFORGE_PLAIN_GIT_HOSTS": urlsplit(self.git_url).netloc,
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
             "ENVFORGE_GATEWAY_NETWORKS": GATEWAY_NETWORKS,

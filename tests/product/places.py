@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
+import orgs.places
 from envforge import tenancy
 from envforge.actor import Actor
 from envforge.ids import uuid7
@@ -34,10 +35,14 @@ class Places:
 
 @contextmanager
 def places(scope: Scope) -> Iterator[Places]:
-    """Nothing else may have registered this scope."""
+    """In place of what the app of this scope registered."""
     source = Places(scope)
+    before = orgs.places._sources.get(scope)
+    forget_places(scope)
     offer_places(scope, source)
     try:
         yield source
     finally:
         forget_places(scope)
+        if before:
+            offer_places(scope, before)

@@ -1,0 +1,62 @@
+"""Creating and archiving projects."""
+
+import re
+from uuid import UUID
+
+from django.utils import timezone
+
+from audit.append import append
+from audit.kinds import EventKind
+from envforge import tenancy
+from envforge.actor import Actor
+from envforge.errors import Conflict, Invalid, NotVisible
+from envforge_protocol.credentials import credential_in
+from orgs import policy
+from orgs.policy import Action
+from projects.models import NAME_FORM, Project
+
+NAME_WORDS = "Use one line of 1 to 80 characters that is no credential."
+SLUG_WORDS = "Use 1 to 40 lower-case letters, digits and single dashes between them."
+MAX_NAME_LENGTH = 80
+
+
+def create_project(*, actor: Actor, org_id: UUID, slug: str, name: str) -> Project:
+    """Create a project.
+
+    Raises:
+        NotVisible, NotAllowed: see `policy.require`.
+        Invalid: the name or the short name cannot be used.
+        Conflict: the short name is taken, by an archived project too.
+    """
+    with tenancy.enter(org_id):
+        policy.require_here(actor, Action.PROJECT_CREATE)
+        name = name.strip()
+        wrong = {}
+        if not 0 < len(name) <= MAX_NAME_LENGTH or not name.isprintable() or credential_in(name):
+            wrong["name"] = NAME_WORDS
+        if len(slug) > 40 or not re.fullmatch(NAME_FORM, slug, re.ASCII) or credential_in(slug):
+            wrong["slug"] = SLUG_WORDS
+        if wrong:
+            raise Invalid("The project cannot be called this.", wrong)
+        project, made = Project.objects.get_or_create(slug=slug, defaults={"name": name})
+        if not made:
+            raise Conflict("There is a project with this short name already. Choose another.")
+        append(EventKind.PROJECT_CREATED, actor=actor, target=project)
+        return project
+
+
+def archive_project(*, actor: Actor, org_id: UUID, project_id: UUID) -> None:
+    """Archive a project: its history stays, and nothing in it changes any more. Again, it changes nothing.
+
+    Raises:
+        NotVisible, NotAllowed: see `policy.require`.
+    """
+    with tenancy.enter(org_id):
+        project = Project.objects.select_for_update().filter(id=project_id).first()
+        if project is None:
+            raise NotVisible
+        policy.require(actor, Action.PROJECT_ARCHIVE, project)
+        if project.archived_at is None:
+            project.archived_at = timezone.now()
+            project.save(update_fields=["archived_at"])
+            append(EventKind.PROJECT_ARCHIVED, actor=actor, target=project)

@@ -1,0 +1,103 @@
+"""Adding, changing and removing repositories."""
+
+import re
+from uuid import UUID
+
+from django.utils import timezone
+
+from audit.append import append
+from audit.kinds import EventKind
+from envforge import tenancy
+from envforge.actor import Actor
+from envforge.errors import Conflict, Invalid
+from envforge_protocol.credentials import credential_in
+from orgs.policy import Action
+from projects.git_addresses import require_address, require_branch
+from projects.locks import locked_project, locked_repository, usable_secret
+from projects.models import NAME_FORM, Binding, Repository
+
+NAME_WORDS = "Use 1 to 40 lower-case letters, digits and single dashes between them; it is the directory in workspaces."
+
+
+def add_repository(
+    *,
+    actor: Actor,
+    org_id: UUID,
+    project_id: UUID,
+    name: str,
+    url: str,
+    default_branch: str = "main",
+    access_id: UUID | None = None,
+) -> Repository:
+    """Add a repository to a project.
+
+    Args:
+        access_id: the secret with which it is read; none where anybody may read it.
+
+    Raises:
+        NotVisible, NotAllowed: see `policy.require`.
+        Invalid: the name, the address, the branch or the secret cannot be used.
+        Conflict: the project has a repository of this name, or is archived.
+    """
+    with tenancy.enter(org_id):
+        project = locked_project(actor, Action.REPOSITORY_MANAGE, project_id)
+        if len(name) > 40 or not re.fullmatch(NAME_FORM, name, re.ASCII) or credential_in(name):
+            raise Invalid(NAME_WORDS, {"name": NAME_WORDS})
+        require_address(url)
+        require_branch(default_branch)
+        access = usable_secret(actor, project, access_id, field="access") if access_id else None
+        if Repository.objects.filter(project=project, name=name, removed_at=None).exists():
+            raise Conflict(f"The project has a repository {name} already. Choose another name.")
+        made = Repository.objects.create(
+            project=project, name=name, url=url, default_branch=default_branch, access=access
+        )
+        append(EventKind.REPOSITORY_ADDED, actor=actor, target=made)
+        return made
+
+
+def change_repository(
+    *,
+    actor: Actor,
+    org_id: UUID,
+    repository_id: UUID,
+    url: str,
+    default_branch: str,
+    access_id: UUID | None,
+) -> None:
+    """Give a repository another address, default branch or access; the same again changes and records nothing.
+
+    Raises:
+        As `add_repository`.
+    """
+    with tenancy.enter(org_id):
+        repository = locked_repository(actor, Action.REPOSITORY_MANAGE, repository_id)
+        require_address(url)
+        require_branch(default_branch)
+        if access_id:
+            usable_secret(actor, repository.project, access_id, field="access")
+        wanted = (url, default_branch, access_id)
+        if (repository.url, repository.default_branch, repository.access_id) == wanted:
+            return
+        repository.url, repository.default_branch, repository.access_id = wanted
+        repository.save(update_fields=["url", "default_branch", "access"])
+        append(EventKind.REPOSITORY_CHANGED, actor=actor, target=repository)
+
+
+def remove_repository(*, actor: Actor, org_id: UUID, repository_id: UUID) -> None:
+    """Take a repository out of its project; its name is free again.
+
+    Raises:
+        NotVisible, NotAllowed: see `policy.require`.
+        Conflict: another repository's input is bound to its service, or the project is archived.
+    """
+    with tenancy.enter(org_id):
+        repository = locked_repository(actor, Action.REPOSITORY_MANAGE, repository_id)
+        using = Binding.objects.filter(route_to=repository, repository__removed_at=None)
+        first = using.select_related("repository").order_by("repository__name", "input").first()
+        if first:
+            raise Conflict(
+                f"{first.input} of {first.repository.name} leads to it. Bind that elsewhere first."
+            )
+        repository.removed_at = timezone.now()
+        repository.save(update_fields=["removed_at"])
+        append(EventKind.REPOSITORY_REMOVED, actor=actor, target=repository)
