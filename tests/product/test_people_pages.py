@@ -13,8 +13,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from envforge import tenancy
-from envforge.actor import Actor
-from orgs import operations, tokens
+from envforge.actor import Actor, HostActor
+from envforge.errors import NotVisible
+from orgs import operations, policy, tokens
 from orgs.directory import enlist
 from orgs.links import invitation_link, invitation_path
 from orgs.models import Invitation, Membership, Person, RoleGrant, ServiceAccount, Token
@@ -356,11 +357,22 @@ def test_p2_the_documents_are_what_the_table_says(world: World) -> None:
     assert 'viewer<span class="sr"> (yours)' in page
 
 
-def test_p2_a_reviewer_is_no_actor_and_a_host_has_no_action() -> None:
+def test_p2_a_reviewer_is_no_actor_and_a_host_has_no_action(world: World) -> None:
     surfaces = {surface.name: surface for surface in SURFACES}
     assert surfaces["Signed dev link"].actions == ()
     assert surfaces["Runtime host"].actions == ()
-    assert {kind.kind for kind in Actor.__subclasses__()} == {"user", "service_account", "support", "system"}
+    assert {kind.kind for kind in Actor.__subclasses__()} == {
+        "user",
+        "service_account",
+        "host",
+        "support",
+        "system",
+    }
+    host = HostActor(id="vm", label="a VM", host_id=uuid4(), org_id=world.acme.id, generation=1)
+    with tenancy.enter(world.acme.id):
+        for action in Action:
+            with pytest.raises(NotVisible):
+                policy.explain(host, action)
     assert {
         action for action in Action if action.value.startswith(("host.", "machine.", "runtime_host"))
     } == {Action.HOST_DEDICATE}, "one asks for a machine of one's own; nothing reaches into one"
