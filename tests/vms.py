@@ -27,7 +27,8 @@ from local_cloud.vms.machines import Machine, remove_all
 class Vms:
     """A running simulator. `client` is the AWS endpoint's control door: faults, and acts from outside.
 
-    VMs are run for what `include` named, since several tests share an endpoint; `everything` runs all.
+    VMs are run for what `include` named, since several tests share an endpoint; `everything` runs all. With `account` (a
+    number) it runs as that user and group; `python` is the interpreter and where it finds more packages.
     """
 
     client: ControlClient
@@ -37,6 +38,7 @@ class Vms:
     everything: bool = False
     stop_grace_s: float = 0.3
     account: int | None = None
+    python: tuple[str, str] = (sys.executable, "")
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -49,19 +51,12 @@ class Vms:
 
     def start(self) -> None:
         """Start the simulator, and wait until it watches."""
+        account = str(self.account) if self.account is not None else "-"
         command = [
             # Tied to the test's process: who kills that must not be left with VMs.
-            *(
-                sys.executable,
-                "-I",
-                "-S",
-                str(LAUNCHER),
-                str(os.getpid()),
-                str(int(signal.SIGTERM)),
-                "-",
-                "-",
-            ),
-            *(sys.executable, "-m", "local_cloud.vms", "--aws-url", self.client.endpoint_url),
+            *(sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(int(signal.SIGTERM))),
+            *(account, account),
+            *(self.python[0], "-m", "local_cloud.vms", "--aws-url", self.client.endpoint_url),
             *("--root-key-file", str(self.root_key_file), "--region", self.client.region),
             *("--state", str(self.state), "--files", str(self.directory / "files")),
             *("--hide", str(self.directory / "hidden"), "--daemon", self.daemon),
@@ -70,14 +65,9 @@ class Vms:
         ]
         before = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command,
-                env=ambient(os.environ),
-                stdout=log,
-                stderr=log,
-                user=self.account,
-                group=self.account,
-            )
+            environment = ambient(os.environ)
+            environment["PYTHONPATH"] += f":{self.python[1]}"
+            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
         def is_watching() -> bool:
             assert self.process is not None

@@ -43,7 +43,7 @@ class _Parser(argparse.ArgumentParser):
 
 def run(home: Home, caller: Mapping[str, str], arguments: Sequence[str], console: Console) -> int:
     """List VMs, do something to one, or switch EC2's faults."""
-    if any(word in {"-h", "--help"} for word in arguments) or not arguments:
+    if not arguments:
         _parser().print_help()
         return 0
     chosen = _parser().parse_args(arguments)

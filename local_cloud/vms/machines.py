@@ -265,10 +265,13 @@ class Machine:
             traces.send(init, signal.SIGKILL)
             traces.wait_gone(init.pid, init.started_ticks)
 
-    @staticmethod
-    def _sweep(record: Record) -> None:
-        if record.kind is not Kind.TREE:
-            traces.remove_control_groups(record.cgroup)
+    def _sweep(self, record: Record) -> None:
+        if record.kind is Kind.TREE:
+            return
+        traces.remove_control_groups(record.cgroup)
+        # A replacement is the same host, and has the same firewall table.
+        others = (one for one in machines(self.directory.parent) if one.instance_id != self.instance_id)
+        if not any(one.record is not None and one.record.tag == record.tag and one.is_on for one in others):
             traces.remove_network(record.tag)
 
     def _keep(self) -> None:

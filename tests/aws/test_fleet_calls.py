@@ -49,14 +49,14 @@ def test_filters(server: Server) -> None:
     assert refusal(found, colour=["red"]) == "InvalidParameterValue"
 
 
-def test_ten_thousand_instances_are_read_in_pages_quickly(own_server: Server) -> None:
+def test_a_large_fleet_is_read_in_pages_quickly(own_server: Server) -> None:
     ec2 = own_server.client("ec2", read_timeout=300)
     zones = [one["SubnetId"] for one in ec2.describe_subnets()["Subnets"]][:3]
-    for number in range(10):
+    for number in range(3):
         ec2.run_instances(
             ImageId=IMAGE,
-            MinCount=1000,
-            MaxCount=1000,
+            MinCount=700,
+            MaxCount=700,
             SubnetId=zones[number % len(zones)],
             TagSpecifications=tagged(org=f"o-{number}", many="yes"),
         )
@@ -70,11 +70,11 @@ def test_ten_thousand_instances_are_read_in_pages_quickly(own_server: Server) ->
         sizes.append(len(ids(page)))
         seen |= set(ids(page))
     all_s = time.monotonic() - began
-    assert len(ids(ec2.describe_instances(Filters=[{"Name": "tag:org", "Values": ["o-3"]}]))) == 1000
-    assert sizes == [1000] * 10
-    assert len(seen) == 10_000
-    # A guard against what was there before, minutes; not a figure.
-    assert all_s < 60
+    assert len(ids(ec2.describe_instances(Filters=[{"Name": "tag:org", "Values": ["o-2"]}]))) == 700
+    assert sizes == [1000, 1000, 100]
+    assert len(seen) == 2100
+    # A guard against reading that grows with the square of the fleet; not a figure.
+    assert all_s < 20
 
 
 def test_pages_are_not_disturbed_by_what_ends_meanwhile(server: Server) -> None:

@@ -69,7 +69,7 @@ def statements(policy: dict[str, Any]) -> list[dict[str, Any]]:
 
 def test_cfn_lint_has_nothing_to_say() -> None:
     linter = Path(sys.executable).with_name("cfn-lint")
-    command = [linter, "--non-zero-exit-code", "informational", TEMPLATE]
+    command = [str(linter), "--non-zero-exit-code", "informational", str(TEMPLATE)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -141,9 +141,9 @@ def test_e1_the_vault_is_locked_and_outlives_the_stack() -> None:
 
 
 def test_vms_have_no_public_address_and_hold_the_local_network() -> None:
-    network = ipaddress.ip_network(properties("Vpc")["CidrBlock"])
+    network = ipaddress.IPv4Network(properties("Vpc")["CidrBlock"])
     subnets = {
-        name: ipaddress.ip_network(resource["Properties"]["CidrBlock"])
+        name: ipaddress.IPv4Network(resource["Properties"]["CidrBlock"])
         for name, resource in RESOURCES.items()
         if resource["Type"] == "AWS::EC2::Subnet"
     }

@@ -30,6 +30,7 @@ def test_up_serves_refuses_a_second_and_ends_with_all_it_started(home: Home) -> 
     assert f"Console    {cloud.console_url}" in said
     assert "alice" in said
     assert f"Mail       {cloud.mail_url}" in said
+    assert "VMs        ./dev vm list" in said
     with urllib.request.urlopen(f"{cloud.console_url}/health/ready", timeout=10) as answer:  # noqa: S310
         assert json.load(answer)["ready"] is True
 
@@ -56,6 +57,7 @@ def test_up_serves_refuses_a_second_and_ends_with_all_it_started(home: Home) -> 
         "worker",
         "beat",
         "sealer",
+        "vms",
     }
     os.kill(parts["web"]["pid"], signal.SIGKILL)
     eventually(

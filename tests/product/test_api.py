@@ -240,6 +240,8 @@ def test_the_description_is_whole_and_valid(tmp_path: Path) -> None:
         "/api/v1/orgs/{slug}/secrets/import",
         "/api/v1/orgs/{slug}/secrets/{secret_id}",
         "/api/v1/orgs/{slug}/secrets/{secret_id}/rotate",
+        "/api/v1/orgs/{slug}/placements",
+        "/api/v1/orgs/{slug}/placements/export",
     }
     for methods in served["paths"].values():
         for operation in methods.values():

@@ -1,0 +1,68 @@
+"""The product's own daemon on a simulated VM: it starts with what the simulator gives it, and leaves nothing in the kernel."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.local_cloud.vms.conftest import Cloud, cloud_config, end, new_cloud
+from tests.vms import eventually
+
+TAG = "00d1e5"
+HOST = {
+    "control_plane": "http://127.0.0.1:9",  # nobody answers there
+    "host_id": f"7f1c9d52-1f0e-4c39-9d57-a3b2c1{TAG}",
+    "generation": 1,
+    "role": "runtime",
+    "region": "eu-west-1",
+    "image": "1",
+}
+
+
+@pytest.fixture
+def daemons_cloud() -> Iterator[Cloud]:
+    cloud = new_cloud()
+    assert cloud.vms.end() == 0
+    cloud.vms.daemon = "envforge_daemon"
+    cloud.vms.start()
+    yield cloud
+    end(cloud)
+
+
+def tables() -> str:
+    return subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
+
+
+def test_the_daemon_runs_on_a_vm_and_is_gone_with_it(daemons_cloud: Cloud) -> None:
+    """H1, H5: its firewall stands while the VM runs, and table and control group go with the instance."""
+    cloud = daemons_cloud
+    file = {"path": "/etc/envforge/host.json", "content": json.dumps(HOST)}
+    one = cloud.launch(cloud_config(write_files=[file]))
+    machine = cloud.vms.wait_on(one)
+    first = eventually(lambda: machine.daemon_pid, "no daemon")
+    walled = os.geteuid() == 0 and shutil.which("nft") is not None
+    if walled:
+        eventually(lambda: f"envforge_{TAG}" in tables(), cloud.vms.console(one))
+    assert eventually(lambda: machine.daemon_pid, "it ended") == first, cloud.vms.console(one)
+    # The same host one generation later: what ends of the first must not take the second's firewall away.
+    later = {"path": "/etc/envforge/host.json", "content": json.dumps(HOST | {"generation": 2})}
+    second = cloud.launch(cloud_config(write_files=[later]))
+    eventually(lambda: cloud.vms.machine(second).daemon_pid, "no second daemon")
+    if walled:
+        eventually(
+            lambda: "Not in force" in cloud.vms.console(second) or "running" in cloud.vms.console(second), ""
+        )
+    cloud.ec2.terminate_instances(InstanceIds=[one])
+    eventually(lambda: not (cloud.vms.state / one).exists(), "the disk is still there")
+    if walled:
+        assert f"envforge_{TAG}" in tables()
+    one = second
+    cloud.ec2.terminate_instances(InstanceIds=[one])
+    eventually(lambda: not (cloud.vms.state / one).exists(), "the disk is still there")
+    if walled:
+        assert f"envforge_{TAG}" not in tables()
+    assert not list(Path("/sys/fs/cgroup").glob(f"**/envforge-vm-{one}"))
