@@ -150,6 +150,9 @@ class EventKind(Enum):
         "host.replaced", "A {role} VM was replaced", role=HOST_ROLE, cause=WORD, generation=COUNT
     )
     HOST_ENDED = kind("host.ended", "A {role} VM was ended", role=HOST_ROLE, cause=WORD)
+    HOST_ORPHAN_ENDED = kind(
+        "host.orphan_ended", "{actor} ended the instance {target}, which nobody owned", launched_at=TIME
+    )
     HOST_JOIN_REFUSED = kind("host.join_refused", "A VM's request to join was refused: {reason}", reason=WORD)
     PLACEMENT_MADE = kind(
         "placement.made", "{target} was placed on a VM of this organization", role=HOST_ROLE, host_id=ID

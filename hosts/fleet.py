@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,10 @@ import structlog
 from django.db import connection, transaction
 from django.utils import timezone
 
+from audit.append import append_platform
+from audit.kinds import EventKind
 from envforge import tenancy
+from envforge.actor import SYSTEM, Target
 from hosts import ec2
 from hosts.ec2 import Seen
 from hosts.lookups import organizations_with_hosts
@@ -60,19 +64,27 @@ class Comparison:
         known = len(self.settled)
         settled_state, told, matched = self.settled.get, Compared(), 0
         candidates: Page = []
-        ids: list[str] = []
+        ids: list[list[str]] = []
         for page in pages:
-            new = [one for one in page if settled_state(one["InstanceId"]) != one["State"]["Name"]]
+            # Lists are compared faster than any loop looks: a page on which nothing changed is passed by at once.
+            listed = [one["InstanceId"] for one in page]
+            words = [one["State"]["Name"] for one in page]
+            before = list(map(settled_state, listed))
+            ids.append(listed)
+            new = (
+                [one for one, was, word in zip(page, before, words, strict=True) if was != word]
+                if before != words
+                else []
+            )
             candidates += new
             matched += len(page) - len(new)
             told.instances += len(page)
-            ids += [one["InstanceId"] for one in page]
             if impaired:
                 self._note_impaired([one for one in page if one["InstanceId"] in impaired])
         changed = [self.settled.pop(one["InstanceId"], "") for one in candidates]
         orphans = self._compare([ec2.read(one) for one in candidates], told)
         if everything or matched + sum(map(bool, changed)) < known:
-            told.vanished = self._find_vanished(frozenset(ids), everything=everything)
+            told.vanished = self._find_vanished(frozenset(chain.from_iterable(ids)), everything=everything)
         self._report(orphans)
         told.orphans = len(orphans)
         if everything:
@@ -170,6 +182,32 @@ def compare() -> Compared:
         # Half of the pages were read: what they settled holds, what is missing was not.
         _comparison.all_at = 0.0
         return Compared()
+
+
+def look_at_all() -> Compared:
+    """Compare everything once, as an operator who asks does.
+
+    Raises:
+        VendorError: EC2 did not answer.
+    """
+    return Comparison().run(ec2.pages())
+
+
+def end_orphan(instance_id: str) -> None:
+    """End an instance that the last comparison found to be nobody's; an operator's decision, recorded for EnvForge itself.
+
+    Raises:
+        Orphan.DoesNotExist: it is somebody's, or gone.
+        VendorError: EC2 did not do it.
+    """
+    orphan = Orphan.objects.get(instance_id=instance_id)
+    ec2.end(instance_id)
+    with transaction.atomic():
+        target = Target("instance", instance_id, instance_id)
+        append_platform(
+            EventKind.HOST_ORPHAN_ENDED, actor=SYSTEM, target=target, launched_at=orphan.launched_at
+        )
+        orphan.delete()
 
 
 def make_due(host_ids: list[UUID]) -> None:

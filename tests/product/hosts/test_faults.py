@@ -5,12 +5,15 @@ import os
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.core.management import CommandError, call_command
 from django.db import connection
 
+from audit.models import Event
 from envforge import tenancy
 from envforge.actor import SYSTEM
 from hosts import changes, operations, reconcile
@@ -340,6 +343,14 @@ def test_instances_that_nobody_owns_are_listed_and_left_alone(fleet: Fleet, worl
     assert not Orphan.objects.filter(instance_id=host.instance_id).exists()
     states = [one["State"]["Name"] for one in fleet.instances(host) if one["InstanceId"] == made]
     assert states == ["running"]
-    fleet.ec2.terminate_instances(InstanceIds=[made])
+    with pytest.raises(CommandError, match="none of those"):
+        call_command("orphans", end=host.instance_id)
+    said = StringIO()
+    call_command("orphans", end=made, stdout=said)
+    assert f"{made} ends." in said.getvalue()
+    assert not Orphan.objects.filter(instance_id=made).exists()
+    assert [one["InstanceId"] for one in fleet.instances(host)] == [host.instance_id]
+    with tenancy.enter(tenancy.PLATFORM):
+        assert Event.objects.filter(kind="host.orphan_ended", target_id=made).count() == 1
     sweeping.compare()
     assert not Orphan.objects.filter(instance_id=made).exists()
