@@ -124,7 +124,10 @@ def test_every_task_has_an_explicit_name_and_json_arguments() -> None:
     app.loader.import_default_modules()
     ours = [name for name in app.tasks if not name.startswith("celery.")]
     assert ours
-    assert all(name.startswith(("envforge.", "audit.", "orgs.", "notices.", "secrets_ref.")) for name in ours)
+    assert all(
+        name.startswith(("envforge.", "audit.", "orgs.", "notices.", "secrets_ref.", "hosts."))
+        for name in ours
+    )
     assert app.conf.accept_content == ["json"]
     scheduled = {entry["task"] for entry in app.conf.beat_schedule.values()}
     assert scheduled <= set(ours)
