@@ -1,5 +1,6 @@
 """`python3 -m scheduler_backend`: serve until SIGTERM or SIGINT."""
 
+import os
 import signal
 import sys
 import threading
@@ -39,4 +40,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stderr.flush()
+    # Threads that still wait for a client may hold the lock of standard error, at which the interpreter's own end aborts.
+    os._exit(status)

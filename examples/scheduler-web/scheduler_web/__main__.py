@@ -37,4 +37,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stderr.flush()
+    # Threads that still wait for a client may hold the lock of standard error, at which the interpreter's own end aborts.
+    os._exit(status)
