@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "secrets_ref",
     "hosts",
     "projects",
+    "workspaces",
     "notices",
 ]
 
