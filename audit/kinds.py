@@ -219,18 +219,33 @@ class EventKind(Enum):
     )
     RUNTIME_SLEPT = kind("runtime.slept", "{target} is asleep", cause=WORD, awake_s=SECONDS)
     METER_OPENED = kind(
-        "meter.opened", "The meter of {target} started", window_id=ID, size=SIZE, opened_at=TIME
+        "meter.opened",
+        "The meter of {target} started",
+        window_id=ID,
+        wake=COUNT,
+        cause=WORD,
+        size=SIZE,
+        cap=CAP,
+        opened_at=TIME,
     )
     METER_CLOSED = kind(
         "meter.closed",
         "The meter of {target} stopped",
         window_id=ID,
+        cause=WORD,
         closed_at=TIME,
         seconds=SECONDS,
         disputed_s=SECONDS,
     )
     CAP_CHANGED = kind(
         "cap.changed", "{actor} set the usage cap of {target} to {mode}", mode=CAP, hours=COUNT.or_none()
+    )
+    CAP_NEARED = kind(
+        "cap.neared",
+        "{target} has used {percent} % of its usage cap",
+        mode=CAP,
+        hours=COUNT,
+        percent=COUNT,
     )
     CAP_REACHED = kind("cap.reached", "{target} reached its usage cap", mode=CAP, hours=COUNT)
     COMMAND_RUN = kind(
