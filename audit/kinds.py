@@ -192,6 +192,22 @@ class EventKind(Enum):
     WORKSPACE_CREATED = kind("workspace.created", "{actor} opened the workspace {target}", branch=NAME)
     WORKSPACE_ARCHIVED = kind("workspace.archived", "{actor} archived the workspace {target}")
     WORKSPACE_DELETED = kind("workspace.deleted", "{actor} deleted the workspace {target}", data_removed=FLAG)
+    WORKSPACE_RESTORED = kind("workspace.restored", "{actor} took the workspace {target} into use again")
+    WORKSPACE_CHANGED = kind(
+        "workspace.changed", "{actor} set {setting} of {target} to {to}", setting=WORD, to=NAME
+    )
+    WORKSPACE_BRANCH_GONE = kind(
+        "workspace.branch_gone", "The branch {branch} of {target} is in none of its repositories", branch=NAME
+    )
+    WORKSPACE_REMOVED = kind(
+        "workspace.removed",
+        "What was kept of the workspace {target} is gone: {parameters} secrets, {others} other things and its files",
+        parameters=COUNT,
+        others=COUNT,
+        wakes=COUNT,
+        awake_s=SECONDS,
+        wanted_by=NAME,
+    )
     SHELL_READY = kind("shell.ready", "The shell of {target} is ready")
     SHELL_CERTIFICATE_ISSUED = kind(
         "shell.certificate_issued", "{actor} got shell access to {target}", expires_at=TIME
