@@ -21,7 +21,7 @@ PROVED = {
 }
 # By surface or line: the app that brings what it speaks of. Once that is installed, its lines need tests above.
 NOT_YET = {
-    "the runtime host: its name, address and login": "workspaces",
+    "a VM's own name, address and login: it has a number of EnvForge's alone": "workspaces",
     "every action of the roles table": "devlinks",
     "other services, workspaces and organizations": "devlinks",
     "shell, consoles, databases and logs": "devlinks",
