@@ -6,12 +6,9 @@ and never a value.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from email.headerregistry import Address
-from email.utils import getaddresses
-from ipaddress import ip_address
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -216,7 +213,11 @@ SETTINGS = (
         default=None,
         production=mail_forms.needs_protection,
     ),
-    Setting("ENVFORGE_MAIL_FROM", "the sender of e-mail, such as EnvForge <notices@example.com>", mail_forms.mailbox),
+    Setting(
+        "ENVFORGE_MAIL_FROM",
+        "the sender of e-mail, such as EnvForge <notices@example.com>",
+        mail_forms.mailbox,
+    ),
     Setting("AWS_REGION", "an AWS region, such as eu-central-1", _text),
     Setting(
         "AWS_ENDPOINT_URL",

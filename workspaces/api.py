@@ -226,7 +226,7 @@ class OneWorkspaceView(OneOf):
             size = Size(given["size"]) if given["size"] else None
             lifecycle.choose_size(**self.of(workspace_id), size=size)
         if "idle_timeout_s" in given:
-            lifecycle.choose_idle_timeout(**self.of(workspace_id), idle_timeout_s=given["idle_timeout_s"])
+            lifecycle.choose_idle_timeout(**self.of(workspace_id), seconds=given["idle_timeout_s"])
         return self.seen(workspace_id)
 
     @extend_schema(

@@ -20,17 +20,6 @@ class Awake:
     wakes: int = 0
 
 
-def month_of(moment: datetime) -> tuple[datetime, datetime]:
-    """The calendar month around a moment (UTC): its first moment, and the next month's."""
-    first = moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    following = (
-        first.replace(year=first.year + 1, month=1)
-        if first.month == 12
-        else first.replace(month=first.month + 1)
-    )
-    return first, following
-
-
 def awake_within(
     since: datetime, until: datetime, now: datetime, workspace_ids: Collection[UUID] | None = None
 ) -> dict[UUID, Awake]:

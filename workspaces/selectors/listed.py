@@ -13,8 +13,9 @@ from orgs.models import Organization
 from orgs.policy import Action
 from orgs.selectors import visible
 from projects.models import Project
-from workspaces.awake import Awake, awake_within, month_of
+from workspaces.awake import Awake, awake_within
 from workspaces.models import Observed, Power, Presence, Workspace
+from workspaces.months import Month
 from workspaces.states import Now, now_of
 
 PAGE_SIZE = 50
@@ -86,8 +87,8 @@ def workspaces(
         more = len(page) > size
         page = page[:size]
         now = timezone.now()
-        since, until = month_of(now)
-        awake = awake_within(since, until, now, [row.id for row in page])
+        month = Month.of(now)
+        awake = awake_within(month.begins, month.ends, now, [row.id for row in page])
         return Workspaces(
             found,
             [_listed(row, awake.get(row.id, Awake())) for row in page],

@@ -19,7 +19,7 @@ from orgs.models import Organization
 from orgs.policy import Action, Answer
 from orgs.selectors import visible
 from workspaces import page_parts
-from workspaces.awake import Awake, awake_within, month_of
+from workspaces.awake import Awake, awake_within
 from workspaces.models import (
     Checkout,
     JobLease,
@@ -31,6 +31,7 @@ from workspaces.models import (
     Wake,
     Workspace,
 )
+from workspaces.months import Month
 from workspaces.page_parts import LinksNow, LoadedPart
 from workspaces.states import Now, now_of
 
@@ -126,7 +127,7 @@ def workspace(*, actor: Actor, slug: str, workspace_id: UUID, parts: bool = Fals
         if not may[Action.WORKSPACE_VIEW].allowed:
             policy.require(actor, Action.WORKSPACE_VIEW, row)
         moment = timezone.now()
-        since, until = month_of(moment)
+        month = Month.of(moment)
         events = None
         if parts and may[Action.AUDIT_READ].allowed:
             events = page(Filter(workspace_id=row.id), size=LATEST_EVENTS).events
@@ -149,7 +150,7 @@ def workspace(*, actor: Actor, slug: str, workspace_id: UUID, parts: bool = Fals
             wakes=_wakes(row.runtime, moment),
             drawn_since=moment - DRAWN,
             asked_at=moment,
-            month=awake_within(since, until, moment, [row.id]).get(row.id, Awake()),
+            month=awake_within(month.begins, month.ends, moment, [row.id]).get(row.id, Awake()),
             events=events,
             may=may,
             parts=page_parts.loaded(actor, row) if parts and row.wanted == Presence.PRESENT else [],
