@@ -44,6 +44,7 @@ app.conf.update(
             "schedule": 15.0,
             "options": {"expires": 15},
         },
+        "workspaces.due.sweep": {"task": "workspaces.due.sweep", "schedule": 5.0, "options": {"expires": 5}},
         "notices.email.sweep": {
             "task": "notices.email.sweep",
             "schedule": 30.0,

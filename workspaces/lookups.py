@@ -34,6 +34,11 @@ def caps_due(moment: datetime, most: int) -> list[Pair]:
     return _pairs("SELECT lookup.caps_due(%s, %s)", moment, most)
 
 
+def host_news(moment: datetime, most: int) -> list[Pair]:
+    """What became of VMs and was not followed up by this moment, the oldest first."""
+    return _pairs("SELECT lookup.workspace_host_news(%s, %s)", moment, most)
+
+
 def organizations_with_old_output(finished_before: datetime, most: int) -> list[UUID]:
     """Organizations that keep output of commands which ended before this moment."""
     return _ids("SELECT lookup.organizations_with_old_output(%s, %s)", finished_before, most)

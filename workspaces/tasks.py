@@ -4,8 +4,8 @@ from uuid import UUID
 
 from celery import shared_task
 
-from workspaces import reconcile
-from workspaces.reconcile import removal, runtimes, shells
+from workspaces import news
+from workspaces.reconcile import removal, runtimes, shells, sweeps
 
 
 @shared_task(name="workspaces.runtime.reconcile")
@@ -23,6 +23,11 @@ def reconcile_workspace(org_id: str, workspace_id: str) -> None:
     removal.reconcile(UUID(org_id), UUID(workspace_id))
 
 
+@shared_task(name="workspaces.host_news.follow")
+def follow_host_news(org_id: str, news_id: str) -> None:
+    news.follow(UUID(org_id), UUID(news_id))
+
+
 @shared_task(name="workspaces.due.sweep")
 def sweep_due() -> None:
-    reconcile.sweep()
+    sweeps.sweep()
