@@ -97,7 +97,6 @@ def test_the_nearest_name(line: str, hint: str) -> None:
         ("routes: {api: [/api/]}", "routes.api[0]", "path prefix"),
         ("routes: {api: ['/a%2fb']}", "routes.api[0]", "path prefix"),
         ("routes: {api: [/a//b]}", "routes.api[0]", "path prefix"),
-        ("routes: {api: [/a/../b]}", "routes.api[0]", "path prefix"),
         ("inputs: {A: {kind: [secret]}}", "inputs.A.kind", "secret, literal, url or route"),
     ],
 )
