@@ -66,7 +66,9 @@ def _concerned(news: HostNews, change: Change) -> list[UUID]:
     found = set(Shell.objects.filter(host_id=news.host_id).values_list("workspace_id", flat=True))
     found |= set(Runtime.objects.filter(host_id=news.host_id).values_list("workspace_id", flat=True))
     if change is not Change.LEAVING:
-        slots = Placement.objects.filter(host_id=news.host_id, ended_at=None).values_list("slot_id", flat=True)
+        slots = Placement.objects.filter(host_id=news.host_id, ended_at=None).values_list(
+            "slot_id", flat=True
+        )
         found |= set(Shell.objects.filter(slot_id__in=slots).values_list("workspace_id", flat=True))
         found |= set(Runtime.objects.filter(slot_id__in=slots).values_list("workspace_id", flat=True))
     return sorted(found)
@@ -74,7 +76,7 @@ def _concerned(news: HostNews, change: Change) -> list[UUID]:
 
 def _shell(shell: Shell, news: HostNews, change: Change) -> None:
     was_there = shell.host_id == news.host_id and shell.generation <= news.generation
-    if change in GONE and was_there and shell.observed not in {ShellState.ABSENT}:
+    if change in GONE and was_there and shell.observed != ShellState.ABSENT:
         shell.observed, shell.observed_at = ShellState.ABSENT, news.at
     elif change is not Change.READY and not (change in GONE and was_there):
         return
