@@ -7,6 +7,7 @@ and never a value.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -68,7 +69,7 @@ def _boolean(value: str) -> bool:
     return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[value.lower()]
 
 
-def _positive(value: str) -> int:
+def _seconds(value: str) -> int:
     seconds = int(value)
     if seconds <= 0:
         raise ValueError
@@ -137,8 +138,25 @@ def _needs_strong_key(value: str) -> str | None:
     return None
 
 
+def _needs_protected_mail(server: mail_forms.MailServer | None) -> str | None:
+    if server is None or server.security != "none" or _is_loopback(server.host):
+        return None
+    return "must begin with smtp+tls:// or smtp+ssl:// in production"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _needs_none(value: str) -> str | None:
     return "must be empty in production" if value else None
+
+
+def _needs_required(value: str) -> str | None:
+    return None if value == "required" else "must be required in production"
 
 
 def _needs_off(value: bool) -> str | None:
@@ -164,7 +182,7 @@ SETTINGS = (
         default="",
         production=_needs_https,
     ),
-    Setting("ENVFORGE_SUPPORT_VISIT_S", "seconds after which a support visit ends", _positive, default=1800),
+    Setting("ENVFORGE_SUPPORT_VISIT_S", "seconds after which a support visit ends", _seconds, default=1800),
     Setting(
         "ENVFORGE_STATIC_ROOT", "a directory that `collectstatic` may fill", _text, default="staticfiles"
     ),
@@ -211,7 +229,7 @@ SETTINGS = (
         "smtp+tls://USER:PASSWORD@HOST:PORT, smtp+ssl://… or smtp://…; for the worker only",
         mail_forms.server,
         default=None,
-        production=mail_forms.needs_protection,
+        production=_needs_protected_mail,
     ),
     Setting(
         "ENVFORGE_MAIL_FROM",
@@ -239,7 +257,7 @@ SETTINGS = (
         default="",
     ),
     Setting(
-        "ENVFORGE_AUDIT_CHECKPOINT_S", "seconds between a chain's signed checkpoints", _positive, default=60
+        "ENVFORGE_AUDIT_CHECKPOINT_S", "seconds between a chain's signed checkpoints", _seconds, default=60
     ),
     Setting(
         "ENVFORGE_HOST_API_URL",
@@ -271,9 +289,16 @@ SETTINGS = (
         "ENVFORGE_FILES", "efs:fs-… or directory:/…, the same on every VM", host_forms.files, default=None
     ),
     Setting(
+        "ENVFORGE_HOST_WALLS",
+        "required, or where_possible for development: what VMs must keep workspaces apart with",
+        _one_of("required", "where_possible"),
+        default="required",
+        production=_needs_required,
+    ),
+    Setting(
         "ENVFORGE_RETENTION_DAYS",
         "days for which the files of archived workspaces are kept",
-        _positive,
+        _seconds,
         default=30,
     ),
     Setting(
