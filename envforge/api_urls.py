@@ -7,6 +7,7 @@ from hosts import placements_api as placements
 from orgs import api as orgs
 from secrets_ref import api as secrets
 from timeline import api as timeline
+from workspaces import api as workspaces
 
 urlpatterns = [
     path("orgs", orgs.Organizations.as_view(), name="api-organizations"),
@@ -22,6 +23,32 @@ urlpatterns = [
     ),
     path("orgs/<slug:slug>/placements", placements.Placements.as_view(), name="api-placements"),
     path("orgs/<slug:slug>/placements/export", placements.export, name="api-placements-export"),
+    path("orgs/<slug:slug>/workspaces", workspaces.Workspaces.as_view(), name="api-workspaces"),
+    path(
+        "orgs/<slug:slug>/workspaces/<uuid:workspace_id>",
+        workspaces.OneWorkspaceView.as_view(),
+        name="api-workspace",
+    ),
+    path(
+        "orgs/<slug:slug>/workspaces/<uuid:workspace_id>/wake",
+        workspaces.Wake.as_view(),
+        name="api-workspace-wake",
+    ),
+    path(
+        "orgs/<slug:slug>/workspaces/<uuid:workspace_id>/sleep",
+        workspaces.Sleep.as_view(),
+        name="api-workspace-sleep",
+    ),
+    path(
+        "orgs/<slug:slug>/workspaces/<uuid:workspace_id>/archive",
+        workspaces.Archive.as_view(),
+        name="api-workspace-archive",
+    ),
+    path(
+        "orgs/<slug:slug>/workspaces/<uuid:workspace_id>/restore",
+        workspaces.Restore.as_view(),
+        name="api-workspace-restore",
+    ),
     path("schema", schema.schema, name="api-schema"),
     path("docs", schema.docs, name="api-docs"),
 ]

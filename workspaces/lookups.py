@@ -29,6 +29,11 @@ def runtimes_idle(moment: datetime, most: int) -> list[Pair]:
     return _pairs("SELECT lookup.runtimes_idle(%s, %s)", moment, most)
 
 
+def caps_due(moment: datetime, most: int) -> list[Pair]:
+    """Caps whose standing should be looked at, the longest due first."""
+    return _pairs("SELECT lookup.caps_due(%s, %s)", moment, most)
+
+
 def organizations_with_old_output(finished_before: datetime, most: int) -> list[UUID]:
     """Organizations that keep output of commands which ended before this moment."""
     return _ids("SELECT lookup.organizations_with_old_output(%s, %s)", finished_before, most)

@@ -14,9 +14,12 @@ from orgs.links import invitation_path
 from orgs.models import ConsoleSession, Invitation, Person
 from orgs.policy import Action
 from orgs.roles import Role
+from projects.operations import create_project
 from secrets_ref.operations import set_secret
 from tests.product.visitors import signed_in
 from tests.product.world import World
+from workspaces.models import Workspace
+from workspaces.operations.workspaces import archive_workspace, open_workspace
 
 
 class Things(dict[str, str]):
@@ -129,6 +132,30 @@ class Things(dict[str, str]):
             value=SecretValue("v"),
         )
         return made.id
+
+    def _project(self) -> object:
+        return create_project(
+            actor=self.world.alice.as_actor(),
+            org_id=self.world.acme.id,
+            slug=f"p-{uuid4().hex[:12]}",
+            name="Scheduler",
+        ).id
+
+    def _workspace(self) -> object:
+        return self._opened().id
+
+    def _archived(self) -> object:
+        made = self._opened()
+        archive_workspace(actor=self.world.alice.as_actor(), org_id=self.world.acme.id, workspace_id=made.id)
+        return made.id
+
+    def _opened(self) -> Workspace:
+        return open_workspace(
+            actor=self.world.alice.as_actor(),
+            org_id=self.world.acme.id,
+            project_id=UUID(self["project"]),
+            branch=f"feature/{uuid4().hex[:12]}",
+        )
 
     def _token(self) -> object:
         return issue(self.world, self["account"])[0]

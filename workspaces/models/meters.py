@@ -11,9 +11,11 @@ from workspaces.models.runtimes import Runtime
 
 
 class MeterWindow(TenantModel):
-    """A time a runtime was awake: the usage receipt of one wake (B2). One is open per runtime at most.
+    """A time a runtime was awake: the usage receipt of one wake (B2). One is open per runtime at most, and none overlaps another.
 
-    `disputed_s` of its seconds its VM ran unheard of (THREATS H6); they are counted apart and not charged. `cap_mode` is how the cap stood at the wake.
+    Both times are whole seconds (UTC), so that days and months add up to `seconds` exactly. In the last `disputed_s` of these its VM ran
+    unheard of (THREATS H6); they are counted apart and not charged. `cause` and `cap_mode` are how the wake came to be and how the cap
+    stood at it; `end_cause` why it ended.
     """
 
     runtime = models.ForeignKey(Runtime, on_delete=models.PROTECT, related_name="windows", db_index=False)
@@ -26,6 +28,7 @@ class MeterWindow(TenantModel):
     closed_at = models.DateTimeField(null=True)
     seconds = models.PositiveIntegerField(null=True)
     disputed_s = models.PositiveIntegerField(default=0)
+    end_cause = models.CharField(max_length=20, blank=True, default="")
 
     class Meta:
         constraints = [
@@ -38,9 +41,14 @@ class MeterWindow(TenantModel):
                 | Q(closed_at__gte=F("opened_at"), seconds__isnull=False),
                 name="workspaces_window_closed",
             ),
+            models.CheckConstraint(
+                condition=Q(disputed_s=0) | Q(disputed_s__lte=F("seconds")), name="workspaces_window_disputed"
+            ),
         ]
         indexes = [
             models.Index(fields=["org_id", "opened_at"], name="workspaces_window_when"),
+            # What of a month is asked for: all that ended after it began.
+            models.Index(fields=["org_id", "closed_at"], name="workspaces_window_until"),
             models.Index(fields=["org_id", "workspace", "opened_at"], name="workspaces_window_workspace"),
         ]
 
@@ -69,6 +77,8 @@ class Cap(TenantModel):
     # The month (its first day) for which people were told that 80 % and all of it was reached.
     warned_for = models.DateField(null=True)
     reached_for = models.DateField(null=True)
+    # When a sweep should look at it again: null while nothing that it counts is awake.
+    due_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
@@ -79,6 +89,9 @@ class Cap(TenantModel):
                 condition=Q(mode=CapMode.NONE, hours=None) | (~Q(mode=CapMode.NONE) & Q(hours__gte=1)),
                 name="workspaces_cap_hours",
             ),
+        ]
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="workspaces_cap_due"),
         ]
 
     def __str__(self) -> str:
