@@ -34,9 +34,7 @@ def address(port: int = 0) -> str:
 def seeded(world: World, store: Store, url: str = "") -> selectors.OneProject:
     alice = world.alice.as_actor()
     seed_project(store, url or address(), org_id=world.acme.id, owner=alice)
-    with tenancy.enter(world.acme.id):
-        (project,) = selectors.Project.objects.filter(slug=SLUG)
-    return selectors.project(actor=alice, slug=world.acme.slug, project_id=project.id)
+    return selectors.project(actor=alice, slug=world.acme.slug, project=SLUG)
 
 
 def events(world: World) -> int:
