@@ -16,7 +16,8 @@ from local_cloud.git.names import RepositoryName
 from local_cloud.git.publishing import BRANCH, EXAMPLES, published
 from local_cloud.git.store import Store
 from projects import operations
-from projects.models import Decision, Project, Proposal, Repository, Source
+from projects.choices import Decision, Source
+from projects.models import Project, Proposal, Repository
 from secrets_ref.models import Secret
 from secrets_ref.operations import set_secret
 

@@ -11,7 +11,8 @@ from orgs import policy
 from orgs.models import Organization
 from orgs.policy import Action, Answer
 from orgs.selectors import visible
-from projects.models import Decision, Project
+from projects.choices import Decision
+from projects.models import Project
 
 MOST_SHOWN = 200
 

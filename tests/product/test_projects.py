@@ -17,7 +17,8 @@ from envforge.ids import uuid7
 from envforge_protocol.contract import parse
 from envforge_protocol.contract.digest import digest
 from projects import operations, selectors
-from projects.models import Binding, Cleanup, Mode, Project, Proposal, Repository, Source
+from projects.choices import Cleanup, Mode, Source
+from projects.models import Binding, Project, Proposal, Repository
 from projects.operations.resources import Given
 from tests.product.secret_places import maintainer
 from tests.product.store import set_secret
