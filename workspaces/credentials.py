@@ -17,7 +17,9 @@ def fill_runtime(command: CommandRef, payload: Payload) -> Payload:
         for service in payload.manifest.services
         for credential in credentials_for(command.org_id, service.references)
     )
-    return payload.model_copy(update={"manifest": payload.manifest.model_copy(update={"credentials": minted})})
+    return payload.model_copy(
+        update={"manifest": payload.manifest.model_copy(update={"credentials": minted})}
+    )
 
 
 def fill_run(command: CommandRef, payload: Payload) -> Payload:

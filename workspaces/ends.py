@@ -8,7 +8,7 @@ from envforge.actor import SYSTEM
 from secrets_ref.consumption import end_consumption
 from workspaces import activity, meter, routes
 from workspaces.models import Observed, Power, RunningService, Runtime, SleepCause, Wake
-from workspaces.wants import end_wake, touch, want_asleep, wake_again
+from workspaces.wants import end_wake, touch, wake_again, want_asleep
 
 
 def stopped(runtime: Runtime, *, at: datetime) -> None:
@@ -45,7 +45,9 @@ def failed(runtime: Runtime, *, at: datetime, word: str, words: str) -> None:
     append(EventKind.RUNTIME_WAKE_FAILED, actor=SYSTEM, target=runtime, reason=word)
 
 
-def lost(runtime: Runtime, *, at: datetime, cause: SleepCause, ran_until: datetime, disputed_s: int = 0) -> None:
+def lost(
+    runtime: Runtime, *, at: datetime, cause: SleepCause, ran_until: datetime, disputed_s: int = 0
+) -> None:
     """Its VM, or what ran there, is gone: the meter ends at its last sign of life (H6), and it wakes on another one (W11).
 
     Args:

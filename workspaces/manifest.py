@@ -87,7 +87,9 @@ def _environments(built: Built, runtime: Runtime) -> dict[UUID, Environment]:
         provided = [mode for mode in modes if mode.repository_id == one.repository.id]
         for lacking in missing(one.contract, own, provided, proposals):
             built.block(
-                one.contract.service.name, "inputs", f"It lacks {lacking}. Bind it in the project, then wake again."
+                one.contract.service.name,
+                "inputs",
+                f"It lacks {lacking}. Bind it in the project, then wake again.",
             )
         made = environment(one.contract, values_of(one.contract, own, provided, leads))
         found[one.repository.id] = made
@@ -103,9 +105,7 @@ def _environments(built: Built, runtime: Runtime) -> dict[UUID, Environment]:
 
 def _require_ports_apart(built: Built) -> None:
     """Services of one workspace share its network: no two of them can listen on one port."""
-    users = Counter(
-        port.number for one in built.chosen for port in one.contract.ports.values()
-    )
+    users = Counter(port.number for one in built.chosen for port in one.contract.ports.values())
     for number, times in users.items():
         if times > 1:
             names = [
@@ -154,7 +154,9 @@ def _service(
     contract, name = one.contract, one.contract.service.name
     account = account_of(runtime.workspace, one.repository.name)
     if account is None:
-        built.block(name, "host", "A workspace has room for 15 services and resources, and has as many already.")
+        built.block(
+            name, "host", "A workspace has room for 15 services and resources, and has as many already."
+        )
         return None
     built.accounts[name] = account
     if contract.is_linkable:

@@ -66,7 +66,9 @@ def _concerned(news: HostNews, change: Change) -> list[UUID]:
     found = set(Shell.objects.filter(host_id=news.host_id).values_list("workspace_id", flat=True))
     found |= set(Runtime.objects.filter(host_id=news.host_id).values_list("workspace_id", flat=True))
     if change is not Change.LEAVING:
-        slots = Placement.objects.filter(host_id=news.host_id, ended_at=None).values_list("slot_id", flat=True)
+        slots = Placement.objects.filter(host_id=news.host_id, ended_at=None).values_list(
+            "slot_id", flat=True
+        )
         found |= set(Shell.objects.filter(slot_id__in=slots).values_list("workspace_id", flat=True))
         found |= set(Runtime.objects.filter(slot_id__in=slots).values_list("workspace_id", flat=True))
     return sorted(found)

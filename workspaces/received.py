@@ -189,14 +189,19 @@ def _fail(runtime: Runtime, readiness: Readiness, now: datetime) -> None:
         word, words = first.at, f"{first.service}: {first.reason}"
     else:
         name = next(one.name for one in readiness.services if one.health not in UP)
-        word, words = "health", f"{name}: It did not come up. Its output is in logs/{name}.log of the workspace."
+        word, words = (
+            "health",
+            f"{name}: It did not come up. Its output is in logs/{name}.log of the workspace.",
+        )
     ends.failed(runtime, at=now, word=word, words=words)
 
 
 def _services(runtime: Runtime, readiness: Readiness) -> list[dict[str, object]]:
     rows = {row.name: row for row in RunningService.objects.filter(runtime=runtime)}
     names = dict(
-        Repository.objects.filter(id__in=[row.repository_id for row in rows.values()]).values_list("id", "name")
+        Repository.objects.filter(id__in=[row.repository_id for row in rows.values()]).values_list(
+            "id", "name"
+        )
     )
     return [
         {

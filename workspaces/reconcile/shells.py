@@ -134,7 +134,9 @@ def _ask(
 
 def repositories_of(workspace: Workspace) -> tuple[WireRepository, ...]:
     """What is checked out in a workspace; access only as a reference (H2)."""
-    rows = Repository.objects.filter(project_id=workspace.project_id, removed_at=None).select_related("access")
+    rows = Repository.objects.filter(project_id=workspace.project_id, removed_at=None).select_related(
+        "access"
+    )
     return tuple(
         WireRepository(
             directory=row.name,
