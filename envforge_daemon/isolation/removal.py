@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from envforge_daemon.errors import IsolationError
 from envforge_daemon.isolation import network, view
 from envforge_daemon.isolation.accounts import SHELL, Account, private_directory
+from envforge_daemon.isolation.data import DataPlace
 from envforge_daemon.isolation.walls import Wall
 
 if TYPE_CHECKING:
@@ -16,9 +17,14 @@ DELETING_S = 600.0
 PASSES = 3
 
 
-async def remove(workspace: "Workspace", *, delete_files: bool) -> int:
+async def remove(
+    workspace: "Workspace", *, delete_files: bool, data: DataPlace | None, delete_resources: Sequence[str]
+) -> int:
     """`Workspace.remove`."""
     ended = await workspace.kill_all()
+    if data is not None:
+        for name in delete_resources:
+            await _remove_data(workspace, data, name)
     owners = workspace.accounts if Wall.ACCOUNTS in workspace.walls else workspace.accounts[:1]
     if workspace.directory.is_dir():
         if delete_files:
@@ -52,6 +58,20 @@ async def _remove_private(workspace: "Workspace", account: Account) -> None:
             (private / name).rmdir()
     with contextlib.suppress(FileNotFoundError):
         private.rmdir()
+
+
+async def _remove_data(workspace: "Workspace", data: DataPlace, name: str) -> None:
+    """Delete a resource's data as the account it belongs to, and forget its credentials."""
+    directory = data.directory(name)
+    if directory.is_dir():
+        owner = directory.lstat().st_uid - workspace.uid
+        if Wall.ACCOUNTS not in workspace.walls:
+            owner = SHELL
+        if not 0 <= owner < len(workspace.accounts):
+            raise IsolationError(f"The data of {name} belongs to none of the workspace's accounts.")
+        if any(directory.iterdir()):
+            await _clear(workspace, str(directory), (workspace.accounts[owner],))
+    data.forget(name)
 
 
 async def _clear(workspace: "Workspace", directory: str, who: Sequence[Account]) -> None:

@@ -13,6 +13,7 @@ from envforge_daemon.config import Config
 from envforge_daemon.errors import IsolationError
 from envforge_daemon.isolation import cgroups, files, firewall, network, removal, view
 from envforge_daemon.isolation.accounts import SHELL, Account, accounts, private_directory
+from envforge_daemon.isolation.data import DataPlace
 from envforge_daemon.isolation.directories import below_root, make_directory
 from envforge_daemon.isolation.processes import Ran, Started, collect, start
 from envforge_daemon.isolation.sessions import SessionGroup
@@ -341,10 +342,19 @@ class Workspace:
         if ran.exit_status:
             raise IsolationError(f"{path} cannot be made: {ran.output.decode(errors='replace')[:200]}")
 
-    async def remove(self, *, delete_files: bool = False) -> int:
-        """End everything of it and take its walls away; with `delete_files` its files too. How many processes ended.
+    async def remove(
+        self,
+        *,
+        delete_files: bool = False,
+        data: DataPlace | None = None,
+        delete_resources: Sequence[str] = (),
+    ) -> int:
+        """End everything of it and take its walls away; with `delete_files` its files too, and the data of the named
+        resources. How many processes ended.
 
         Raises:
             IsolationError: something did not end, or files remain.
         """
-        return await removal.remove(self, delete_files=delete_files)
+        return await removal.remove(
+            self, delete_files=delete_files, data=data, delete_resources=delete_resources
+        )
