@@ -5,6 +5,7 @@ PLACE/known/NAME.json     its credentials and its type; root's alone, in a direc
 """
 
 import contextlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +42,14 @@ class DataPlace:
 
     def known(self, name: str) -> dict[str, Any] | None:
         """What was remembered of a resource; None if nothing was."""
-        if not (self.path / "known").is_dir():
+        try:
+            found = json.loads((self.path / "known" / f"{name}.json").read_text())
+        except (FileNotFoundError, ValueError):
             return None
-        found = Documents(self.path / "known").read(name)
         return found if isinstance(found, dict) else None
 
     async def remember(self, name: str, document: dict[str, Any]) -> None:
-        """Keep it with the data, so that it outlives this VM as the data does; on disk when this returns."""
+        """Keep it with the data, so that it outlives this VM as the data does; on disk when this returns. One at a time."""
         await Documents(self.path / "known").write(name, document)
 
     def forget(self, name: str) -> None:

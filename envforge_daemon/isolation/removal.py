@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envforge_daemon.errors import IsolationError
@@ -70,11 +71,14 @@ async def _remove_data(workspace: "Workspace", data: DataPlace, name: str) -> No
         if not 0 <= owner < len(workspace.accounts):
             raise IsolationError(f"The data of {name} belongs to none of the workspace's accounts.")
         if any(directory.iterdir()):
-            await _clear(workspace, str(directory), (workspace.accounts[owner],))
+            inside = str(workspace.data_inside(directory))
+            await _clear(workspace, inside, (workspace.accounts[owner],), data=directory)
     data.forget(name)
 
 
-async def _clear(workspace: "Workspace", directory: str, who: Sequence[Account]) -> None:
+async def _clear(
+    workspace: "Workspace", directory: str, who: Sequence[Account], *, data: Path | None = None
+) -> None:
     """Delete all below a directory: each account what is its own, until nothing is left."""
     for _ in range(PASSES):
         for account in who:
@@ -86,6 +90,7 @@ async def _clear(workspace: "Workspace", directory: str, who: Sequence[Account])
                 group="files",
                 timeout_s=DELETING_S,
                 network="vm",
+                data=data,
             )
             if ran.exit_status == 0:
                 return

@@ -32,7 +32,8 @@ def ask(check: dict[str, Any], environment: dict[str, str]) -> str:
             socket.create_connection(address, timeout=timeout_s).close()
             return ""
         if kind == "reply":
-            return _ask_reply(address, check, timeout_s)
+            refused = _ask_reply(address, check, timeout_s)
+            return refused or (ask(check["also"], environment) if check["also"] else "")
         return _ask_http(address, check, timeout_s)
     except ConnectionRefusedError:
         return f"nothing listens on port {check['port']}"

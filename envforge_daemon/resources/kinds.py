@@ -2,7 +2,6 @@
 
 import secrets
 import signal
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +28,11 @@ class Place:
     directory: Path
 
     @property
+    def inside(self) -> Path:
+        """How its own processes name the directory."""
+        return self.workspace.data_inside(self.directory)
+
+    @property
     def port(self) -> int:
         return self.resource.port
 
@@ -43,7 +47,8 @@ class Place:
             argv,
             account=self.resource.account,
             env=own | (env or {}),
-            directory=str(self.directory),
+            directory=str(self.inside),
+            data=self.directory,
             given=given.encode(),
             timeout_s=PREPARING_S,
             limits=self.resource.limits,
@@ -67,26 +72,26 @@ class Server:
     grace_s: float = 20.0
 
 
-class Kind(ABC):
+class Kind:
     """A kind of resource. What it makes is the same for the same secret and port."""
 
     title: str
 
-    @abstractmethod
     async def program(self, config: Config, asked: str | None, directory: Path) -> Program:
         """The server that suits what was asked for and what is there.
 
         Raises:
             Unavailable: none does.
         """
+        raise NotImplementedError
 
     def secret(self) -> Values:
         """New credentials."""
         return {"password": secrets.token_hex(24)}
 
-    @abstractmethod
     def properties(self, secret: Values, port: int) -> Values:
         """What it offers to services, by the contract's names."""
+        raise NotImplementedError
 
     def private_ports(self, port: int) -> dict[int, bool]:
         """Ports that are not for the workspace's services; True where the shell may reach one, by SSH forwarding."""
@@ -99,9 +104,9 @@ class Kind(ABC):
             Unavailable, IsolationError: it could not be.
         """
 
-    @abstractmethod
     def server(self, place: Place, program: Program, secret: Values) -> Server:
         """How it is run."""
+        raise NotImplementedError
 
     async def finish(self, place: Place, program: Program, secret: Values) -> None:
         """What is left to do once it is up.

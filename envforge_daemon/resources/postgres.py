@@ -81,7 +81,7 @@ class Postgres(Kind):
         }
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         return Server(
-            command=(str(program.path), "-D", str(place.directory / "data"), *options),
+            command=(str(program.path), "-D", str(place.inside / "data"), *options),
             # Asked who is there, a server that is ready asks for a password (R); one that starts up or recovers says an error.
             check=Reply(port=place.port, send=_startup(), expect="SCRAM-SHA-256"),
             # Fast: does not wait for clients to leave, and writes all that is open, so that no start has to recover.

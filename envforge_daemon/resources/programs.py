@@ -29,11 +29,16 @@ class Program:
 _versions: dict[tuple[Path, int], str] = {}
 
 
+def _identity(path: Path) -> tuple[Path, int]:
+    """The file itself, and when it last changed."""
+    path = path.resolve(strict=True)
+    return path, path.stat().st_mtime_ns
+
+
 async def read(path: Path, pattern: str, *argv: str) -> Program | None:
     """The program at a path, with the version it tells; None where there is none or it cannot be run."""
     try:
-        path = path.resolve(strict=True)
-        key = (path, path.stat().st_mtime_ns)
+        key = path, _ = _identity(path)
         if key not in _versions:
             found = re.search(pattern, await run(str(path), *argv))
             if found is None:

@@ -53,6 +53,7 @@ class Resources:
         self._config = config
         self._workspaces = workspaces
         self._keepers = keepers
+        self._remembering = asyncio.Lock()
 
     async def start(
         self, workspace: Workspace, resources: Sequence[Resource], epoch: int, say: Say
@@ -180,9 +181,10 @@ class Resources:
         secret: Values = known["secret"] if known else kind.secret()
         directory = data.make(resource.name, workspace.account(resource.account))
         if known is None or known["port"] != resource.port:
-            await data.remember(
-                resource.name, {"type": resource.type, "secret": secret, "port": resource.port}
-            )
+            async with self._remembering:
+                await data.remember(
+                    resource.name, {"type": resource.type, "secret": secret, "port": resource.port}
+                )
         return Place(workspace, resource, directory), program, secret, known is None
 
     async def _keep(self, place: Place, server: Server, epoch: int, version: str, properties: Values) -> Kept:
@@ -195,7 +197,8 @@ class Resources:
                 command=server.command,
                 own_program=server.own_program,
                 account=resource.account,
-                directory=str(place.directory),
+                directory=str(place.inside),
+                data=place.directory,
                 environment=workspace.environment(resource.account) | server.environment,
                 masks=tuple(value.encode() for value in hidden),
                 limits=resource.limits,

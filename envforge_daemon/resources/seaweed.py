@@ -41,7 +41,7 @@ class Seaweed(Kind):
         return dict.fromkeys(range(port + MASTER, port + S3_GRPC + 1), False)
 
     def server(self, place: Place, program: Program, secret: Values) -> Server:
-        port, directory = place.port, place.directory
+        port, directory = place.port, place.inside
         options = {
             "dir": directory,
             "ip": HOST,
@@ -73,11 +73,12 @@ class Seaweed(Kind):
                 *(str(program.path), "-logtostderr=true", "server"),
                 *(f"-{name}={value}" for name, value in options.items()),
             ),
-            # The master knows a volume server; S3 alone would be up a moment before it can answer.
+            # The master knows a volume server, and S3 answers: either may be up before the other.
             check=Reply(
                 port=port + MASTER,
                 send=b"GET /dir/status HTTP/1.0\r\n\r\n",
                 expect=f'"Url":"{HOST}:{port + VOLUME}"',
+                also=Reply(port=port, send=b"GET /healthz HTTP/1.0\r\n\r\n", expect=" 200 "),
             ),
             environment={
                 "AWS_ACCESS_KEY_ID": secret["access_key"],

@@ -149,7 +149,7 @@ class Console(http.server.BaseHTTPRequestHandler):
     server_version = "EnvForge"
     sys_version = ""
 
-    def do_GET(self) -> None:  # noqa: N802 - http.server finds it by the method's name
+    def do_GET(self) -> None:
         host = (self.headers.get("Host") or "").rpartition(":")[0]
         # A foreign name that resolves to this machine must not make the page readable to its owner (DNS rebinding).
         if host not in {"localhost", HOST}:

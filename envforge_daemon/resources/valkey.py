@@ -43,8 +43,8 @@ class Valkey(Kind):
         settings = {
             "bind": HOST,
             "port": str(place.port),
-            "dir": str(place.directory),
-            "aclfile": str(place.directory / USERS),
+            "dir": str(place.inside),
+            "aclfile": str(place.inside / USERS),
             "appendonly": "yes",
             "save": "",
             # What a rewrite of the file needs besides.

@@ -34,7 +34,10 @@ MOST_CRASHES, CALM_S = 5, 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """A check in a server's own protocol: what is sent to the port, and what the answer of one that is ready holds."""
+    """A check in a server's own protocol: what is sent to the port, and what the answer of one that is ready holds.
+
+    `also` must pass as well, after it.
+    """
 
     port: int
     send: bytes = field(repr=False)
@@ -42,10 +45,16 @@ class Reply:
     every_s: float = 5.0
     timeout_s: float = 3.0
     unhealthy_after: int = 3
+    also: "Reply | None" = None
 
     def model_dump(self, *, mode: str) -> dict[str, Any]:
         """As the checker reads it; `mode` is JSON's, as a message's is."""
-        return {**vars(self), "kind": "reply", "send": base64.b64encode(self.send).decode()}
+        return {
+            **vars(self),
+            "kind": "reply",
+            "send": base64.b64encode(self.send).decode(),
+            "also": self.also.model_dump(mode=mode) if self.also else None,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +75,8 @@ class Wanted:
     timeout_s: float | None = None
     grace_s: float = 10.0
     stop_signal: int = signal.SIGTERM
+    # A resource's directory, shown to it alone.
+    data: Path | None = None
     # One of the daemon's own programs, whose `main` is called with `command`.
     own_program: str = ""
     health: Check | Reply | None = None
@@ -383,5 +394,6 @@ class Keepers:
             umask=0o007,
             own_program="",
             entrances=entrances,
+            data=wanted.data,
         )
         return {**specification, "dies_with_parent": True}
