@@ -36,8 +36,9 @@ class Place:
     def port(self) -> int:
         return self.resource.port
 
-    async def run(self, *argv: str, given: str = "", env: Values | None = None) -> None:
-        """Run something as the resource's account, in its namespace and directory; standard input may hold credentials.
+    async def run(self, *argv: str, given: str = "", env: Values | None = None) -> bytes:
+        """Run something as the resource's account, in its namespace and directory, and return what it said; standard input
+        may hold credentials.
 
         Raises:
             Unavailable: it failed.
@@ -58,6 +59,7 @@ class Place:
         if ran.exit_status:
             why = "did not end in time" if ran.timed_out else f"ended with exit status {ran.exit_status}"
             raise Unavailable(f"Its data could not be prepared: {Path(argv[0]).name} {why}.")
+        return ran.output
 
 
 @dataclass(frozen=True)

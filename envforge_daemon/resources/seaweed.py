@@ -5,7 +5,7 @@ from pathlib import Path
 
 from envforge_daemon.config import Config
 from envforge_daemon.resources.kinds import HOST, Kind, Place, Server, Values
-from envforge_daemon.resources.programs import Program, choose, read
+from envforge_daemon.resources.programs import Program, Unavailable, choose, read
 from envforge_daemon.services.keepers import Reply
 
 BUCKET = "app"
@@ -94,11 +94,14 @@ class Seaweed(Kind):
         if made.exists():
             return
         port = place.port
-        await place.run(
+        said = await place.run(
             str(program.path),
             "shell",
             f"-master={HOST}:{port + MASTER}.{port + MASTER_GRPC}",
             f"-filer={HOST}:{port + FILER}.{port + FILER_GRPC}",
-            given=f"s3.bucket.create -name {BUCKET}\nexit\n",
+            given=f"s3.bucket.create -name {BUCKET}\ns3.bucket.list\nexit\n",
         )
+        # Its exit status says nothing of what was done.
+        if f"  {BUCKET}\t".encode() not in said:
+            raise Unavailable("Its bucket could not be made. Wake the runtime again.")
         await place.run("/bin/sh", "-c", "touch bucket")

@@ -81,6 +81,8 @@ class Runtimes:
         finally:
             for task in resources.values():
                 task.cancel()
+            # Whoever stops the runtime next finds nothing that still begins.
+            await asyncio.gather(*resources.values(), return_exceptions=True)
         blockers = tuple(blocker for _, blocker in results if blocker) + _unused(asked.manifest, came_up)
         ready_ms = None if blockers else round((time.monotonic() - began) * 1000)
         services = tuple(readiness for readiness, _ in results)
@@ -146,14 +148,12 @@ class Runtimes:
         consumed: tuple[Reference, ...] = ()
         blocker: Blocker | None = None
         try:
+            for name in service.resources.values():
+                problem = (await resources[name]).problem
+                if problem:
+                    return _not_up(service, ()), Blocker(service=service.name, at="resource", reason=problem)
             kept = self._keepers.get(workspace, f"{PREFIX}{service.name}")
             if kept is None:
-                for name in service.resources.values():
-                    problem = (await resources[name]).problem
-                    if problem:
-                        return _not_up(service, ()), Blocker(
-                            service=service.name, at="resource", reason=problem
-                        )
                 offered = await self._resources.offered(workspace, service.resources)
                 values = await resolve(service.references, manifest.credentials, self._ask)
                 consumed = service.references

@@ -98,7 +98,8 @@ class Manifest(Revealing):
     @model_validator(mode="after")
     def _resources_stand_apart(self) -> Self:
         names = [resource.name for resource in self.resources]
-        accounts = [one.account for one in (*self.services, *self.resources)]
+        accounts = [service.account for service in self.services]
+        accounts += [resource.account for resource in self.resources]
         if len(set(names)) < len(names):
             raise ValueError("two resources have one name")
         if self.resources and len(set(accounts)) < len(accounts):
