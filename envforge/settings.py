@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "secrets_ref",
     "hosts",
     "projects",
+    "workspaces",
     "notices",
 ]
 
@@ -194,6 +195,7 @@ HOST_TYPES = env["ENVFORGE_HOST_TYPES"]
 GATEWAY_SECURITY_GROUP = env["ENVFORGE_GATEWAY_SECURITY_GROUP"]
 GATEWAY_NETWORKS = env["ENVFORGE_GATEWAY_NETWORKS"]
 WORKSPACE_FILES = env["ENVFORGE_FILES"]
+WORKSPACE_RETENTION = timedelta(days=env["ENVFORGE_RETENTION_DAYS"])
 # Where VMs speak (`/host/v1/`), what they must be, and the one place that says so (H4).
 # HOST:PORT of Git servers from which VMs may clone over plain http.
 PLAIN_GIT_HOSTS = frozenset(filter(None, env["ENVFORGE_PLAIN_GIT_HOSTS"].split(",")))
