@@ -1,7 +1,7 @@
 """Workspaces as a VM sees them: accounts, files, repository."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -21,14 +21,24 @@ class Storage(Message):
     directory: str = ""
 
 
+class Volume(Message):
+    """A disk of the workspace's own for managed data, attached to this VM."""
+
+    id: Annotated[str, Field(pattern=r"^vol-[0-9a-f]{8,40}$")]
+
+
 class Workspace(Message):
-    """A workspace: `uid` is the first of its `ACCOUNTS_PER_WORKSPACE` accounts, and its group; `user` the login's name."""
+    """A workspace: `uid` is the first of its `ACCOUNTS_PER_WORKSPACE` accounts, and its group; `user` the login's name.
+
+    `data` is there where the workspace has managed data; put in when a command is leased, since it is the VM's that leases.
+    """
 
     id: UUID
     slug: Label
     user: Label
     uid: int = Field(ge=100_000)
     storage: Storage
+    data: Volume | None = None
 
 
 class RepositoryCredential(Revealing):
