@@ -61,7 +61,7 @@ class Config(BaseModel):
     state_dir: Path = Path("/var/lib/envforge")
     run_dir: Path = Path("/run/envforge")
     files_root: Path = Path("/srv/envforge")
-    # Where volumes are directories by their ids; on a VM of ours, where there is none such, they are block devices.
+    # Where disks for managed data are directories, by their ids; None where they are disks.
     volumes_dir: Path | None = None
 
     machine: Literal["own", "shared"] = "own"

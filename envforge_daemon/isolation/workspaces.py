@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from uuid import UUID
 
-from envforge_daemon import storage, volumes
+from envforge_daemon import storage
 from envforge_daemon.config import Config
 from envforge_daemon.errors import IsolationError
 from envforge_daemon.isolation.walls import Walls
@@ -58,7 +58,6 @@ class Workspaces:
                 await tell(workspace)
             known = self._known.get(workspace.id) or Workspace(self.config, self.walls, workspace)
             ended = await known.remove(delete_files=delete_files)
-            await volumes.unmount(self.config, workspace)
             await storage.detach(self.config, workspace)
             self._known.pop(workspace.id, None)
             return ended

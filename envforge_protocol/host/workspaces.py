@@ -22,7 +22,7 @@ class Storage(Message):
 
 
 class Volume(Message):
-    """A disk of the workspace's own for managed data, attached to this VM."""
+    """A disk of the workspace's own for managed data, attached to this VM by its id."""
 
     id: Annotated[str, Field(pattern=r"^vol-[0-9a-f]{8,40}$")]
 
@@ -30,7 +30,7 @@ class Volume(Message):
 class Workspace(Message):
     """A workspace: `uid` is the first of its `ACCOUNTS_PER_WORKSPACE` accounts, and its group; `user` the login's name.
 
-    `data` is there where the workspace has managed data; put in when a command is leased, since it is the VM's that leases.
+    Without `data` none of its resources can be run here.
     """
 
     id: UUID
