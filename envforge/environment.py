@@ -6,12 +6,9 @@ and never a value.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from email.headerregistry import Address
-from email.utils import getaddresses
-from ipaddress import ip_address
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -144,6 +141,10 @@ def _needs_none(value: str) -> str | None:
     return "must be empty in production" if value else None
 
 
+def _needs_required(value: str) -> str | None:
+    return None if value == "required" else "must be required in production"
+
+
 def _needs_off(value: bool) -> str | None:
     return "must be false in production" if value else None
 
@@ -216,7 +217,11 @@ SETTINGS = (
         default=None,
         production=mail_forms.needs_protection,
     ),
-    Setting("ENVFORGE_MAIL_FROM", "the sender of e-mail, such as EnvForge <notices@example.com>", mail_forms.mailbox),
+    Setting(
+        "ENVFORGE_MAIL_FROM",
+        "the sender of e-mail, such as EnvForge <notices@example.com>",
+        mail_forms.mailbox,
+    ),
     Setting("AWS_REGION", "an AWS region, such as eu-central-1", _text),
     Setting(
         "AWS_ENDPOINT_URL",
@@ -274,6 +279,13 @@ SETTINGS = (
         "days for which the files of archived workspaces are kept",
         _positive,
         default=30,
+    ),
+    Setting(
+        "ENVFORGE_HOST_WALLS",
+        "required, or where_possible for development: what VMs must keep workspaces apart with",
+        _one_of("required", "where_possible"),
+        default="required",
+        production=_needs_required,
     ),
     Setting(
         "ENVFORGE_HOST_ROLE_ID",

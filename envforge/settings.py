@@ -2,6 +2,7 @@
 
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -192,6 +193,8 @@ HOST_PROFILE = env["ENVFORGE_HOST_PROFILE"]
 HOST_VPC = env["ENVFORGE_HOST_VPC"]
 HOST_SUBNETS = env["ENVFORGE_HOST_SUBNETS"]
 HOST_TYPES = env["ENVFORGE_HOST_TYPES"]
+# "required", or "where_possible" on a machine for development.
+HOST_WALLS = env["ENVFORGE_HOST_WALLS"]
 GATEWAY_SECURITY_GROUP = env["ENVFORGE_GATEWAY_SECURITY_GROUP"]
 GATEWAY_NETWORKS = env["ENVFORGE_GATEWAY_NETWORKS"]
 WORKSPACE_FILES = env["ENVFORGE_FILES"]

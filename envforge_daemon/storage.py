@@ -1,7 +1,4 @@
-"""Where a workspace's files come from: a directory of this machine, or an access point of the organization's file system.
-
-The data of its managed resources has a disk of its own (`attach_data`).
-"""
+"""Where a workspace's files come from: a directory of this machine, or an access point of the organization's file system."""
 
 import asyncio
 import re
@@ -66,25 +63,6 @@ async def detach(config: Config, workspace: Workspace) -> None:
         if place.is_mount():
             await run("umount", str(place))
         remove_empty(place)
-
-
-async def attach_data(config: Config, workspace: Workspace) -> Path:
-    """Make the data of the workspace's managed resources reachable, before the first of them starts; where it is.
-
-    Raises:
-        IsolationError: it cannot be had; says why.
-    """
-    if workspace.data is None:
-        raise IsolationError("The workspace has no disk for its resources' data. Wake it again to get one.")
-    if config.volumes_dir is None:
-        raise IsolationError("This VM cannot reach the workspace's data. Replace it by one of a newer image.")
-    place = config.volumes_dir / workspace.data.id
-    place.mkdir(parents=True, exist_ok=True, mode=0o711)
-    return place
-
-
-async def detach_data(config: Config, workspace: Workspace) -> None:
-    """Let go of it, after the last of them has ended; nothing to do for a directory."""
 
 
 def remove_empty(place: Path) -> None:

@@ -15,7 +15,7 @@ from envforge_daemon.state import Documents
 
 
 class DataPlace:
-    """One workspace's, on the disk that `storage.attach_data` gave."""
+    """One workspace's, on the disk that `volumes.mount` gave."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

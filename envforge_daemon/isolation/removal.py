@@ -9,7 +9,7 @@ from envforge_daemon.errors import IsolationError
 from envforge_daemon.isolation import network, view
 from envforge_daemon.isolation.accounts import SHELL, Account, private_directory
 from envforge_daemon.isolation.data import DataPlace
-from envforge_daemon.isolation.walls import Wall
+from envforge_protocol.host.reports import Wall
 
 if TYPE_CHECKING:
     from envforge_daemon.isolation.workspace import Workspace

@@ -17,8 +17,9 @@ from envforge_daemon.isolation.data import DataPlace
 from envforge_daemon.isolation.directories import below_root, make_directory
 from envforge_daemon.isolation.processes import Ran, Started, collect, start
 from envforge_daemon.isolation.sessions import SessionGroup
-from envforge_daemon.isolation.walls import Wall, Walls
+from envforge_daemon.isolation.walls import Walls
 from envforge_protocol.host import workspaces as wire
+from envforge_protocol.host.reports import Wall
 from envforge_protocol.host.runtimes import Limits
 
 PROGRAMS = Path(__file__).parent

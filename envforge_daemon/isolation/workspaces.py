@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from uuid import UUID
 
-from envforge_daemon import storage
+from envforge_daemon import storage, volumes
 from envforge_daemon.config import Config
 from envforge_daemon.errors import IsolationError
 from envforge_daemon.isolation.data import DataPlace
@@ -60,11 +60,11 @@ class Workspaces:
             for tell in self.leaving:
                 await tell(workspace)
             known = self._known.get(workspace.id) or Workspace(self.config, self.walls, workspace)
-            data = DataPlace(await storage.attach_data(self.config, workspace)) if delete_resources else None
+            data = DataPlace(await volumes.mount(self.config, workspace)) if delete_resources else None
             ended = await known.remove(
                 delete_files=delete_files, data=data, delete_resources=delete_resources
             )
-            await storage.detach_data(self.config, workspace)
+            await volumes.unmount(self.config, workspace)
             await storage.detach(self.config, workspace)
             self._known.pop(workspace.id, None)
             return ended

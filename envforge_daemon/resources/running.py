@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from envforge_daemon import storage
+from envforge_daemon import volumes
 from envforge_daemon.config import Config
 from envforge_daemon.errors import IsolationError
 from envforge_daemon.isolation import SHELL, Workspace, Workspaces
@@ -82,7 +82,7 @@ class Resources:
         """End all of a workspace's, each in its own time, and let go of its data; how many there were."""
         kept = self._keepers.of(workspace, PREFIX)
         await asyncio.gather(*(self._end(one) for one in kept))
-        await storage.detach_data(self._config, workspace.wire)
+        await volumes.unmount(self._config, workspace.wire)
         return len(kept)
 
     async def offered(self, workspace: Workspace, uses: Mapping[str, str]) -> Offered:
@@ -96,7 +96,7 @@ class Resources:
         masks: list[bytes] = []
         if not uses:
             return Offered(values, ())
-        place = DataPlace(await storage.attach_data(self._config, workspace.wire))
+        place = DataPlace(await volumes.mount(self._config, workspace.wire))
         for called, name in uses.items():
             known = place.known(name)
             if known is None or known["type"] not in KINDS:
@@ -170,7 +170,7 @@ class Resources:
         return Started(_readiness(resource, version, Health.HEALTHY, ready_ms))
 
     async def _place(self, workspace: Workspace, resource: Resource) -> tuple[Place, Program, Values, bool]:
-        data = DataPlace(await storage.attach_data(self._config, workspace.wire))
+        data = DataPlace(await volumes.mount(self._config, workspace.wire))
         kind = KINDS[resource.type]
         program = await kind.program(self._config, resource.version, data.directory(resource.name))
         known = data.known(resource.name)

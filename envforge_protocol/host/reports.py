@@ -9,6 +9,7 @@ from. A part that was taken already is taken again without effect.
 """
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -34,8 +35,18 @@ class ServiceState(Message):
     restarts: int = 0
 
 
+class Wall(StrEnum):
+    """What stands between customers' code and everything else (THREATS H1-H3)."""
+
+    ACCOUNTS = "accounts"
+    NAMESPACES = "network_namespaces"
+    FIREWALL = "firewall"
+    LIMITS = "limits"
+    PRIVATE_VIEW = "private_view"
+
+
 class Heartbeat(Message):
-    """The VM is alive. `sequence` grows by one each time within one `boot_id`."""
+    """The VM is alive. `sequence` grows by one each time within one `boot_id`; `missing_walls` do not stand on this VM."""
 
     boot_id: UUID
     sequence: int = Field(ge=1)
@@ -45,6 +56,7 @@ class Heartbeat(Message):
     activity: tuple[Activity, ...] = Field(default=(), max_length=200)
     free_memory_mib: int = Field(ge=0)
     free_disk_mib: int = Field(ge=0)
+    missing_walls: tuple[Wall, ...] = ()
 
 
 class HeartbeatAnswer(Message):

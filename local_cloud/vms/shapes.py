@@ -32,13 +32,17 @@ _SENTENCES = {
 
 @dataclass(frozen=True)
 class Shapes:
-    """How VMs are made here. `hidden` is the local cloud's own state, which no VM may see."""
+    """How VMs are made here. `hidden` is the local cloud's own state, which no VM may see.
+
+    `plain_git_hosts` (`name:port`) are this machine's, spoken to by http.
+    """
 
     aws_url: str
     files: Path
     hidden: Path
     kind: Kind
     daemon: str = "envforge_daemon"
+    plain_git_hosts: tuple[str, ...] = ()
 
     def sentence(self) -> str:
         """What VMs are here, in words."""
@@ -145,6 +149,7 @@ class Shapes:
             "programs": self._seen(machine, PROGRAMS),
             "machine": "shared",
             "walls": "where_possible",
+            "plain_git_hosts": list(self.plain_git_hosts),
             "cgroup": f"envforge-vm-{instance.instance_id}",
         }
 

@@ -72,7 +72,6 @@ class Machine:
             user=name,
             uid=next(_uids),
             storage=wire.Storage(kind="directory", directory=name),
-            data=wire.Volume(id=f"vol-{uuid4().hex[:17]}"),
         )
 
     async def workspace(self, name: str = "main") -> Workspace:

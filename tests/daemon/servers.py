@@ -2,11 +2,13 @@
 
 import json
 import sys
+from uuid import uuid4
 
 from envforge_protocol.contract.resources import PROPERTIES
 from envforge_protocol.host import workspaces as wire
 from envforge_protocol.host.resources import Resource, assign_ports
 from envforge_protocol.host.runtimes import Check, Limits, Service
+from tests.daemon.machine import Machine
 from tests.daemon.rig import Rig
 
 PACKAGES = f"{sys.prefix}/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
@@ -88,6 +90,14 @@ async def use(rig: Rig, workspace: wire.Workspace, one: Resource, word: str = ""
     )
     assert ran.exit_status == 0, rig.uploaded.decode()
     return rig.uploaded.decode().strip()
+
+
+def with_disk(vm: Machine, name: str) -> wire.Workspace:
+    """A workspace whose disk for data is attached."""
+    disk = wire.Volume(id=f"vol-{uuid4().hex[:17]}")
+    assert vm.config.volumes_dir
+    (vm.config.volumes_dir / disk.id).mkdir(parents=True, mode=0o711)
+    return vm.wire(name).model_copy(update={"data": disk})
 
 
 def password_of(rig: Rig, workspace: wire.Workspace, name: str) -> str:

@@ -14,7 +14,17 @@ from envforge_protocol.host.runtimes import Manifest
 from local_cloud.vms.programs import link_all
 from tests.daemon.machine import Machine
 from tests.daemon.rig import Play, Rig, arguments_of_all, until
-from tests.daemon.servers import PSQL, console, is_fenced, password_of, resource, seen, use, user_of
+from tests.daemon.servers import (
+    PSQL,
+    console,
+    is_fenced,
+    password_of,
+    resource,
+    seen,
+    use,
+    user_of,
+    with_disk,
+)
 
 
 @pytest.fixture
@@ -26,7 +36,7 @@ def on_resources(behind_walls: Callable[..., None]) -> Play:
             link_all(vm.config.programs)
             rig = Rig(vm)
             try:
-                await scene(rig, vm.wire("main"))
+                await scene(rig, with_disk(vm, "main"))
             finally:
                 rig.close()
 
@@ -145,7 +155,7 @@ def test_postgres_is_stopped_cleanly_and_needs_no_recovery(on_resources: Play) -
 
 def test_h3_two_workspaces_have_the_same_port_and_do_not_meet(on_resources: Play) -> None:
     async def scene(rig: Rig, workspace: wire.Workspace) -> None:
-        other = rig.vm.wire("other")
+        other = with_disk(rig.vm, "other")
         one = resource("postgres")
         for place in (workspace, other):
             assert (await rig.start(place, user_of(one), resources=[one])).readiness.blockers == ()
@@ -210,7 +220,7 @@ def test_what_cannot_be_had_is_told_in_words(on_resources: Play) -> None:
         assert "Valkey is not installed on this VM" in said
         bare = workspace.model_copy(update={"data": None})
         said = why(await rig.start(bare, user_of(old), resources=[old], epoch=3))
-        assert "no disk" in said
+        assert "no place for managed data" in said
         # What nobody uses is told too.
         assert "PostgreSQL" in why(await rig.start(workspace, resources=[old], epoch=4))
         await rig.stop(workspace, epoch=4)

@@ -41,10 +41,14 @@ def open_workspace(*, actor: Actor, org_id: UUID, project_id: UUID, branch: str)
     _require_branch(branch)
     with tenancy.enter(org_id):
         project = locked_project(actor, Action.WORKSPACE_CREATE, project_id)
-        found = Workspace.objects.filter(project=project, branch=branch).exclude(wanted=Presence.DELETED).first()
+        found = (
+            Workspace.objects.filter(project=project, branch=branch).exclude(wanted=Presence.DELETED).first()
+        )
         if found is not None:
             if found.wanted == Presence.ARCHIVED:
-                raise Conflict(f"The workspace of {branch} is archived. Restore it, and all its files are there.")
+                raise Conflict(
+                    f"The workspace of {branch} is archived. Restore it, and all its files are there."
+                )
             return found
         now = timezone.now()
         made = Workspace.objects.create(
@@ -99,9 +103,13 @@ def restore_workspace(*, actor: Actor, org_id: UUID, workspace_id: UUID) -> Work
         if workspace.wanted == Presence.PRESENT:
             return workspace
         if workspace.removed_at is not None:
-            raise Conflict("Its files were kept for as long as was promised, and are gone. Open the branch anew.")
+            raise Conflict(
+                "Its files were kept for as long as was promised, and are gone. Open the branch anew."
+            )
         if workspace.project.archived_at is not None:
-            raise Conflict(f"The project {workspace.project.name} is archived, so nothing in it can be opened.")
+            raise Conflict(
+                f"The project {workspace.project.name} is archived, so nothing in it can be opened."
+            )
         now = timezone.now()
         workspace.wanted, workspace.wanted_at, workspace.wanted_by = Presence.PRESENT, now, actor.label[:200]
         workspace.retain_until = workspace.due_at = None
