@@ -141,6 +141,10 @@ def _needs_none(value: str) -> str | None:
     return "must be empty in production" if value else None
 
 
+def _needs_required(value: str) -> str | None:
+    return None if value == "required" else "must be required in production"
+
+
 def _needs_off(value: bool) -> str | None:
     return "must be false in production" if value else None
 
@@ -281,6 +285,13 @@ SETTINGS = (
         "days for which the files of archived workspaces are kept",
         _positive,
         default=30,
+    ),
+    Setting(
+        "ENVFORGE_HOST_WALLS",
+        "required, or where_possible for development: what VMs must keep workspaces apart with",
+        _one_of("required", "where_possible"),
+        default="required",
+        production=_needs_required,
     ),
     Setting(
         "ENVFORGE_HOST_ROLE_ID",

@@ -168,6 +168,8 @@ class Cloud:
             "AWS_DEFAULT_REGION": REGION,
             "ENVFORGE_GATEWAY_NETWORKS": GATEWAY_NETWORKS,
             "ENVFORGE_PRICES": PRICES,
+            # An ordinary user has no namespaces, and the pages say so; where VMs have all walls it makes no difference.
+            "ENVFORGE_HOST_WALLS": "where_possible",
             "ENVFORGE_FILES": f"directory:{self.home.root / 'files'}",
         }
         values |= {name: self.caller[name] for name in FLEET if name in self.caller and "aws" in self.given}
