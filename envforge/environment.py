@@ -215,7 +215,7 @@ SETTINGS = (
         "smtp+tls://USER:PASSWORD@HOST:PORT, smtp+ssl://… or smtp://…; for the worker only",
         mail_forms.server,
         default=None,
-        production=_needs_protected_mail,
+        production=mail_forms.needs_protection,
     ),
     Setting(
         "ENVFORGE_MAIL_FROM",
@@ -283,7 +283,7 @@ SETTINGS = (
     Setting(
         "ENVFORGE_RETENTION_DAYS",
         "days for which the files of archived workspaces are kept",
-        _positive,
+        _seconds,
         default=30,
     ),
     Setting(
