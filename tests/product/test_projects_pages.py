@@ -10,16 +10,19 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from envforge import tenancy
-from orgs.models import Person
-from orgs.roles import Role
+from orgs.models import RoleGrant
+from orgs.operations import create_service_account
+from orgs.policy import Action
+from orgs.roles import Role, Scope
 from projects import operations, selectors
 from projects.choices import Mode
 from projects.console.reviews import lines_of
 from projects.models import Binding, Project, Repository, ResourceMode
 from tests.product.secret_places import maintainer
 from tests.product.store import set_secret
-from tests.product.things import propose
-from tests.product.visitors import signed_in
+from tests.product.test_timeline import events
+from tests.product.things import issue, propose
+from tests.product.visitors import anonymous, signed_in
 from tests.product.world import World
 
 WEB = """version: 1
@@ -154,17 +157,13 @@ def test_a_maintainer_of_one_project_decides_there_and_sees_no_other(world: Worl
     alice.post(at(world), {"name": "Other", "slug": "other"})
     with tenancy.enter(world.acme.id):
         project = Project.objects.get(slug="scheduler")
-    mia = signed_in(_reader_of(world, project.id))
+    mia = signed_in(maintainer(world, project.id))
     proposal = propose(world, repository(world), WEB)
     assert mia.post(at(world, f"/scheduler/proposals/{proposal}"), {"decision": "reject"}).status_code == 303
     assert "Mia rejected this contract of web" in words(
         mia.get(at(world, f"/scheduler/proposals/{proposal}"))
     )
     assert mia.post(at(world, "/other/archive")).status_code in {403, 404}
-
-
-def _reader_of(world: World, project_id: UUID) -> Person:
-    return maintainer(world, project_id)
 
 
 def test_i5_a_proposal_is_found_in_its_own_project_alone(world: World, alice: Client) -> None:
@@ -358,6 +357,47 @@ def test_no_page_shows_an_id_but_in_what_it_sends(world: World, alice: Client) -
         "/scheduler/repositories/web/inputs/KEY",
     ):
         assert not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}", words(alice.get(at(world, tail))))
+
+
+def test_who_creates_a_project_can_run_it(world: World) -> None:
+    bob = signed_in(world.bob)
+    assert bob.post(at(world), {"name": "Bob's", "slug": "bobs"}).status_code == 303
+    given = next(one for one in events(world, kind="role.granted") if one.facts["scope"] == "project")
+    assert given.target_id == str(world.bob.id)
+    assert (given.actor_kind, given.facts["role"], given.facts["scope"]) == (
+        "system",
+        "maintainer",
+        "project",
+    )
+    added = {"name": "web", "url": "https://git.test/web.git", "default_branch": "main"}
+    assert bob.post(at(world, "/bobs"), added).status_code == 303
+    proposal = propose(world, repository(world), WEB)
+    assert bob.post(at(world, f"/bobs/proposals/{proposal}"), {"decision": "approve"}).status_code == 303
+
+
+def test_whose_role_in_the_organization_covers_it_is_given_no_other(world: World, alice: Client) -> None:
+    adam = signed_in(world.adam)
+    assert adam.post(at(world), {"name": "Adam's", "slug": "adams"}).status_code == 303
+    with tenancy.enter(world.acme.id):
+        assert not RoleGrant.objects.filter(scope=Scope.PROJECT).exists()
+
+
+def test_n2_a_program_that_creates_a_project_is_given_nothing(world: World) -> None:
+    account = create_service_account(
+        actor=world.alice.as_actor(),
+        org_id=world.acme.id,
+        creator=world.alice,
+        name="ci",
+        role=Role.DEVELOPER,
+    )
+    token = issue(world, account.id, Action.PROJECT_CREATE, Action.PROJECT_VIEW, Action.REPOSITORY_MANAGE)[1]
+    api = f"/api/v1/orgs/{world.acme.slug}/projects"
+    program = anonymous()
+    program.defaults["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+    assert program.post(api, {"name": "Ci", "slug": "ci"}, content_type="application/json").status_code == 200
+    added = {"name": "web", "url": "https://git.test/web.git"}
+    answer = program.post(f"{api}/ci/repositories", added, content_type="application/json")
+    assert answer.status_code == 403
 
 
 def test_the_lists_of_a_viewer_and_of_nobody(world: World, alice: Client) -> None:
