@@ -8,6 +8,7 @@ from orgs import api as orgs
 from projects import api as projects
 from secrets_ref import api as secrets
 from timeline import api as timeline
+from workspaces import api as workspaces
 
 PROJECT = "orgs/<slug:slug>/projects/<slug:project>"
 REPOSITORY = f"{PROJECT}/repositories/<slug:repository>"
@@ -27,6 +28,32 @@ urlpatterns = [
     ),
     path("orgs/<slug:slug>/placements", placements.Placements.as_view(), name="api-placements"),
     path("orgs/<slug:slug>/placements/export", placements.export, name="api-placements-export"),
+    path("orgs/<slug:slug>/workspaces", workspaces.Workspaces.as_view(), name="api-workspaces"),
+    path(
+        "orgs/<slug:slug>/workspaces/<uuid:workspace_id>",
+        workspaces.OneWorkspaceView.as_view(),
+        name="api-workspace",
+    ),
+    path(
+        "orgs/<slug:slug>/workspaces/<uuid:workspace_id>/wake",
+        workspaces.Wake.as_view(),
+        name="api-workspace-wake",
+    ),
+    path(
+        "orgs/<slug:slug>/workspaces/<uuid:workspace_id>/sleep",
+        workspaces.Sleep.as_view(),
+        name="api-workspace-sleep",
+    ),
+    path(
+        "orgs/<slug:slug>/workspaces/<uuid:workspace_id>/archive",
+        workspaces.Archive.as_view(),
+        name="api-workspace-archive",
+    ),
+    path(
+        "orgs/<slug:slug>/workspaces/<uuid:workspace_id>/restore",
+        workspaces.Restore.as_view(),
+        name="api-workspace-restore",
+    ),
     path("orgs/<slug:slug>/projects", projects.Projects.as_view(), name="api-projects"),
     path(PROJECT, projects.Project.as_view(), name="api-project"),
     path(f"{PROJECT}/archive", projects.Archive.as_view(), name="api-project-archive"),

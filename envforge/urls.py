@@ -9,6 +9,7 @@ from orgs.console import account, closing, invitations, members, organizations, 
 from projects.console import projects, repositories, reviews, sources
 from secrets_ref import console as secrets_console
 from timeline import console as timeline_console
+from workspaces.console import pages as workspaces_console
 
 REPOSITORY = "o/<slug:slug>/projects/<slug:project>/repositories/<slug:repository>"
 
@@ -29,6 +30,30 @@ urlpatterns = [
     path("o/<slug:slug>/timeline/export", timeline_console.export, name="timeline-export"),
     path("account/exports/<slug:name>", timeline_console.export_progress, name="export-progress"),
     path("api/v1/", include("envforge.api_urls")),
+    path("o/<slug:slug>/workspaces", workspaces_console.workspaces, name="workspaces"),
+    path("o/<slug:slug>/workspaces/<uuid:workspace_id>", workspaces_console.workspace, name="workspace"),
+    path("o/<slug:slug>/workspaces/<uuid:workspace_id>/wake", workspaces_console.wake, name="workspace-wake"),
+    path(
+        "o/<slug:slug>/workspaces/<uuid:workspace_id>/sleep", workspaces_console.sleep, name="workspace-sleep"
+    ),
+    path(
+        "o/<slug:slug>/workspaces/<uuid:workspace_id>/change",
+        workspaces_console.change,
+        name="workspace-change",
+    ),
+    path(
+        "o/<slug:slug>/workspaces/<uuid:workspace_id>/close", workspaces_console.close, name="workspace-close"
+    ),
+    path(
+        "o/<slug:slug>/workspaces/<uuid:workspace_id>/restore",
+        workspaces_console.restore,
+        name="workspace-restore",
+    ),
+    path(
+        "o/<slug:slug>/workspaces/<uuid:workspace_id>/wakes/<int:epoch>",
+        workspaces_console.receipt,
+        name="wake-receipt",
+    ),
     path("o/<slug:slug>/hosts", hosts_console.hosts, name="hosts"),
     path("o/<slug:slug>/hosts/export", hosts_console.export, name="placements-export"),
     path("o/<slug:slug>/members", members.members, name="members"),

@@ -76,6 +76,12 @@ def of_secret(status: int, developer: int | None = None) -> dict[str, int]:
     return members(404, owner=status, admin=status, developer=status if developer is None else developer)
 
 
+def of_workspace(status: int, *, viewer: int = 403, developer: int | None = None) -> dict[str, int]:
+    """For owner, admin, developer and, as told, viewer, who all see workspaces; to billing it is not there."""
+    worker = status if developer is None else developer
+    return members(404, owner=status, admin=status, developer=worker, viewer=viewer)
+
+
 def of_project(status: int) -> dict[str, int]:
     """For every member but billing, to whom a project is not there."""
     return members(status, billing=404)
@@ -106,6 +112,10 @@ def api_workers(status: int) -> dict[str, int]:
 
 def api_of_secret(status: int, developer: int | None = None) -> dict[str, int]:
     return of_secret(status, developer) | {"anonymous": 401, "program": status}
+
+
+def api_of_workspace(status: int, *, viewer: int = 403, developer: int | None = None) -> dict[str, int]:
+    return of_workspace(status, viewer=viewer, developer=developer) | {"anonymous": 401, "program": status}
 
 
 def api_of_project(status: int) -> dict[str, int]:
@@ -187,6 +197,18 @@ CONSOLE = (
     Row("secret", "POST", ACME + "secrets/{secret}", of_secret(303, developer=403), {"value": "w", "request": "{nobody}"}),
     Row("secret-delete", "GET", ACME + "secrets/{secret}/delete", of_secret(200)),
     Row("secret-delete", "POST", ACME + "secrets/{secret}/delete", of_secret(303, developer=403)),
+    Row("workspaces", "GET", ACME + "workspaces", lookers(200)),
+    Row("workspaces", "POST", ACME + "workspaces", workers(303, viewer=403, billing=404), {"project": "{project_id}", "branch": "main"}),
+    Row("workspace", "GET", ACME + "workspaces/{workspace}", of_workspace(200, viewer=200)),
+    Row("workspace", "GET", ACME + "workspaces/{nobody}", members(404)),
+    Row("workspace-wake", "POST", ACME + "workspaces/{workspace}/wake", of_workspace(303)),
+    Row("workspace-sleep", "POST", ACME + "workspaces/{workspace}/sleep", of_workspace(303)),
+    Row("workspace-change", "POST", ACME + "workspaces/{workspace}/change", of_workspace(303), {"size": "large", "idle": "900"}),
+    Row("workspace-close", "GET", ACME + "workspaces/{workspace}/close", of_workspace(200, viewer=200)),
+    Row("workspace-close", "POST", ACME + "workspaces/{workspace}/close", of_workspace(303, developer=403), {"act": "archive"}),
+    Row("workspace-close", "POST", ACME + "workspaces/{archived}/close", of_workspace(303, developer=403), {"act": "delete"}),
+    Row("workspace-restore", "POST", ACME + "workspaces/{archived}/restore", of_workspace(303, developer=403)),
+    Row("wake-receipt", "GET", ACME + "workspaces/{workspace}/wakes/1", of_workspace(404, viewer=404)),
     Row("projects", "GET", ACME + "projects", lookers(200)),
     Row("projects", "POST", ACME + "projects", workers(303), {"name": "New", "slug": "{new_slug}"}),
     Row("project", "GET", PROJECT, of_project(200)),
@@ -228,6 +250,14 @@ CONSOLE = (
     Row("api-secret-import", "POST", "/api/v1/orgs/{slug}/secrets/import", api_managers(422), {"path": "/envforge/x"}),
     Row("api-secret", "GET", "/api/v1/orgs/{slug}/secrets/{secret}", api_of_secret(200)),
     Row("api-secret-rotate", "POST", "/api/v1/orgs/{slug}/secrets/{secret}/rotate", api_of_secret(200, developer=403), {"value": "w"}),
+    Row("api-workspaces", "GET", "/api/v1/orgs/{slug}/workspaces", api(200, billing=403)),
+    Row("api-workspaces", "POST", "/api/v1/orgs/{slug}/workspaces", api_workers(200) | {"viewer": 403, "billing": 404}, {"project": "{project_id}", "branch": "main"}),
+    Row("api-workspace", "GET", "/api/v1/orgs/{slug}/workspaces/{workspace}", api_of_workspace(200, viewer=200)),
+    Row("api-workspace", "DELETE", "/api/v1/orgs/{slug}/workspaces/{workspace}", api_of_workspace(202, developer=403)),
+    Row("api-workspace-wake", "POST", "/api/v1/orgs/{slug}/workspaces/{workspace}/wake", api_of_workspace(202)),
+    Row("api-workspace-sleep", "POST", "/api/v1/orgs/{slug}/workspaces/{workspace}/sleep", api_of_workspace(202)),
+    Row("api-workspace-archive", "POST", "/api/v1/orgs/{slug}/workspaces/{workspace}/archive", api_of_workspace(202, developer=403)),
+    Row("api-workspace-restore", "POST", "/api/v1/orgs/{slug}/workspaces/{archived}/restore", api_of_workspace(202, developer=403)),
     Row("api-projects", "GET", "/api/v1/orgs/{slug}/projects", api(200, billing=403)),
     Row("api-projects", "POST", "/api/v1/orgs/{slug}/projects", api_workers(200), {"name": "New", "slug": "{new_slug}"}),
     Row("api-project", "GET", API_PROJECT, api_of_project(200)),

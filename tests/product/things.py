@@ -21,6 +21,8 @@ from projects import operations as project_operations
 from secrets_ref.operations import set_secret
 from tests.product.visitors import signed_in
 from tests.product.world import World
+from workspaces.models import Workspace
+from workspaces.operations.workspaces import archive_workspace, open_workspace
 
 CONTRACT = """version: 1
 service: {name: web}
@@ -143,6 +145,22 @@ class Things(dict[str, str]):
         )
         return made.id
 
+    def _workspace(self) -> object:
+        return self._opened().id
+
+    def _archived(self) -> object:
+        made = self._opened()
+        archive_workspace(actor=self.world.alice.as_actor(), org_id=self.world.acme.id, workspace_id=made.id)
+        return made.id
+
+    def _opened(self) -> Workspace:
+        return open_workspace(
+            actor=self.world.alice.as_actor(),
+            org_id=self.world.acme.id,
+            project_id=UUID(self["project_id"]),
+            branch=f"feature/{uuid4().hex[:12]}",
+        )
+
     def _project(self) -> str:
         actor, slug = self.world.alice.as_actor(), f"p-{uuid4().hex[:12]}"
         made = project_operations.create_project(
@@ -157,7 +175,13 @@ class Things(dict[str, str]):
         )
         seen = propose(self.world, repository.id, CONTRACT)
         self["repository"], self["proposal"] = repository.name, str(seen)
+        self["project_id"] = str(made.id)
         return slug
+
+    def _project_id(self) -> str:
+        # Making the project tells its id.
+        assert self["project"]
+        return self["project_id"]
 
     def _token(self) -> object:
         return issue(self.world, self["account"])[0]
