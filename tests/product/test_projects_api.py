@@ -8,7 +8,8 @@ from django.test import Client
 from envforge import tenancy
 from projects.models import Repository
 from tests.product.store import set_secret
-from tests.product.test_projects_pages import BACKEND, CANARY, WEB, repository
+from tests.product.test_projects_pages import BACKEND, WEB, repository
+from tests.product.test_projects_sources import CANARY
 from tests.product.test_timeline import events
 from tests.product.things import propose
 from tests.product.visitors import signed_in
