@@ -1,4 +1,4 @@
-"""A contract's review in Chromium, without JavaScript: seen, bound, approved; by keyboard, on small screens and in the dark."""
+"""A contract's review in Chromium, seen, bound, approved, without JavaScript and with; by keyboard, on small screens and in the dark."""
 
 import os
 import subprocess
@@ -109,8 +109,22 @@ def test_a_contract_is_reviewed_bound_and_approved(
     shot(theirs, pictures / "project-dark-320.png", 320)
     dark.close()
 
+    # With JavaScript the page says by itself that something came, and moves nothing.
+    follows = chromium.new_context()
+    theirs = follows.new_page()
+    enter(theirs, place, "adam", at=f"/o/acme/projects/{slug}")
+    before = theirs.get_by_role("heading", name="Add a repository").bounding_box()
+    propose(place, slug, "more", NEXT.replace("walk", "jog"))
+    expect(theirs.get_by_role("heading", level=1)).to_have_text(
+        "2 contracts wait for a review", timeout=20_000
+    )
+    assert theirs.get_by_role("heading", name="Add a repository").bounding_box() == before
+    theirs.get_by_role("heading", level=1).get_by_role("link").click()
+    expect(theirs.get_by_role("link", name="Review the contract of web")).to_have_count(2)
+    follows.close()
+
     page.get_by_role("button", name="Reject").click()
-    expect(page.get_by_role("link", name="Review the contract of web")).to_have_count(0)
+    expect(page.get_by_role("link", name="Review the contract of web")).to_have_count(1)
     page.goto(address)
     expect(page.get_by_role("heading", level=1)).to_have_text("Alice rejected this contract of web")
     page.get_by_role("button", name="Approve for all branches").click()

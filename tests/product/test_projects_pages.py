@@ -1,6 +1,7 @@
 """The pages of projects: what a reader is told, what a maintainer does, and what nobody else may (W1-W3)."""
 
 import re
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -8,9 +9,10 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from envforge import tenancy
-from orgs.models import RoleGrant
+from orgs.models import ConsoleSession, RoleGrant
 from orgs.operations import create_service_account
 from orgs.policy import Action
 from orgs.roles import Role, Scope
@@ -111,6 +113,18 @@ def test_the_difference_is_shown_line_by_line_with_the_weight_of_each_change(
     assert "Until it is approved, wakes use the contract that Alice approved" in words(seen)
 
 
+def test_w2_a_contract_cannot_write_into_the_page_of_its_review(world: World, alice: Client) -> None:
+    hostile = WEB.replace("command: run", "command: run # <script>x</script>").replace(
+        "LEVEL: literal", 'LEVEL: {kind: literal, description: "a ` <img src=x> ` b"}'
+    )
+    proposal = propose(world, repository(world), hostile)
+    seen = alice.get(at(world, f"/scheduler/proposals/{proposal}")).content.decode()
+    assert "&lt;script&gt;x&lt;/script&gt;" in seen
+    assert "<script>x" not in seen
+    assert "<img" not in seen
+    assert "<img" not in alice.get(at(world, "/scheduler")).content.decode()
+
+
 def test_lines_are_numbered_in_both_files_and_gaps_are_told() -> None:
     old = [f"line {number}" for number in range(1, 21)]
     new = [*old[:9], "-- other", *old[10:]]
@@ -177,6 +191,20 @@ def test_i5_a_proposal_is_found_in_its_own_project_alone(world: World, alice: Cl
     assert stranger.get(at(world, f"/scheduler/proposals/{proposal}")).status_code == 404
     # Nor below another organization's name.
     assert stranger.get(f"/o/{world.mallet.slug}/projects/scheduler/proposals/{proposal}").status_code == 404
+
+
+def test_a_page_that_follows_by_itself_says_what_came_and_keeps_no_session_alive(
+    world: World, alice: Client
+) -> None:
+    page, earlier = at(world, "/scheduler"), timezone.now() - timedelta(minutes=30)
+    propose(world, repository(world), WEB)
+    ConsoleSession.objects.filter(person=world.alice).update(last_seen_at=earlier)
+    seen = alice.get(page, headers={"X-Live": "1"}).content.decode()
+    # The heading leads to the page as it is now; nothing on the page moves.
+    assert f'<h1><a class="named" href="{page}">1 contract waits' in seen
+    assert ConsoleSession.objects.get(person=world.alice).last_seen_at == earlier
+    assert "<h1>1 contract waits" in alice.get(page).content.decode()
+    assert ConsoleSession.objects.get(person=world.alice).last_seen_at > earlier
 
 
 def test_an_archived_project_is_read_and_has_no_form(world: World, alice: Client) -> None:
