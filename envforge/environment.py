@@ -7,14 +7,13 @@ and never a value.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from envforge import host_forms, mail_forms
+from envforge import host_forms, mail_forms, price_forms
 
 MODES = ("production", "development")
 KNOWN_KEYS = ("insecure", "change-me", "changeme", "example")
@@ -138,19 +137,6 @@ def _needs_strong_key(value: str) -> str | None:
     return None
 
 
-def _needs_protected_mail(server: mail_forms.MailServer | None) -> str | None:
-    if server is None or server.security != "none" or _is_loopback(server.host):
-        return None
-    return "must begin with smtp+tls:// or smtp+ssl:// in production"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _needs_none(value: str) -> str | None:
     return "must be empty in production" if value else None
 
@@ -229,7 +215,7 @@ SETTINGS = (
         "smtp+tls://USER:PASSWORD@HOST:PORT, smtp+ssl://… or smtp://…; for the worker only",
         mail_forms.server,
         default=None,
-        production=_needs_protected_mail,
+        production=mail_forms.needs_protection,
     ),
     Setting(
         "ENVFORGE_MAIL_FROM",
@@ -289,17 +275,23 @@ SETTINGS = (
         "ENVFORGE_FILES", "efs:fs-… or directory:/…, the same on every VM", host_forms.files, default=None
     ),
     Setting(
-        "ENVFORGE_HOST_WALLS",
-        "required, or where_possible for development: what VMs must keep workspaces apart with",
-        _one_of("required", "where_possible"),
-        default="required",
-        production=_needs_required,
+        "ENVFORGE_PRICES",
+        "a currency and dated rows: EUR; 2026-01-01 small=0.08 medium=0.16 large=0.32; …",
+        price_forms.price_table,
+        default=price_forms.PriceTable(),
     ),
     Setting(
         "ENVFORGE_RETENTION_DAYS",
         "days for which the files of archived workspaces are kept",
         _seconds,
         default=30,
+    ),
+    Setting(
+        "ENVFORGE_HOST_WALLS",
+        "required, or where_possible for development: what VMs must keep workspaces apart with",
+        _one_of("required", "where_possible"),
+        default="required",
+        production=_needs_required,
     ),
     Setting(
         "ENVFORGE_HOST_ROLE_ID",

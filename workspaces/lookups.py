@@ -1,6 +1,7 @@
 """What sweeps must know before the organization is: functions in PostgreSQL that answer ids alone (THREATS N1)."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -44,12 +45,17 @@ def organizations_with_old_output(finished_before: datetime, most: int) -> list[
     return _ids("SELECT lookup.organizations_with_old_output(%s, %s)", finished_before, most)
 
 
+def organizations_with_meter() -> list[UUID]:
+    """Organizations of which some runtime was ever awake."""
+    return _ids("SELECT lookup.organizations_with_meter()")
+
+
 def _pairs(query: str, moment: datetime, most: int) -> list[Pair]:
     ids = iter(_ids(query, moment, most))
     return list(zip(ids, ids, strict=True))
 
 
-def _ids(query: str, moment: datetime, most: int) -> list[UUID]:
+def _ids(query: str, *arguments: Any) -> list[UUID]:
     with connection.cursor() as cursor:
-        cursor.execute(query, [moment, most])
+        cursor.execute(query, arguments)
         return [row[0] for row in cursor.fetchall()]

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from workspaces import news
+from workspaces import idle, news
 from workspaces.reconcile import removal, runtimes, shells, sweeps
 
 
@@ -31,3 +31,23 @@ def follow_host_news(org_id: str, news_id: str) -> None:
 @shared_task(name="workspaces.due.sweep")
 def sweep_due() -> None:
     sweeps.sweep()
+
+
+@shared_task(name="workspaces.idle.rest")
+def rest_idle(org_id: str) -> None:
+    idle.rest(UUID(org_id))
+
+
+@shared_task(name="workspaces.idle.sweep")
+def sweep_idle() -> None:
+    idle.sweep()
+
+
+@shared_task(name="workspaces.cap.look")
+def look_at_cap(org_id: str, cap_id: str) -> None:
+    idle.look_at_cap(UUID(org_id), UUID(cap_id))
+
+
+@shared_task(name="workspaces.caps.sweep")
+def sweep_caps() -> None:
+    idle.sweep_caps()

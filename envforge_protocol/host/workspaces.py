@@ -1,7 +1,7 @@
 """Workspaces as a VM sees them: accounts, files, repository."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -22,14 +22,24 @@ class Storage(Message):
     directory: str = ""
 
 
+class Volume(Message):
+    """A disk of the workspace's own for managed data, attached to this VM by its id."""
+
+    id: Annotated[str, Field(pattern=r"^vol-[0-9a-f]{8,40}$")]
+
+
 class Workspace(Message):
-    """A workspace: `uid` is the first of its `ACCOUNTS_PER_WORKSPACE` accounts, and its group; `user` the login's name."""
+    """A workspace: `uid` is the first of its `ACCOUNTS_PER_WORKSPACE` accounts, and its group; `user` the login's name.
+
+    Without `data` none of its resources can be run here.
+    """
 
     id: UUID
     slug: Label
     user: Label
     uid: int = Field(ge=100_000)
     storage: Storage
+    data: Volume | None = None
 
 
 class RepositoryCredential(Revealing):

@@ -25,7 +25,8 @@ from envforge_protocol.host.runtimes import Blocker, Health, Readiness, ServiceR
 from hosts import files, queue
 from hosts.models import Host, HostCommand, WorkspaceFiles
 from projects import operations as projects
-from projects.models import Proposal, Source
+from projects.choices import Source
+from projects.models import Proposal
 from tests.product.hosts.fleet import Fleet
 from tests.product.world import World
 from workspaces import news
@@ -220,9 +221,7 @@ class Desk:
     def prepare_shell(self, **others: wire.Checkout) -> None:
         self.finish(
             "prepare_shell",
-            outcome=ShellPrepared(
-                ssh_port=2222, host_key="ssh-ed25519 AAAA", checkouts=self.trees(**others)
-            ),
+            outcome=ShellPrepared(ssh_port=2222, host_key="ssh-ed25519 AAAA", checkouts=self.trees(**others)),
         )
 
     def read_contracts(self, **others: wire.Checkout) -> None:

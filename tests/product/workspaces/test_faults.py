@@ -38,7 +38,11 @@ def test_w11_h6_a_vm_that_vanishes_while_awake(desk: Desk) -> None:
     [window] = desk.windows()
     assert window.closed_at == heard_at.replace(microsecond=0)
     assert (window.disputed_s, window.end_cause) == (0, "host_lost")
-    assert (desk.runtime().wanted, desk.runtime().observed, desk.runtime().routed) == ("awake", "waking", False)
+    assert (desk.runtime().wanted, desk.runtime().observed, desk.runtime().routed) == (
+        "awake",
+        "waking",
+        False,
+    )
     desk.bring_vms_up()
     desk.read_contracts()
     desk.pass_(seconds=31)
