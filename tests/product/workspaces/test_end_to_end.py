@@ -3,9 +3,7 @@
 A VM simulator, the VM's program, PostgreSQL, the parameter store and the Git host are all real; nothing is played.
 """
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,7 +11,8 @@ from django.test import override_settings
 
 from envforge import tenancy
 from envforge.host_forms import Files
-from secrets_ref.models import Consumption
+from hosts import reconcile
+from secrets_ref.models import Consumption, Secret
 from tests.product.host_api.conftest import address
 from tests.product.store import root as store_root
 from tests.product.workspaces.real import BRANCH, Real
@@ -65,7 +64,7 @@ def test_w1_w2_nothing_wakes_before_it_is_reviewed_and_bound(real: Real) -> None
 def test_w10_both_services_answer_at_their_ingress(real: Real) -> None:
     """W10, S3, S4: awake with a receipt; each answers, one reaches the other, and what was read is known by version."""
     real.bind()
-    real.awake()
+    real.wakes_up()
     assert real.get("web", "/health").status_code == 200
     assert real.get("backend", "/health").status_code == 200
     assert "Rooms" in real.get("web", "/").text
@@ -77,17 +76,22 @@ def test_w10_both_services_answer_at_their_ingress(real: Real) -> None:
     ]
     assert wake.ready_ms
     with tenancy.enter(real.org_id):
-        read = [(one.secret.name, one.service, one.running) for one in Consumption.objects.select_related("secret")]
+        read = [
+            (one.secret.name, one.service, one.running)
+            for one in Consumption.objects.select_related("secret")
+        ]
     assert read == [("CALENDAR_SIGNING_KEY", "backend", True)]
 
 
 def test_w5_an_uncommitted_edit_is_what_runs_after_sleep(real: Real) -> None:
     """W5: edited in the shell's tree, asleep, awake: the edit is served, and git knows it as uncommitted."""
-    real.edit("scheduler-web", "scheduler_web/pages/day.html", "<title>Rooms</title>", "<title>Edited</title>")
+    real.edit(
+        "scheduler-web", "scheduler_web/pages/day.html", "<title>Rooms</title>", "<title>Edited</title>"
+    )
     real.asleep()
     with pytest.raises(ValueError, match="unpack"):
         real.get("web", "/")
-    real.awake()
+    real.wakes_up()
     assert "<title>Edited</title>" in real.get("web", "/").text
     assert real.checkouts()["scheduler-web"].dirty
     with tenancy.enter(real.org_id):
@@ -103,8 +107,6 @@ def test_w11_a_vm_that_vanishes_is_replaced_and_nothing_is_lost(real: Real) -> N
     host = real.vm()
 
     def noticed() -> bool:
-        from hosts import reconcile
-
         reconcile.reconcile(real.org_id, host.id, look=True)
         return real.runtime().epoch > epoch
 
@@ -128,8 +130,6 @@ def test_w11_the_daemon_dies_while_services_start(real: Real) -> None:
 def test_a_secret_that_is_gone_from_the_store_fails_the_wake(real: Real) -> None:
     """S3: deleted in the store behind EnvForge's back before the wake; told by name and without a value."""
     real.asleep()
-    from secrets_ref.models import Secret
-
     with tenancy.enter(real.org_id):
         secret = Secret.objects.get(name="CALENDAR_SIGNING_KEY")
     store_root("ssm").delete_parameter(Name=secret.path)
@@ -142,9 +142,8 @@ def test_a_secret_that_is_gone_from_the_store_fails_the_wake(real: Real) -> None
 def test_w12_deleted_its_files_are_gone(real: Real) -> None:
     """W12: what was edited and never committed too; VMs keep nothing of it, and a receipt says so."""
     assert real.tree("scheduler-web").exists()
-    delete_workspace(actor=real.alice, org_id=real.org_id, workspace_id=real.workspace.id)
+    delete_workspace(actor=real.alice, org_id=real.org_id, workspace_id=real.opened.id)
     real.until(lambda: real.row().removed_at is not None, real.told(), within_s=90)
     assert not real.tree("scheduler-web").exists()
-    assert not Path(real.tree("scheduler-web")).parent.exists() or not os.listdir(
-        real.tree("scheduler-web").parent
-    )
+    parent = real.tree("scheduler-web").parent
+    assert not parent.exists() or not list(parent.iterdir())
