@@ -110,6 +110,16 @@ def until_healthy(check: dict[str, Any], environment: dict[str, str]) -> None:
     tell(health="healthy", reason="")
 
 
+def within_its_time(smoke: dict[str, Any], environment: dict[str, str]) -> str:
+    """Ask until it passes or its time is over, and answer why it did not pass: services that it leads to come up beside this one."""
+    until = time.monotonic() + smoke["timeout_s"]
+    pause = FIRST_PAUSE_S
+    while (reason := ask(smoke, environment)) and time.monotonic() + pause < until:
+        time.sleep(pause)
+        pause = min(pause * 1.5, LONGEST_PAUSE_S)
+    return reason
+
+
 def watch(check: dict[str, Any], environment: dict[str, str]) -> None:
     """Ask at the check's pace, and tell when the answer holds."""
     failures, healthy = 0, True
@@ -135,7 +145,7 @@ def main() -> int:
     else:
         tell(health="healthy", reason="")
     if smoke:
-        reason = ask(smoke, environment)
+        reason = within_its_time(smoke, environment)
         tell(smoke=not reason, reason=reason)
     if health:
         watch(health, environment)

@@ -59,9 +59,7 @@ class Real(Chain):
         git("branch", BRANCH, at=source)
         at_host = RepositoryName("acme", f"{name}-{self.org_id.hex[-8:]}")
         add(self.store, at_host, Source.of(source))
-        access = set_secret(
-            self.world, f"READ_{name.replace('-', '_')}", self.store.deploy_token(at_host)
-        )
+        access = set_secret(self.world, f"READ_{name.replace('-', '_')}", self.store.deploy_token(at_host))
         made = projects.add_repository(
             actor=self.alice,
             org_id=self.org_id,
@@ -73,9 +71,7 @@ class Real(Chain):
         return made.id
 
     def open(self, branch: str) -> Workspace:
-        return open_workspace(
-            actor=self.alice, org_id=self.org_id, project_id=self.project.id, branch=branch
-        )
+        return open_workspace(actor=self.alice, org_id=self.org_id, project_id=self.project.id, branch=branch)
 
     def approve(self) -> None:
         """Everything that was proposed is approved, and bound."""

@@ -77,13 +77,18 @@ def test_w10_both_services_answer_at_their_ingress(real: Real) -> None:
     ]
     assert wake.ready_ms
     with tenancy.enter(real.org_id):
-        read = [(one.secret.name, one.service, one.running) for one in Consumption.objects.select_related("secret")]
+        read = [
+            (one.secret.name, one.service, one.running)
+            for one in Consumption.objects.select_related("secret")
+        ]
     assert read == [("CALENDAR_SIGNING_KEY", "backend", True)]
 
 
 def test_w5_an_uncommitted_edit_is_what_runs_after_sleep(real: Real) -> None:
     """W5: edited in the shell's tree, asleep, awake: the edit is served, and git knows it as uncommitted."""
-    real.edit("scheduler-web", "scheduler_web/pages/day.html", "<title>Rooms</title>", "<title>Edited</title>")
+    real.edit(
+        "scheduler-web", "scheduler_web/pages/day.html", "<title>Rooms</title>", "<title>Edited</title>"
+    )
     real.asleep()
     with pytest.raises(ValueError, match="unpack"):
         real.get("web", "/")

@@ -124,7 +124,10 @@ def test_w12_deleted_everything_of_it_goes_and_a_receipt_says_so(desk: Desk) -> 
         desk.stop()
         desk.pass_(seconds=11)
         payloads = [queue.payload_of(one) for one in desk.commands("remove_workspace")]
-        assert sorted(one.delete_files for one in payloads if isinstance(one, RemoveWorkspace)) == [False, True]
+        assert sorted(one.delete_files for one in payloads if isinstance(one, RemoveWorkspace)) == [
+            False,
+            True,
+        ]
         assert desk.row().files_deleted_at is None
         left(desk)
         desk.pass_(seconds=11)
