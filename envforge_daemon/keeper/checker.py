@@ -110,14 +110,15 @@ def until_healthy(check: dict[str, Any], environment: dict[str, str]) -> None:
     tell(health="healthy", reason="")
 
 
-def within_its_time(smoke: dict[str, Any], environment: dict[str, str]) -> str:
-    """Ask until it passes or its time is over, and answer why it did not pass: services that it leads to come up beside this one."""
-    until = time.monotonic() + smoke["timeout_s"]
-    pause = FIRST_PAUSE_S
-    while (reason := ask(smoke, environment)) and time.monotonic() + pause < until:
-        time.sleep(pause)
-        pause = min(pause * 1.5, LONGEST_PAUSE_S)
-    return reason
+def ask_for_a_while(check: dict[str, Any], environment: dict[str, str]) -> str:
+    """Ask until it passes or its time is over: services come up side by side, and it may need one that is later than its own."""
+    ends_at = time.monotonic() + check["timeout_s"]
+    while True:
+        left = max(ends_at - time.monotonic(), 0.1)
+        reason = ask(check | {"timeout_s": left}, environment)
+        if not reason or time.monotonic() + LONGEST_PAUSE_S >= ends_at:
+            return reason
+        time.sleep(LONGEST_PAUSE_S)
 
 
 def watch(check: dict[str, Any], environment: dict[str, str]) -> None:
@@ -145,7 +146,7 @@ def main() -> int:
     else:
         tell(health="healthy", reason="")
     if smoke:
-        reason = within_its_time(smoke, environment)
+        reason = ask_for_a_while(smoke, environment)
         tell(smoke=not reason, reason=reason)
     if health:
         watch(health, environment)

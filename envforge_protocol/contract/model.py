@@ -228,7 +228,10 @@ class Health(Part):
 
 
 class Smoke(Part):
-    """One request or command, once after the service is healthy, that shows it really works: by `http` or by `command`."""
+    """One request or command, after the service is healthy, that shows it really works: by `http` or by `command`.
+
+    Services come up side by side, so it is tried again for as long as `timeout` says, and then has failed.
+    """
 
     http: UrlPath | None = Field(default=None, description="A path to get.")
     status: int = Field(
