@@ -255,6 +255,7 @@ CONSOLE = (
     Row("api-workspaces", "GET", "/api/v1/orgs/{slug}/workspaces", api(200, billing=403)),
     Row("api-workspaces", "POST", "/api/v1/orgs/{slug}/workspaces", api_workers(200) | {"viewer": 403, "billing": 404}, {"project": "{project_id}", "branch": "main"}),
     Row("api-workspace", "GET", "/api/v1/orgs/{slug}/workspaces/{workspace}", api_of_workspace(200, viewer=200)),
+    Row("api-workspace", "PATCH", "/api/v1/orgs/{slug}/workspaces/{workspace}", api_of_workspace(200), {"size": "large"}),
     Row("api-workspace", "DELETE", "/api/v1/orgs/{slug}/workspaces/{workspace}", api_of_workspace(202, developer=403)),
     Row("api-leases", "GET", "/api/v1/orgs/{slug}/workspaces/{workspace}/leases", api_of_workspace(200, viewer=200)),
     Row("api-leases", "POST", "/api/v1/orgs/{slug}/workspaces/{workspace}/leases", api_of_workspace(200), {"name": "nightly", "for_s": "600"}),
@@ -381,6 +382,8 @@ def ask(browser: Client, row: Row, things: Things) -> Any:
     match row.method:
         case "GET":
             answer = browser.get(address, data or None)
+        case "PATCH":
+            answer = browser.patch(address, data, content_type=form)
         case "DELETE":
             answer = browser.delete(address)
         case "PUT":
