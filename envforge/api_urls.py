@@ -9,6 +9,7 @@ from projects import api as projects
 from secrets_ref import api as secrets
 from timeline import api as timeline
 from workspaces import api as workspaces
+from workspaces import usage_api as usage
 
 PROJECT = "orgs/<slug:slug>/projects/<slug:project>"
 REPOSITORY = f"{PROJECT}/repositories/<slug:repository>"
@@ -54,6 +55,19 @@ urlpatterns = [
         workspaces.Restore.as_view(),
         name="api-workspace-restore",
     ),
+    path(
+        "orgs/<slug:slug>/workspaces/<uuid:workspace_id>/leases",
+        usage.Leases.as_view(),
+        name="api-leases",
+    ),
+    path(
+        "orgs/<slug:slug>/workspaces/<uuid:workspace_id>/leases/<uuid:lease_id>",
+        usage.OneLease.as_view(),
+        name="api-lease",
+    ),
+    path("orgs/<slug:slug>/usage", usage.Usage.as_view(), name="api-usage"),
+    path("orgs/<slug:slug>/usage/windows", usage.Windows.as_view(), name="api-usage-windows"),
+    path("orgs/<slug:slug>/caps", usage.Caps.as_view(), name="api-caps"),
     path("orgs/<slug:slug>/projects", projects.Projects.as_view(), name="api-projects"),
     path(PROJECT, projects.Project.as_view(), name="api-project"),
     path(f"{PROJECT}/archive", projects.Archive.as_view(), name="api-project-archive"),

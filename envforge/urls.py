@@ -10,6 +10,7 @@ from projects.console import projects, repositories, reviews, sources
 from secrets_ref import console as secrets_console
 from timeline import console as timeline_console
 from workspaces.console import pages as workspaces_console
+from workspaces.console import usage as usage_console
 
 REPOSITORY = "o/<slug:slug>/projects/<slug:project>/repositories/<slug:repository>"
 
@@ -55,6 +56,7 @@ urlpatterns = [
         name="wake-receipt",
     ),
     path("o/<slug:slug>/hosts", hosts_console.hosts, name="hosts"),
+    path("o/<slug:slug>/usage", usage_console.usage, name="usage"),
     path("o/<slug:slug>/hosts/export", hosts_console.export, name="placements-export"),
     path("o/<slug:slug>/members", members.members, name="members"),
     path("o/<slug:slug>/members/<uuid:person_id>", members.member, name="member"),

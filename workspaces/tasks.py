@@ -34,8 +34,9 @@ def sweep_due() -> None:
 
 
 @shared_task(name="workspaces.idle.rest")
-def rest_idle(org_id: str) -> None:
-    idle.rest(UUID(org_id))
+def rest_idle(*org_ids: str) -> None:
+    for org_id in org_ids:
+        idle.rest(UUID(org_id))
 
 
 @shared_task(name="workspaces.idle.sweep")
