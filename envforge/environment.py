@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from envforge import host_forms, mail_forms
+from envforge import host_forms, mail_forms, price_forms
 
 MODES = ("production", "development")
 KNOWN_KEYS = ("insecure", "change-me", "changeme", "example")
@@ -139,6 +139,10 @@ def _needs_strong_key(value: str) -> str | None:
 
 def _needs_none(value: str) -> str | None:
     return "must be empty in production" if value else None
+
+
+def _needs_required(value: str) -> str | None:
+    return None if value == "required" else "must be required in production"
 
 
 def _needs_off(value: bool) -> str | None:
@@ -271,10 +275,23 @@ SETTINGS = (
         "ENVFORGE_FILES", "efs:fs-… or directory:/…, the same on every VM", host_forms.files, default=None
     ),
     Setting(
+        "ENVFORGE_PRICES",
+        "a currency and dated rows: EUR; 2026-01-01 small=0.08 medium=0.16 large=0.32; …",
+        price_forms.price_table,
+        default=price_forms.PriceTable(),
+    ),
+    Setting(
         "ENVFORGE_RETENTION_DAYS",
         "days for which the files of archived workspaces are kept",
         _positive,
         default=30,
+    ),
+    Setting(
+        "ENVFORGE_HOST_WALLS",
+        "required, or where_possible for development: what VMs must keep workspaces apart with",
+        _one_of("required", "where_possible"),
+        default="required",
+        production=_needs_required,
     ),
     Setting(
         "ENVFORGE_HOST_ROLE_ID",
