@@ -12,6 +12,7 @@ class WorkspacesConfig(AppConfig):
 
         offer_places(Scope.WORKSPACE, Workspaces())
         self._listen_to_vms()
+        self._let_people_in()
 
     def _listen_to_vms(self) -> None:
         from hosts import changes, hooks  # noqa: PLC0415 - as above
@@ -29,3 +30,18 @@ class WorkspacesConfig(AppConfig):
         hooks.on_heartbeat(beats.note_health)
         changes.on_host_change(news.note)
         changes.before_host_goes("workspaces.routes", routes.let_go)
+
+    def _let_people_in(self) -> None:
+        from hosts import changes, hooks  # noqa: PLC0415 - as above
+        from orgs.access import on_access_narrowed  # noqa: PLC0415
+        from orgs.offboarding import on_offboarding  # noqa: PLC0415
+        from workspaces import certificates, sessions  # noqa: PLC0415
+
+        on_offboarding(
+            "certificates", count=certificates.count_held, close=certificates.close_held, first=True
+        )
+        on_access_narrowed(certificates.access_narrowed)
+        hooks.on_result("prepare_shell", certificates.repeat_on_new_vm)
+        hooks.on_report("shell_connected", sessions.connected)
+        hooks.on_report("shell_disconnected", sessions.disconnected)
+        changes.on_host_change(sessions.host_changed)

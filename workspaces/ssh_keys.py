@@ -15,6 +15,9 @@ from envforge.errors import Invalid
 
 PublicKey = Ed25519PublicKey | EllipticCurvePublicKey | RSAPublicKey
 
+KINDS = frozenset(
+    {"ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"}
+)
 LONGEST_KEY = 8192
 SMALLEST_RSA = 3072
 LONGEST_LABEL = 80
@@ -29,14 +32,17 @@ def read_public_key(line: str) -> PublicKey:
     """
     line = line.strip()
     if "PRIVATE KEY" in line:
-        raise _wrong("This is a private key. Send the public one, from the file that ends with .pub; keep this one to yourself.")
+        raise _wrong(
+            "This is a private key. Send the public one, from the file that ends with .pub; keep this one to yourself."
+        )
     if not line or len(line) > LONGEST_KEY or "\n" in line or not line.isprintable():
         raise _wrong("This is no public key: send the one line of a .pub file.")
+    kind, *rest = line.split()
+    if rest and kind not in KINDS and ("ssh" in kind or kind.startswith("ecdsa-")):
+        raise _wrong(f"Keys of this kind are not let in. {USABLE}")
     try:
         key = load_ssh_public_key(line.encode())
-    except UnsupportedAlgorithm:
-        raise _wrong(f"Keys of this kind are not let in. {USABLE}") from None
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         raise _wrong("This is no public key: send the one line of a .pub file.") from None
     if isinstance(key, RSAPublicKey) and key.key_size < SMALLEST_RSA:
         raise _wrong(f"This rsa key has {key.key_size} bits, which is too few. {USABLE}")

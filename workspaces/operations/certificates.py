@@ -93,9 +93,7 @@ def issue_certificate(
             issued_at=now,
             expires_at=expires_at,
         )
-        append(
-            EventKind.SHELL_CERTIFICATE_ISSUED, actor=actor, target=workspace, expires_at=expires_at
-        )
+        append(EventKind.SHELL_CERTIFICATE_ISSUED, actor=actor, target=workspace, expires_at=expires_at)
         return Issued(
             certificate=_line(signed),
             serial=serial,
