@@ -13,6 +13,7 @@ class WorkspacesConfig(AppConfig):
         offer_places(Scope.WORKSPACE, Workspaces())
         self._listen_to_vms()
         self._let_people_in()
+        self._run_commands()
 
     def _listen_to_vms(self) -> None:
         from hosts import changes, hooks  # noqa: PLC0415 - as above
@@ -45,3 +46,13 @@ class WorkspacesConfig(AppConfig):
         hooks.on_report("shell_connected", sessions.connected)
         hooks.on_report("shell_disconnected", sessions.disconnected)
         changes.on_host_change(sessions.host_changed)
+
+    def _run_commands(self) -> None:
+        from hosts import hooks  # noqa: PLC0415 - as above
+        from workspaces import credentials, routes, runs  # noqa: PLC0415
+
+        hooks.on_lease("run_command", credentials.fill_run)
+        hooks.on_result("run_command", runs.ran)
+        hooks.on_result("start_runtime", runs.setup_ran)
+        hooks.on_output(runs.put_out)
+        routes.on_route_change(runs.routes_changed)

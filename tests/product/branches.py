@@ -8,8 +8,11 @@ from django.utils import timezone
 
 from audit.models import Event
 from envforge import tenancy
-from envforge_protocol.host.commands import Leased, Payload, Result
+from envforge_protocol.contract import parse
+from envforge_protocol.contract.digest import digest
+from envforge_protocol.host.commands import Leased, Payload, Result, StartRuntime
 from envforge_protocol.host.reports import Report, Reports, ShellConnected, ShellDisconnected
+from envforge_protocol.host.runtimes import Limits, Manifest, Service
 from envforge_protocol.host.workspaces import Storage
 from envforge_protocol.host.workspaces import Workspace as WireWorkspace
 from hosts import leases, queue, reports
@@ -17,10 +20,34 @@ from hosts.models import Host, HostCommand, HostRole
 from orgs.models import Person
 from orgs.operations import grant_role
 from orgs.roles import Role, Scope
+from projects.contracts import approved
+from projects.models import Repository
+from projects.operations import approve_contract
 from tests.product.host_api.machines import new_host, place, token_of
-from tests.product.things import Things
+from tests.product.things import Things, propose
 from tests.product.world import World
-from workspaces.models import Certificate, Shell, ShellSession, ShellState, Workspace
+from workspaces.models import (
+    Certificate,
+    CommandRun,
+    Observed,
+    RunningService,
+    Runtime,
+    Shell,
+    ShellSession,
+    ShellState,
+    SleepCause,
+    WakeCause,
+    Workspace,
+)
+from workspaces.wants import want_asleep, want_awake
+
+CONTRACT = """version: 1
+service: {name: web}
+command: run
+ports: {web: 3000}
+tests: {unit: {command: pytest -q, timeout: 90s}}
+commands: {seed: [./seed, --all]}
+"""
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBAmIBuWIrsDUrAaAnXMWEcgv0+WnEyAYvuZ9pnzI2OB shell"
 
@@ -49,6 +76,83 @@ class Branch:
     def on_vm(self) -> WireWorkspace:
         storage = Storage(kind="directory", directory="/srv/w")
         return WireWorkspace(id=self.id, slug="main", user="w200000", uid=200_000, storage=storage)
+
+    def awake(self, contract: str = CONTRACT) -> Host:
+        """Its runtime awake on a VM of its own, with one service by this contract; answers the VM."""
+        read = parse(contract.encode())
+        self.approve(contract)
+        host = new_host(self.world.acme)
+        place(host, self.on_vm())
+        with tenancy.enter(self.org_id):
+            runtime = self._runtime()
+            want_awake(runtime, actor=self.world.alice.as_actor(), cause=WakeCause.CONSOLE)
+            runtime.observed, runtime.observed_at = Observed.AWAKE, timezone.now()
+            runtime.host, runtime.generation, runtime.routed, runtime.due_at = host, 1, True, None
+            runtime.save()
+            service = Service(
+                name="web",
+                contract_digest=digest(read),
+                account=3,
+                command=("run",),
+                directory="web",
+                environment={"LEVEL": "high"},
+                limits=Limits(memory_mib=64, cpu_millis=100),
+            )
+            RunningService.objects.filter(runtime=runtime).delete()
+            RunningService.objects.create(
+                runtime=runtime,
+                epoch=runtime.epoch,
+                name="web",
+                repository_id=self.repository_id,
+                proposal_id=approved([self.repository_id])[self.repository_id].id,
+                contract_digest=digest(read),
+                kind="app",
+                account=3,
+                host=host,
+                generation=1,
+                health="healthy",
+                since=timezone.now(),
+            )
+            manifest = Manifest(epoch=runtime.epoch, services=(service,))
+            key = f"start/{self.id}/{runtime.epoch}"
+            queue.want(
+                host_id=host.id,
+                payload=StartRuntime(workspace=self.on_vm(), manifest=manifest),
+                key=key,
+                cause="test",
+            )
+        self.vm, self.vm_token = host, token_of(host, uuid4())
+        return host
+
+    def approve(self, contract: str = CONTRACT) -> None:
+        """The contract is approved for the branch's one repository."""
+        seen = propose(self.world, self.repository_id, contract)
+        assert seen is not None
+        approve_contract(actor=self.world.alice.as_actor(), org_id=self.org_id, proposal_id=seen)
+
+    @property
+    def repository_id(self) -> UUID:
+        with tenancy.enter(self.org_id):
+            return Repository.objects.get(project_id=self.project_id).id
+
+    def asleep(self) -> None:
+        with tenancy.enter(self.org_id):
+            want_asleep(self._runtime(), actor=self.world.alice.as_actor(), cause=SleepCause.ASKED)
+
+    def _runtime(self) -> Runtime:
+        workspace = Workspace.objects.select_for_update().get(id=self.id)
+        runtime = Runtime.objects.select_for_update().get(workspace=workspace)
+        runtime.workspace = workspace
+        return runtime
+
+    @property
+    def runtime(self) -> Runtime:
+        with tenancy.enter(self.org_id):
+            return Runtime.objects.get(workspace_id=self.id)
+
+    def runs(self) -> list[CommandRun]:
+        with tenancy.enter(self.org_id):
+            return list(CommandRun.objects.filter(workspace_id=self.id).order_by("asked_at", "id"))
 
     @property
     def workspace(self) -> Workspace:
