@@ -9,10 +9,14 @@ from projects import api as projects
 from secrets_ref import api as secrets
 from timeline import api as timeline
 from workspaces import api as workspaces
+from workspaces import runs_api as runs
+from workspaces import shells_api as shells
 
 PROJECT = "orgs/<slug:slug>/projects/<slug:project>"
 REPOSITORY = f"{PROJECT}/repositories/<slug:repository>"
 PROPOSAL = f"{PROJECT}/proposals/<uuid:proposal_id>"
+WORKSPACE = "orgs/<slug:slug>/workspaces/<uuid:workspace_id>"
+RUN = f"{WORKSPACE}/runs/<uuid:run_id>"
 
 urlpatterns = [
     path("orgs", orgs.Organizations.as_view(), name="api-organizations"),
@@ -53,6 +57,17 @@ urlpatterns = [
         "orgs/<slug:slug>/workspaces/<uuid:workspace_id>/restore",
         workspaces.Restore.as_view(),
         name="api-workspace-restore",
+    ),
+    path(f"{WORKSPACE}/runs", runs.Runs.as_view(), name="api-runs"),
+    path(RUN, runs.OneRun.as_view(), name="api-run"),
+    path(f"{RUN}/output", runs.RunOutput.as_view(), name="api-run-output"),
+    path(f"{RUN}/cancel", runs.CancelRun.as_view(), name="api-run-cancel"),
+    path(f"{WORKSPACE}/shell", shells.ShellAccess.as_view(), name="api-shell"),
+    path(f"{WORKSPACE}/shell/certificates", shells.Certificates.as_view(), name="api-certificates"),
+    path(
+        f"{WORKSPACE}/shell/sessions/<uuid:session_id>/end",
+        shells.EndSession.as_view(),
+        name="api-shell-session-end",
     ),
     path("orgs/<slug:slug>/projects", projects.Projects.as_view(), name="api-projects"),
     path(PROJECT, projects.Project.as_view(), name="api-project"),

@@ -14,6 +14,7 @@ class WorkspacesConfig(AppConfig):
         self._listen_to_vms()
         self._let_people_in()
         self._run_commands()
+        self._offer_parts()
 
     def _listen_to_vms(self) -> None:
         from hosts import changes, hooks  # noqa: PLC0415 - as above
@@ -56,3 +57,10 @@ class WorkspacesConfig(AppConfig):
         hooks.on_result("start_runtime", runs.setup_ran)
         hooks.on_output(runs.put_out)
         routes.on_route_change(runs.routes_changed)
+
+    def _offer_parts(self) -> None:
+        from workspaces.console import commands, shells  # noqa: PLC0415 - as above
+        from workspaces.page_parts import Part, offer_part  # noqa: PLC0415
+
+        offer_part(Part("commands", "main", 20, "workspaces/_commands.html", commands.part))
+        offer_part(Part("shell", "side", 10, "workspaces/_shell.html", shells.part))

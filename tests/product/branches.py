@@ -24,7 +24,7 @@ from projects.contracts import approved
 from projects.models import Repository
 from projects.operations import approve_contract
 from tests.product.host_api.machines import new_host, place, token_of
-from tests.product.things import Things, propose
+from tests.product.things import HOST_KEY, Things, propose
 from tests.product.world import World
 from workspaces.models import (
     Certificate,
@@ -48,8 +48,6 @@ ports: {web: 3000}
 tests: {unit: {command: pytest -q, timeout: 90s}}
 commands: {seed: [./seed, --all]}
 """
-
-HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBAmIBuWIrsDUrAaAnXMWEcgv0+WnEyAYvuZ9pnzI2OB shell"
 
 
 class Branch:

@@ -25,7 +25,8 @@ from orgs import operations
 from orgs.models import Person
 from orgs.operations import remove_member, restore_member, revoke_role, suspend_member
 from orgs.roles import Role, Scope
-from tests.product.branches import HOST_KEY, Branch, utc_of
+from tests.product.branches import Branch, utc_of
+from tests.product.things import HOST_KEY
 from tests.product.world import World
 from workspaces import authorities, sessions
 from workspaces.models import Certificate, Shell, ShellState
