@@ -5,7 +5,7 @@ from uuid import UUID
 from celery import shared_task
 
 from workspaces import idle, news
-from workspaces.reconcile import removal, runtimes, shells, sweeps
+from workspaces.reconcile import commands, removal, runtimes, shells, sweeps
 
 
 @shared_task(name="workspaces.runtime.reconcile")
@@ -21,6 +21,21 @@ def reconcile_shell(org_id: str, shell_id: str) -> None:
 @shared_task(name="workspaces.workspace.reconcile")
 def reconcile_workspace(org_id: str, workspace_id: str) -> None:
     removal.reconcile(UUID(org_id), UUID(workspace_id))
+
+
+@shared_task(name="workspaces.run.reconcile")
+def reconcile_run(org_id: str, run_id: str) -> None:
+    commands.reconcile(UUID(org_id), UUID(run_id))
+
+
+@shared_task(name="workspaces.runs.reconcile")
+def reconcile_runs(org_id: str, workspace_id: str) -> None:
+    commands.reconcile_all(UUID(org_id), UUID(workspace_id))
+
+
+@shared_task(name="workspaces.output.sweep")
+def sweep_output() -> None:
+    commands.sweep_output()
 
 
 @shared_task(name="workspaces.host_news.follow")
