@@ -138,13 +138,20 @@ def test_postgres_is_stopped_cleanly_and_needs_no_recovery(on_resources: Play) -
 
     async def scene(rig: Rig, workspace: wire.Workspace) -> None:
         one = resource("postgres")
-        holding = user_of(one).model_copy(
-            update={"command": ("sh", "-c", f'{PSQL} "$URL" -c "select pg_sleep(600)"')}
+        assert (await rig.start(workspace, user_of(one), resources=[one])).readiness.blockers == ()
+        inside = await rig.vm.workspaces.ensure(workspace)
+        offered = await rig.resources.offered(inside, {"it": one.name})
+        # Somebody's shell, which stays when services end.
+        client = await inside.spawn(
+            ("sh", "-c", f'{PSQL} "$URL" -c "select 1" -c "select pg_sleep(600)" > held.txt'),
+            group="shell-x",
+            env=inside.environment(0) | {"URL": offered.values["resources.it.url"]},
         )
-        assert (await rig.start(workspace, holding, resources=[one])).readiness.blockers == ()
+        held = inside.directory / "held.txt"
+        await until(lambda: held.exists() and held.stat().st_size > 0)
+        assert client.process.lives()
         await rig.stop(workspace)
         assert (await rig.start(workspace, user_of(one), resources=[one], epoch=2)).readiness.blockers == ()
-        inside = await rig.vm.workspaces.ensure(workspace)
         log = (inside.directory / "logs" / f"resource-{one.name}.log").read_text()
         assert log.count("database system is ready") == 2
         assert "recovery" not in log
@@ -251,14 +258,14 @@ def test_w12_cleanup_deletes_what_it_names_and_keeps_the_rest(on_resources: Play
         kept, gone = resource("redis"), resource("mail")
         await rig.start(workspace, user_of(kept), resources=[kept, gone])
         await use(rig, workspace, kept, "kept")
-        await rig.stop(workspace)
         assert rig.vm.config.volumes_dir
         assert workspace.data
         place = rig.vm.config.volumes_dir / workspace.data.id
         await rig.vm.workspaces.remove(workspace, delete_files=True, delete_resources=(gone.name,))
         assert [path.name for path in (place / "resources").iterdir()] == [kept.name]
         assert [path.name for path in (place / "known").iterdir()] == [f"{kept.name}.json"]
-        await rig.vm.workspaces.ensure(workspace)
+        assert (await rig.start(workspace, resources=[kept])).readiness.blockers == ()
+        assert await use(rig, workspace, kept) == "kept"
         await rig.vm.workspaces.remove(workspace, delete_files=True, delete_resources=(kept.name,))
         assert not [path for name in ("resources", "known") for path in (place / name).iterdir()]
 
