@@ -1,5 +1,6 @@
 """Managed resources on a VM (W3): real servers in the workspace's namespace, used by a service through its environment."""
 
+import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -99,6 +100,10 @@ def test_s1_the_password_is_nowhere_but_where_it_must_be(on_resources: Play) -> 
         started = await rig.start(workspace, *services, resources=all_)
         assert started.readiness.blockers == ()
         await use(rig, workspace, all_[0], "x")
+        rig.uploaded.clear()
+        asked = {"environment": {"URL": "${resources.it.url}"}, "resources": {"it": all_[0].name}}
+        await rig.run(workspace, "echo $URL", **asked)
+        assert rig.uploaded == b"[masked]\n"
         inside = rig.vm.workspaces.get(workspace.id)
         assert inside
         await until((inside.directory / "logs" / "mail.log").exists)
@@ -246,6 +251,34 @@ def test_data_of_another_major_version_is_left_alone(on_resources: Play) -> None
         (data / "PG_VERSION").write_text("12\n")
         said = why(await rig.start(workspace, user_of(one), resources=[one], epoch=2))
         assert "Its data was written by PostgreSQL 12" in said
+        await rig.stop(workspace, epoch=2)
+
+    on_resources(scene)
+
+
+def test_a_start_that_was_cut_off_is_begun_again(on_resources: Play) -> None:
+    """W11: half a cluster is none; and a cluster whose password nobody knows any more gets another one."""
+
+    async def scene(rig: Rig, workspace: wire.Workspace) -> None:
+        one = resource("postgres")
+        starting = asyncio.create_task(rig.start(workspace, user_of(one), resources=[one]))
+        assert rig.vm.config.volumes_dir
+        assert workspace.data
+        place = rig.vm.config.volumes_dir / workspace.data.id
+        await until((place / "resources" / one.name / "partial" / "PG_VERSION").exists)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        inside = await rig.vm.workspaces.ensure(workspace)
+        assert inside.groups("prepare-*") == []
+        assert (await rig.start(workspace, user_of(one), resources=[one])).readiness.blockers == ()
+        assert await use(rig, workspace, one, "kept") == "kept"
+        await rig.stop(workspace)
+        before = password_of(rig, workspace, one.name)
+        (place / "known" / f"{one.name}.json").unlink()
+        assert (await rig.start(workspace, user_of(one), resources=[one], epoch=2)).readiness.blockers == ()
+        assert password_of(rig, workspace, one.name) != before
+        assert await use(rig, workspace, one) == "kept"
         await rig.stop(workspace, epoch=2)
 
     on_resources(scene)
