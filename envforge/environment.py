@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from envforge import host_forms, mail_forms
+from envforge import host_forms, mail_forms, price_forms
 
 MODES = ("production", "development")
 KNOWN_KEYS = ("insecure", "change-me", "changeme", "example")
@@ -273,6 +273,12 @@ SETTINGS = (
     ),
     Setting(
         "ENVFORGE_FILES", "efs:fs-… or directory:/…, the same on every VM", host_forms.files, default=None
+    ),
+    Setting(
+        "ENVFORGE_PRICES",
+        "a currency and dated rows: EUR; 2026-01-01 small=0.08 medium=0.16 large=0.32; …",
+        price_forms.price_table,
+        default=price_forms.PriceTable(),
     ),
     Setting(
         "ENVFORGE_RETENTION_DAYS",

@@ -122,7 +122,7 @@ def change(request: HttpRequest, visitor: Visitor, slug: str, workspace_id: UUID
             actor=visitor.actor,
             org_id=org_id,
             workspace_id=workspace_id,
-            idle_timeout_s=int(idle) if idle else None,
+            seconds=int(idle) if idle else None,
         )
     except Conflict as refused:
         return _page_of(request, visitor, slug, workspace_id, refused)
