@@ -2,7 +2,7 @@
 
 It is made in the zone of the first VM the runtime is awake on, attached to the VM before `start_runtime` is leased to it, and
 detached when the runtime sleeps or goes elsewhere: from a running VM only after services were heard to be stopped there.
-Volumes cannot leave their zone, so placement keeps the workspace in it (docs/decisions/0007-storage.md).
+Volumes cannot leave their zone, so placement keeps the workspace in it (docs/decisions/0008-storage.md).
 """
 
 from dataclasses import dataclass
