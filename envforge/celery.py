@@ -50,6 +50,17 @@ app.conf.update(
             "schedule": 15.0,
             "options": {"expires": 15},
         },
+        "workspaces.due.sweep": {"task": "workspaces.due.sweep", "schedule": 5.0, "options": {"expires": 5}},
+        "workspaces.idle.sweep": {
+            "task": "workspaces.idle.sweep",
+            "schedule": 5.0,
+            "options": {"expires": 5},
+        },
+        "workspaces.caps.sweep": {
+            "task": "workspaces.caps.sweep",
+            "schedule": 15.0,
+            "options": {"expires": 15},
+        },
         "notices.email.sweep": {
             "task": "notices.email.sweep",
             "schedule": 30.0,

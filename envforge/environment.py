@@ -7,14 +7,13 @@ and never a value.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from envforge import host_forms, mail_forms
+from envforge import host_forms, mail_forms, price_forms
 
 MODES = ("production", "development")
 KNOWN_KEYS = ("insecure", "change-me", "changeme", "example")
@@ -69,7 +68,7 @@ def _boolean(value: str) -> bool:
     return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[value.lower()]
 
 
-def _seconds(value: str) -> int:
+def _positive(value: str) -> int:
     seconds = int(value)
     if seconds <= 0:
         raise ValueError
@@ -138,19 +137,6 @@ def _needs_strong_key(value: str) -> str | None:
     return None
 
 
-def _needs_protected_mail(server: mail_forms.MailServer | None) -> str | None:
-    if server is None or server.security != "none" or _is_loopback(server.host):
-        return None
-    return "must begin with smtp+tls:// or smtp+ssl:// in production"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _needs_none(value: str) -> str | None:
     return "must be empty in production" if value else None
 
@@ -182,7 +168,7 @@ SETTINGS = (
         default="",
         production=_needs_https,
     ),
-    Setting("ENVFORGE_SUPPORT_VISIT_S", "seconds after which a support visit ends", _seconds, default=1800),
+    Setting("ENVFORGE_SUPPORT_VISIT_S", "seconds after which a support visit ends", _positive, default=1800),
     Setting(
         "ENVFORGE_STATIC_ROOT", "a directory that `collectstatic` may fill", _text, default="staticfiles"
     ),
@@ -229,7 +215,7 @@ SETTINGS = (
         "smtp+tls://USER:PASSWORD@HOST:PORT, smtp+ssl://… or smtp://…; for the worker only",
         mail_forms.server,
         default=None,
-        production=_needs_protected_mail,
+        production=mail_forms.needs_protection,
     ),
     Setting(
         "ENVFORGE_MAIL_FROM",
@@ -257,7 +243,7 @@ SETTINGS = (
         default="",
     ),
     Setting(
-        "ENVFORGE_AUDIT_CHECKPOINT_S", "seconds between a chain's signed checkpoints", _seconds, default=60
+        "ENVFORGE_AUDIT_CHECKPOINT_S", "seconds between a chain's signed checkpoints", _positive, default=60
     ),
     Setting(
         "ENVFORGE_HOST_API_URL",
@@ -287,6 +273,18 @@ SETTINGS = (
     ),
     Setting(
         "ENVFORGE_FILES", "efs:fs-… or directory:/…, the same on every VM", host_forms.files, default=None
+    ),
+    Setting(
+        "ENVFORGE_PRICES",
+        "a currency and dated rows: EUR; 2026-01-01 small=0.08 medium=0.16 large=0.32; …",
+        price_forms.price_table,
+        default=price_forms.PriceTable(),
+    ),
+    Setting(
+        "ENVFORGE_RETENTION_DAYS",
+        "days for which the files of archived workspaces are kept",
+        _positive,
+        default=30,
     ),
     Setting(
         "ENVFORGE_HOST_WALLS",

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -48,6 +49,7 @@ INSTALLED_APPS = [
     "secrets_ref",
     "hosts",
     "projects",
+    "workspaces",
     "notices",
 ]
 
@@ -196,6 +198,9 @@ HOST_WALLS = env["ENVFORGE_HOST_WALLS"]
 GATEWAY_SECURITY_GROUP = env["ENVFORGE_GATEWAY_SECURITY_GROUP"]
 GATEWAY_NETWORKS = env["ENVFORGE_GATEWAY_NETWORKS"]
 WORKSPACE_FILES = env["ENVFORGE_FILES"]
+# What awake hours cost, by size and day; without rows no page shows money.
+PRICES = env["ENVFORGE_PRICES"]
+WORKSPACE_RETENTION = timedelta(days=env["ENVFORGE_RETENTION_DAYS"])
 # Where VMs speak (`/host/v1/`), what they must be, and the one place that says so (H4).
 # HOST:PORT of Git servers from which VMs may clone over plain http.
 PLAIN_GIT_HOSTS = frozenset(filter(None, env["ENVFORGE_PLAIN_GIT_HOSTS"].split(",")))

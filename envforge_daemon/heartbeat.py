@@ -68,6 +68,7 @@ class Pulse:
             sequence=self._boot.next(),
             at=datetime.now(UTC),
             services=tuple(state for part in self._parts for state in part.services())[:1000],
+            resources=tuple(state for part in self._parts for state in part.resources())[:1000],
             activity=together(one for part in self._parts for one in part.activity())[:200],
             free_memory_mib=_free_memory_mib(),
             free_disk_mib=shutil.disk_usage(self._config.state_dir).free >> 20,

@@ -62,7 +62,7 @@ def claim_slot(
 
 
 def activate_slot(*, actor: Actor, org_id: UUID, slot_id: UUID) -> SlotView:
-    """Want a workspace awake: place it, and want its VM running. Again, it changes nothing.
+    """Want a workspace awake: place it, and want its VM running. Again, it changes nothing; after its VM was ended it is placed anew.
 
     Raises:
         NotVisible: there is no such slot, or it was released.
@@ -73,6 +73,9 @@ def activate_slot(*, actor: Actor, org_id: UUID, slot_id: UUID) -> SlotView:
             now = timezone.now()
             slot.active, slot.active_since = True, now
             slot.save(update_fields=["active", "active_since"])
+            _place(actor, slot)
+            follow([slot.workspace_id])
+        elif not _open_placements(slot):
             _place(actor, slot)
             follow([slot.workspace_id])
         return _view(slot)

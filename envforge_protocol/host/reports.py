@@ -16,6 +16,7 @@ from uuid import UUID
 from pydantic import Field
 
 from envforge_protocol.host.base import Label, Message
+from envforge_protocol.host.resources import ResourceState
 from envforge_protocol.host.runtimes import Activity, Health
 
 MOST_REPORTS = 100
@@ -51,6 +52,7 @@ class Heartbeat(Message):
     sequence: int = Field(ge=1)
     at: datetime
     services: tuple[ServiceState, ...] = Field(default=(), max_length=1000)
+    resources: tuple[ResourceState, ...] = Field(default=(), max_length=1000)
     activity: tuple[Activity, ...] = Field(default=(), max_length=200)
     free_memory_mib: int = Field(ge=0)
     free_disk_mib: int = Field(ge=0)

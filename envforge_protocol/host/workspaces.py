@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from envforge_protocol.host.base import Credential, Label, Message, Revealing
+from envforge_protocol.host.runtimes import Reference, ScopedCredential
 
 # Accounts of one workspace: the first is its shell's and owns its files, the others are its services' (THREATS H3).
 ACCOUNTS_PER_WORKSPACE = 16
@@ -52,7 +53,8 @@ class RepositoryCredential(Revealing):
 class Repository(Revealing):
     """What is checked out into `directory` of the workspace's files; without a credential, what anybody may read.
 
-    A repository that has no such branch is checked out at `fallback_branch`.
+    A repository that has no such branch is checked out at `fallback_branch`. `access` is the parameter that holds the
+    credential's password, where the customer gave one; the VM reads it by `reader` when it fetches, and keeps it nowhere.
     """
 
     directory: Label
@@ -60,6 +62,8 @@ class Repository(Revealing):
     branch: str
     fallback_branch: str
     credential: RepositoryCredential | None = None
+    access: Reference | None = None
+    reader: ScopedCredential | None = None
 
 
 class ContractFile(Message):

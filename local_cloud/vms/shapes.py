@@ -14,11 +14,13 @@ from local_cloud.vms import user_data
 from local_cloud.vms.boot import CLONE_NEWNS, MS_PRIVATE, MS_REC, mount
 from local_cloud.vms.machines import Boot, Kind, Machine
 from local_cloud.vms.metadata import PORT
+from local_cloud.vms.programs import link_all
 from local_cloud.vms.volumes import Volumes
 from local_cloud.vms.wanted import Instance
 
 LONGEST_RUN_DIRECTORY = 64  # for the sockets in it
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PROGRAMS = "/opt/envforge/programs"
 _SENTENCES = {
     Kind.DISK: "VMs have namespaces and a root disk of their own",
     Kind.NAMESPACES: "VMs have namespaces of their own, and share this machine's root disk, over which none can be laid",
@@ -121,6 +123,7 @@ class Shapes:
             raise user_data.UserDataError(
                 f"write_files holds no {user_data.HOST_FILE}, which the daemon needs."
             )
+        link_all(machine.disk / PROGRAMS.lstrip("/"))
         if self.kind is Kind.DISK:
             # This machine's may be a link into its own /run, which the VM does not see.
             resolver = machine.disk / "etc" / "resolv.conf"
@@ -146,6 +149,7 @@ class Shapes:
             "run_dir": run,
             "files_root": str(self.files),
             "volumes_dir": str(self.volumes.of(instance.instance_id)),
+            "programs": self._seen(machine, PROGRAMS),
             "machine": "shared",
             "walls": "where_possible",
             "plain_git_hosts": list(self.plain_git_hosts),
