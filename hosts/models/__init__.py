@@ -12,11 +12,12 @@ from hosts.models.machines import (
     Power,
     Size,
     Slot,
-    WorkspaceFiles,
 )
+from hosts.models.places import DataVolume, Place, WorkspaceFiles
 from hosts.models.speaking import HostToken, HostVoice, SpentNonce
 
 __all__ = [
+    "DataVolume",
     "Host",
     "HostCommand",
     "HostReport",
@@ -26,6 +27,7 @@ __all__ = [
     "Mend",
     "Observed",
     "Orphan",
+    "Place",
     "Placement",
     "PlacementPolicy",
     "Power",
