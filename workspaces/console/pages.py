@@ -10,14 +10,14 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from audit.sentences import sentence
 from envforge.errors import Conflict, EnvForgeError, Invalid
-from hosts.models import Size
+from hosts.choices import Size
 from orgs.console.door import page, see_other, signed_in
 from orgs.console.forms import uuid_or_none
 from orgs.policy import Action
 from orgs.selectors import Visitor, organization
+from workspaces.causes import WakeCause
 from workspaces.console import words
 from workspaces.console.pictures import picture
-from workspaces.models import WakeCause
 from workspaces.operations import runtimes
 from workspaces.operations import workspaces as lifecycle
 from workspaces.selectors import listed, one
