@@ -9,7 +9,8 @@ from envforge import tenancy
 from envforge_protocol.host.resources import Resource, assign_ports
 from envforge_protocol.host.runtimes import Limits
 from hosts.volumes import drop_volume, volume_of, want_volume
-from projects.models import Cleanup, Mode, ResourceMode
+from projects.choices import Cleanup, Mode
+from projects.models import ResourceMode
 from workspaces.contracts import Chosen
 from workspaces.models import Account, Workspace
 from workspaces.wire import account_of
