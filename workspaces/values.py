@@ -8,7 +8,8 @@ from uuid import UUID
 from envforge_protocol.contract import Contract
 from envforge_protocol.contract.references import Reference, split
 from envforge_protocol.contract.resources import PROPERTIES
-from projects.models import Binding, Mode, ResourceMode, Source
+from projects.choices import Mode, Source
+from projects.models import Binding, ResourceMode
 from workspaces.contracts import Chosen
 
 # What the VM would take for a reference (envforge_daemon.services.values), were it not marked as plain text.

@@ -136,13 +136,14 @@ def close(request: HttpRequest, visitor: Visitor, slug: str, workspace_id: UUID)
     refused: EnvForgeError | None = None
     if request.method == "POST":
         org_id = organization(actor=visitor.actor, slug=slug).id
-        act = {"archive": lifecycle.archive_workspace, "delete": lifecycle.delete_workspace}.get(
-            request.POST.get("act", "")
-        )
-        if act is None:
+        act = request.POST.get("act", "")
+        if act not in {"archive", "delete"}:
             raise Invalid("That is none of the choices.", {"act": "Choose archive or delete."})
         try:
-            act(actor=visitor.actor, org_id=org_id, workspace_id=workspace_id)
+            if act == "archive":
+                lifecycle.archive_workspace(actor=visitor.actor, org_id=org_id, workspace_id=workspace_id)
+            else:
+                lifecycle.delete_workspace(actor=visitor.actor, org_id=org_id, workspace_id=workspace_id)
         except Conflict as error:
             refused = error
         else:

@@ -25,7 +25,8 @@ from envforge_protocol.host.runtimes import Blocker, Health, Readiness, ServiceR
 from hosts import files, queue
 from hosts.models import Host, HostCommand, WorkspaceFiles
 from projects import operations as projects
-from projects.models import Proposal, Source
+from projects.choices import Source
+from projects.models import Proposal
 from tests.product.hosts.fleet import Fleet
 from tests.product.world import World
 from workspaces import news

@@ -6,7 +6,7 @@ from envforge import tenancy
 from envforge.errors import Conflict, Invalid, NotAllowed, NotVisible
 from envforge_protocol.host.commands import Done, RemoveWorkspace
 from hosts import queue
-from hosts.models import Size, Slot, WorkspaceFiles
+from hosts.models import Host, Size, Slot, WorkspaceFiles
 from orgs.models import RoleGrant
 from projects import operations as projects
 from secrets_ref.models import Secret
@@ -115,14 +115,7 @@ def test_w12_archived_it_holds_no_vm_and_keeps_its_files(desk: Desk) -> None:
 def test_w12_deleted_everything_of_it_goes_and_a_receipt_says_so(desk: Desk) -> None:
     """W12: files on a VM, then their place, its own secrets, what other apps keep; then the final receipt."""
     desk.awake()
-    set_secret(
-        desk.world.alice,
-        desk.org_id,
-        "TOKEN",
-        "s3cret",
-        project_id=desk.project.id,
-        workspace_id=desk.workspace.id,
-    )
+    set_secret(desk.world, "TOKEN", project_id=desk.project.id, workspace_id=desk.workspace.id)
     asked: list[object] = []
     remove_with("test", lambda org, workspace: asked.append(workspace) or 2)
     try:
@@ -131,10 +124,7 @@ def test_w12_deleted_everything_of_it_goes_and_a_receipt_says_so(desk: Desk) -> 
         desk.stop()
         desk.pass_(seconds=11)
         payloads = [queue.payload_of(one) for one in desk.commands("remove_workspace")]
-        assert sorted(one.delete_files for one in payloads if isinstance(one, RemoveWorkspace)) == [
-            False,
-            True,
-        ]
+        assert sorted(one.delete_files for one in payloads if isinstance(one, RemoveWorkspace)) == [False, True]
         assert desk.row().files_deleted_at is None
         left(desk)
         desk.pass_(seconds=11)
@@ -165,8 +155,6 @@ def test_w12_what_was_archived_goes_when_its_time_is_over(desk: Desk) -> None:
     assert desk.row().removed_at is None
     desk.pass_(days=30, hours=1)
     with tenancy.enter(desk.org_id):
-        from hosts.models import Host
-
         Host.objects.update(heard_at=desk.clock.now())
     desk.drive()
     for _ in range(4):
