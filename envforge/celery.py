@@ -38,6 +38,12 @@ app.conf.update(
         },
         "hosts.due.sweep": {"task": "hosts.due.sweep", "schedule": 5.0, "options": {"expires": 5}},
         "hosts.files.sweep": {"task": "hosts.files.sweep", "schedule": 15.0, "options": {"expires": 15}},
+        "hosts.volumes.sweep": {"task": "hosts.volumes.sweep", "schedule": 5.0, "options": {"expires": 5}},
+        "hosts.volumes.compare": {
+            "task": "hosts.volumes.compare",
+            "schedule": 900.0,
+            "options": {"expires": 900},
+        },
         "hosts.fleet.compare": {"task": "hosts.fleet.compare", "schedule": 30.0, "options": {"expires": 30}},
         "hosts.commands.sweep": {
             "task": "hosts.commands.sweep",

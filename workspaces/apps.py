@@ -15,6 +15,12 @@ class WorkspacesConfig(AppConfig):
         self._let_people_in()
         self._run_commands()
         self._offer_parts()
+        self._remove_parts()
+
+    def _remove_parts(self) -> None:
+        from workspaces import managed, removals  # noqa: PLC0415 - as above
+
+        removals.remove_with("managed data", managed.remove)
 
     def _listen_to_vms(self) -> None:
         from hosts import changes, hooks  # noqa: PLC0415 - as above

@@ -42,7 +42,6 @@ class Services(Part):
             context.config, context.workspaces, self._keepers, self._resources, context.ingress, ask
         )
         self._runs = Runs(context.workspaces, self._keepers, self._resources, ask, self._upload)
-        context.workspaces.leaving.append(self._leave)
         # How often each service had ended by itself when that was last told.
         self._told: dict[tuple[int, str], tuple[int, bool]] = {}
 
@@ -103,12 +102,6 @@ class Services(Part):
 
     async def _end_run(self, task: Task, asked: EndRun) -> Done:
         return Done(kind="end_run", ended=await self._runs.end(asked))
-
-    async def _leave(self, workspace: wire.Workspace) -> None:
-        """Servers end cleanly before all that is left of a workspace is killed."""
-        known = self.context.workspaces.get(workspace.id)
-        if known is not None:
-            await self._resources.stop(known)
 
     async def _upload(self, command_id: object, offset: int, piece: bytes) -> None:
         await self.context.control_plane.ask_until_answered(
