@@ -8,6 +8,19 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from audit.choices import (
+    CAP,
+    COMMAND,
+    HELD,
+    HOST_ROLE,
+    PRIVATE_MODE,
+    RESOURCE_MODE,
+    ROLE,
+    ROOT_MODE,
+    SCOPE,
+    SIZE,
+    SURFACES,
+)
 from audit.facts import (
     COUNT,
     DIGEST,
@@ -20,35 +33,9 @@ from audit.facts import (
     VERSION,
     WORD,
     Choice,
-    Choices,
     Fact,
     FactRefused,
     FactValue,
-)
-
-SURFACES = Choices(words=("web", "api", "assets", "websockets"))
-HOST_ROLE = Choice(words=("shell", "runtime", "dedicated"))
-SIZE = Choice(words=("small", "medium", "large"))
-CAP = Choice(words=("none", "warn", "stop"))
-ROLE = Choice(
-    words=(
-        *("owner", "admin", "developer", "viewer", "billing"),
-        *("maintainer", "contributor", "reader"),
-        *("operator", "collaborator", "observer"),
-    )
-)
-SCOPE = Choice(words=("organization", "project", "workspace"))
-ROOT_MODE = Choice(words=("disabled", "break_glass", "elevation"))
-PRIVATE_MODE = Choice(words=("off", "shell", "runtime", "private"))
-COMMAND = Choice(words=("setup", "test", "service", "agent"))
-RESOURCE_MODE = Choice(words=("managed_local", "customer_provided", "customer_cloud", "disabled"))
-# What a member may hold and loses with a suspension or removal (`orgs.offboarding`).
-HELD: "dict[str, Fact]" = dict.fromkeys(
-    (
-        *("sessions", "tokens", "agents", "invitations", "certificates"),
-        *("dev_links", "dev_links_handed_over", "dev_sessions", "root_grants"),
-    ),
-    COUNT,
 )
 
 
@@ -195,9 +182,6 @@ class EventKind(Enum):
     WORKSPACE_RESTORED = kind("workspace.restored", "{actor} took the workspace {target} into use again")
     WORKSPACE_CHANGED = kind(
         "workspace.changed", "{actor} set {setting} of {target} to {to}", setting=WORD, to=NAME
-    )
-    WORKSPACE_BRANCH_GONE = kind(
-        "workspace.branch_gone", "The branch {branch} of {target} is in none of its repositories", branch=NAME
     )
     WORKSPACE_REMOVED = kind(
         "workspace.removed",

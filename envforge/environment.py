@@ -68,7 +68,7 @@ def _boolean(value: str) -> bool:
     return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[value.lower()]
 
 
-def _positive(value: str) -> int:
+def _seconds(value: str) -> int:
     seconds = int(value)
     if seconds <= 0:
         raise ValueError
@@ -168,7 +168,7 @@ SETTINGS = (
         default="",
         production=_needs_https,
     ),
-    Setting("ENVFORGE_SUPPORT_VISIT_S", "seconds after which a support visit ends", _positive, default=1800),
+    Setting("ENVFORGE_SUPPORT_VISIT_S", "seconds after which a support visit ends", _seconds, default=1800),
     Setting(
         "ENVFORGE_STATIC_ROOT", "a directory that `collectstatic` may fill", _text, default="staticfiles"
     ),
@@ -243,7 +243,7 @@ SETTINGS = (
         default="",
     ),
     Setting(
-        "ENVFORGE_AUDIT_CHECKPOINT_S", "seconds between a chain's signed checkpoints", _positive, default=60
+        "ENVFORGE_AUDIT_CHECKPOINT_S", "seconds between a chain's signed checkpoints", _seconds, default=60
     ),
     Setting(
         "ENVFORGE_HOST_API_URL",
@@ -283,7 +283,7 @@ SETTINGS = (
     Setting(
         "ENVFORGE_RETENTION_DAYS",
         "days for which the files of archived workspaces are kept",
-        _positive,
+        _seconds,
         default=30,
     ),
     Setting(

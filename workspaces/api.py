@@ -13,9 +13,9 @@ from envforge.api.bodies import read_after, read_body
 from envforge.api.schema import REFUSALS, Problem
 from envforge.api.views import OrgAPIView
 from envforge.errors import Invalid
-from hosts.models import Size
+from hosts.choices import Size
 from orgs.selectors import organization
-from workspaces.models import WakeCause
+from workspaces.causes import WakeCause
 from workspaces.operations import runtimes
 from workspaces.operations import workspaces as lifecycle
 from workspaces.selectors import listed, one

@@ -1,6 +1,7 @@
 """What sweeps must know before the organization is: functions in PostgreSQL that answer ids alone (THREATS N1)."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -54,7 +55,7 @@ def _pairs(query: str, moment: datetime, most: int) -> list[Pair]:
     return list(zip(ids, ids, strict=True))
 
 
-def _ids(query: str, *arguments: object) -> list[UUID]:
+def _ids(query: str, *arguments: Any) -> list[UUID]:
     with connection.cursor() as cursor:
         cursor.execute(query, arguments)
         return [row[0] for row in cursor.fetchall()]

@@ -1,16 +1,15 @@
 """VMs that belong to one organization, and what stands on them."""
 
+from hosts.choices import HostRole, Size
 from hosts.models.commands import HostCommand, HostReport
 from hosts.models.machines import (
     Host,
-    HostRole,
     Mend,
     Observed,
     Orphan,
     Placement,
     PlacementPolicy,
     Power,
-    Size,
     Slot,
 )
 from hosts.models.places import DataVolume, Place, WorkspaceFiles

@@ -6,21 +6,7 @@ from django.db.models import F, Q
 
 from envforge.actor import Target
 from envforge.tenancy.models import TenantModel
-
-
-class HostRole(models.TextChoices):
-    """A shell VM is the always-on baseline, a runtime VM runs services while they are awake (W5)."""
-
-    SHELL = "shell"
-    RUNTIME = "runtime"
-
-
-class Size(models.TextChoices):
-    """The sizes people choose from (W8); settings say how much of a VM each is."""
-
-    SMALL = "small"
-    MEDIUM = "medium"
-    LARGE = "large"
+from hosts.choices import HostRole, Size
 
 
 class Power(models.TextChoices):

@@ -253,6 +253,7 @@ CONSOLE = (
     Row("api-workspaces", "GET", "/api/v1/orgs/{slug}/workspaces", api(200, billing=403)),
     Row("api-workspaces", "POST", "/api/v1/orgs/{slug}/workspaces", api_workers(200) | {"viewer": 403, "billing": 404}, {"project": "{project_id}", "branch": "main"}),
     Row("api-workspace", "GET", "/api/v1/orgs/{slug}/workspaces/{workspace}", api_of_workspace(200, viewer=200)),
+    Row("api-workspace", "PATCH", "/api/v1/orgs/{slug}/workspaces/{workspace}", api_of_workspace(200), {"size": "large"}),
     Row("api-workspace", "DELETE", "/api/v1/orgs/{slug}/workspaces/{workspace}", api_of_workspace(202, developer=403)),
     Row("api-workspace-wake", "POST", "/api/v1/orgs/{slug}/workspaces/{workspace}/wake", api_of_workspace(202)),
     Row("api-workspace-sleep", "POST", "/api/v1/orgs/{slug}/workspaces/{workspace}/sleep", api_of_workspace(202)),
@@ -372,6 +373,8 @@ def ask(browser: Client, row: Row, things: Things) -> Any:
     match row.method:
         case "GET":
             answer = browser.get(address, data or None)
+        case "PATCH":
+            answer = browser.patch(address, data, content_type=form)
         case "DELETE":
             answer = browser.delete(address)
         case "PUT":

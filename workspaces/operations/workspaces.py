@@ -1,7 +1,7 @@
 """Opening workspaces, archiving, restoring and deleting them, and what is chosen for one (W4, W8, W12)."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
@@ -160,18 +160,6 @@ def choose_idle_timeout(*, actor: Actor, org_id: UUID, workspace_id: UUID, secon
         words = "Choose a time between 5 minutes and 12 hours."
         raise Invalid(words, {"idle_timeout": words})
     _choose(actor, org_id, workspace_id, "idle_timeout_s", seconds)
-
-
-def note_branch_gone(*, org_id: UUID, workspace_id: UUID, gone: bool, at: datetime) -> None:
-    """Remember whether the branch is in none of its repositories any more; SYSTEM's act, and no decision about the workspace."""
-    with tenancy.enter(org_id):
-        workspace = locked_workspace(SYSTEM, Action.WORKSPACE_VIEW, workspace_id)
-        if (workspace.branch_gone_at is not None) == gone:
-            return
-        workspace.branch_gone_at = at if gone else None
-        workspace.save(update_fields=["branch_gone_at"])
-        if gone:
-            append(EventKind.WORKSPACE_BRANCH_GONE, actor=SYSTEM, target=workspace, branch=workspace.branch)
 
 
 def _choose(actor: Actor, org_id: UUID, workspace_id: UUID, field: str, value: str | int | None) -> None:
