@@ -223,7 +223,13 @@ class Done(Message):
     """The result of every command that has nothing more to say."""
 
     kind: Literal[
-        "stop_runtime", "end_run", "authorize_shell", "end_shell", "remove_workspace", "grant_root", "drop_root"
+        "stop_runtime",
+        "end_run",
+        "authorize_shell",
+        "end_shell",
+        "remove_workspace",
+        "grant_root",
+        "drop_root",
     ]
     ended: int = 0
 

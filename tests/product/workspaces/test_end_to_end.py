@@ -3,9 +3,7 @@
 A VM simulator, the VM's program, PostgreSQL, the parameter store and the Git host are all real; nothing is played.
 """
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -150,6 +148,5 @@ def test_w12_deleted_its_files_are_gone(real: Real) -> None:
     delete_workspace(actor=real.alice, org_id=real.org_id, workspace_id=real.workspace.id)
     real.until(lambda: real.row().removed_at is not None, real.told(), within_s=90)
     assert not real.tree("scheduler-web").exists()
-    assert not Path(real.tree("scheduler-web")).parent.exists() or not os.listdir(
-        real.tree("scheduler-web").parent
-    )
+    left = real.tree("scheduler-web").parent
+    assert not left.exists() or not list(left.iterdir())
