@@ -245,7 +245,9 @@ class Smoke(Part):
     )
     command: Command | None = Field(default=None, description="A command that must exit with 0.")
     timeout_s: Annotated[int, Duration("1s", "10m")] = Field(
-        default=30, alias="timeout", description="After this long it has failed."
+        default=30,
+        alias="timeout",
+        description="It is tried again until then, since what it leads to comes up side by side; after this long it has failed.",
     )
 
 

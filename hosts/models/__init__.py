@@ -11,11 +11,12 @@ from hosts.models.machines import (
     PlacementPolicy,
     Power,
     Slot,
-    WorkspaceFiles,
 )
+from hosts.models.places import DataVolume, Place, WorkspaceFiles
 from hosts.models.speaking import HostToken, HostVoice, SpentNonce
 
 __all__ = [
+    "DataVolume",
     "Host",
     "HostCommand",
     "HostReport",
@@ -25,6 +26,7 @@ __all__ = [
     "Mend",
     "Observed",
     "Orphan",
+    "Place",
     "Placement",
     "PlacementPolicy",
     "Power",

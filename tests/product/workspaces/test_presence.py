@@ -9,7 +9,8 @@ from envforge import tenancy
 from envforge.errors import Conflict, Invalid, NotAllowed, NotVisible
 from envforge_protocol.host.commands import Done, RemoveWorkspace
 from hosts import queue
-from hosts.models import Host, Size, Slot, WorkspaceFiles
+from hosts.models import DataVolume, Host, Size, Slot, WorkspaceFiles
+from hosts.volumes import want_volume
 from orgs.models import RoleGrant
 from projects import operations as projects
 from secrets_ref.models import Secret
@@ -119,8 +120,9 @@ def test_w12_archived_it_holds_no_vm_and_keeps_its_files(desk: Desk) -> None:
 
 
 def test_w12_deleted_everything_of_it_goes_and_a_receipt_says_so(desk: Desk) -> None:
-    """W12: files on a VM, then their place, its own secrets, what other apps keep; then the final receipt."""
+    """W12: files on a VM, then their place, its volume, its own secrets, what other apps keep; then the final receipt."""
     desk.awake()
+    want_volume(org_id=desk.org_id, workspace_id=desk.workspace.id)
     set_secret(desk.world, "TOKEN", project_id=desk.project.id, workspace_id=desk.workspace.id)
     asked: list[object] = []
 
@@ -150,6 +152,7 @@ def test_w12_deleted_everything_of_it_goes_and_a_receipt_says_so(desk: Desk) -> 
     assert slots(desk) == 0
     with tenancy.enter(desk.org_id):
         assert not WorkspaceFiles.objects.get(workspace_id=desk.workspace.id).wanted_present
+        assert not DataVolume.objects.get(workspace_id=desk.workspace.id).wanted_present
         assert not Secret.objects.filter(workspace_id=desk.workspace.id, deleted_at=None).exists()
     [receipt] = desk.events("workspace.removed")
     assert (receipt.facts["parameters"], receipt.facts["others"], receipt.facts["wakes"]) == (1, 2, 1)
