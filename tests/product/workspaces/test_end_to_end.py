@@ -3,6 +3,7 @@
 A VM simulator, the VM's program, PostgreSQL, the parameter store and the Git host are all real; nothing is played.
 """
 
+import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -11,7 +12,9 @@ from django.test import override_settings
 
 from envforge import tenancy
 from envforge.host_forms import Files
-from hosts import reconcile
+from envforge_protocol.host.commands import RunCommand
+from envforge_protocol.host.runtimes import Limits
+from hosts import files, reconcile
 from secrets_ref.models import Consumption, Secret
 from tests.product.host_api.conftest import address
 from tests.product.store import root as store_root
@@ -20,6 +23,7 @@ from tests.product.world import World
 from tests.vms import Vms
 from workspaces.models import MeterWindow
 from workspaces.operations.workspaces import delete_workspace
+from workspaces.wire import on_vm
 
 __all__ = ["address"]  # a fixture
 
@@ -127,9 +131,46 @@ def test_w11_the_daemon_dies_while_services_start(real: Real) -> None:
     assert real.get("backend", "/health").status_code == 200
 
 
+def test_a_port_that_is_taken_is_told(real: Real) -> None:
+    """Somebody's own program listens where a service is to: it is named, and nothing else answers in its place."""
+    real.asleep()
+    host = real.vm()
+    found = files.files_of(org_id=real.org_id, workspace_id=real.opened.id)
+    assert found is not None
+    squatter = RunCommand(
+        workspace=on_vm(real.opened, found),
+        service="backend",
+        account=1,
+        command=("python3", "-m", "http.server", "4000", "--bind", "127.0.0.1"),
+        limits=Limits(memory_mib=256, cpu_millis=500),
+        timeout_s=60,
+    )
+    command = real.want(host, squatter, "squatter")
+    real.until(lambda: real.command(command).lease is not None, real.told())
+    time.sleep(1.5)
+    real.wake()
+    real.observed("failed")
+    assert real.runtime().trouble_word == "port"
+    assert "Port 4000 is in use by another program" in real.runtime().trouble
+    real.until(lambda: real.command(command).finished_at is not None, real.told(), within_s=90)
+
+
+def test_w2_a_setup_step_that_fails_is_told(real: Real) -> None:
+    """W2, W10: the branch's own contract counts once it is approved; its step's end stands in the receipt."""
+    real.edit(
+        "scheduler-backend", "envforge.yml", "setup:\n", "setup:\n  - name: break\n    command: exit 7\n"
+    )
+    real.wakes_up()
+    real.asleep()
+    real.approve()
+    real.wake()
+    real.observed("failed")
+    [blocker] = [one for one in real.wakes()[-1].blockers if one["service"] == "backend"]
+    assert (blocker["at"], blocker["exit_status"]) == ("setup", 7)
+
+
 def test_a_secret_that_is_gone_from_the_store_fails_the_wake(real: Real) -> None:
     """S3: deleted in the store behind EnvForge's back before the wake; told by name and without a value."""
-    real.asleep()
     with tenancy.enter(real.org_id):
         secret = Secret.objects.get(name="CALENDAR_SIGNING_KEY")
     store_root("ssm").delete_parameter(Name=secret.path)
