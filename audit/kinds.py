@@ -183,6 +183,9 @@ class EventKind(Enum):
     WORKSPACE_CHANGED = kind(
         "workspace.changed", "{actor} set {setting} of {target} to {to}", setting=WORD, to=NAME
     )
+    WORKSPACE_BRANCH_GONE = kind(
+        "workspace.branch_gone", "The branch {branch} of {target} is in none of its repositories", branch=NAME
+    )
     WORKSPACE_REMOVED = kind(
         "workspace.removed",
         "What was kept of the workspace {target} is gone: {parameters} secrets, {others} other things and its files",
