@@ -166,6 +166,14 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "v1",
     "DESCRIPTION": "Everything the console shows, for programs.",
     "SERVE_INCLUDE_SCHEMA": False,
+    # Fields of one name with other choices are told apart in the description.
+    "ENUM_NAME_OVERRIDES": {
+        "ResourceMode": "projects.choices.Mode.values",
+        "CapMode": "workspaces.models.meters.CapMode",
+        "SecretState": "secrets_ref.api.STATES",
+        "WorkspaceState": "workspaces.api.STATES",
+        "RunState": "workspaces.runs_api.STATES",
+    },
 }
 
 CELERY_BROKER_URL = env["CELERY_BROKER_URL"]

@@ -32,6 +32,8 @@ ASKED = [
 ]
 OFFSET = OpenApiParameter("offset", OpenApiTypes.INT, description="in bytes; 0 without")
 
+STATES = ["waits", "runs", "ok", "failed"]
+
 
 class RunOut(serializers.Serializer[Any]):
     """A command's receipt: metadata, safe to paste. `trouble` says why it did not run, or not to its end."""
@@ -40,7 +42,7 @@ class RunOut(serializers.Serializer[Any]):
     service = serializers.CharField()
     type = serializers.ChoiceField(choices=TYPES)
     name = serializers.CharField(help_text="The contract's name; of one that somebody wrote, its first word.")
-    state = serializers.ChoiceField(choices=["waits", "runs", "ok", "failed"])
+    state = serializers.ChoiceField(choices=STATES)
     asked_by = serializers.CharField()
     asked_at = serializers.DateTimeField()
     sent_at = serializers.DateTimeField(allow_null=True)

@@ -17,8 +17,8 @@ from local_cloud.git.adding import Source, add
 from local_cloud.git.names import RepositoryName
 from local_cloud.git.store import Store
 from projects import operations as projects
+from projects.choices import Source as From
 from projects.models import Proposal
-from projects.models import Source as From
 from tests.git_host.conftest import git
 from tests.product.real_vms import Chain
 from tests.product.store import set_secret
