@@ -289,7 +289,7 @@ SETTINGS = (
     Setting(
         "ENVFORGE_OUTPUT_DAYS",
         "days for which the output of commands is kept",
-        _positive,
+        _seconds,
         default=14,
     ),
     Setting(
