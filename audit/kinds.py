@@ -196,6 +196,12 @@ class EventKind(Enum):
     SHELL_CERTIFICATE_ISSUED = kind(
         "shell.certificate_issued", "{actor} got shell access to {target}", expires_at=TIME
     )
+    SHELL_ACCESS_ENDED = kind(
+        "shell.access_ended",
+        "{actor} ended {holder}'s shell access to {target}: {cause}",
+        holder=NAME,
+        cause=WORD,
+    )
     SHELL_CONNECTED = kind("shell.connected", "{actor} connected to the shell of {target}")
     SHELL_DISCONNECTED = kind(
         "shell.disconnected", "{actor} left the shell of {target}", duration_s=SECONDS, cause=WORD

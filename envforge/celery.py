@@ -51,6 +51,11 @@ app.conf.update(
             "options": {"expires": 15},
         },
         "workspaces.due.sweep": {"task": "workspaces.due.sweep", "schedule": 5.0, "options": {"expires": 5}},
+        "workspaces.output.sweep": {
+            "task": "workspaces.output.sweep",
+            "schedule": 600.0,
+            "options": {"expires": 600},
+        },
         "workspaces.idle.sweep": {
             "task": "workspaces.idle.sweep",
             "schedule": 5.0,

@@ -287,6 +287,12 @@ SETTINGS = (
         default=30,
     ),
     Setting(
+        "ENVFORGE_OUTPUT_DAYS",
+        "days for which the output of commands is kept",
+        _seconds,
+        default=14,
+    ),
+    Setting(
         "ENVFORGE_HOST_WALLS",
         "required, or where_possible for development: what VMs must keep workspaces apart with",
         _one_of("required", "where_possible"),

@@ -160,7 +160,8 @@ def _find(host: Host) -> Seen | None:
     found = ec2.find_by_host(host.id)
     own = [seen for seen in found if seen.generation == host.generation and seen.org_id == str(host.org_id)]
     for seen in found:
-        if seen not in own[:1]:
+        # One of a later generation is somebody's who overtook us.
+        if seen not in own[:1] and seen.generation <= host.generation:
             log.warning("host.duplicate_ended", host=str(host.id), instance=seen.instance_id)
             ec2.end(seen.instance_id)
     return own[0] if own else None

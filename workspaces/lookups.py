@@ -40,6 +40,11 @@ def host_news(moment: datetime, most: int) -> list[Pair]:
     return _pairs("SELECT lookup.workspace_host_news(%s, %s)", moment, most)
 
 
+def runs_due(moment: datetime, most: int) -> list[Pair]:
+    """The same of commands that are not over."""
+    return _pairs("SELECT lookup.runs_due(%s, %s)", moment, most)
+
+
 def organizations_with_old_output(finished_before: datetime, most: int) -> list[UUID]:
     """Organizations that keep output of commands which ended before this moment."""
     return _ids("SELECT lookup.organizations_with_old_output(%s, %s)", finished_before, most)

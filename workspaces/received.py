@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from audit.append import append
 from audit.kinds import EventKind
-from envforge.actor import SYSTEM, HostActor
+from envforge.actor import SYSTEM
 from envforge.errors import EnvForgeError
 from envforge.nudge import nudge
 from envforge_protocol.host import workspaces as wire
@@ -21,9 +21,8 @@ from envforge_protocol.host.runtimes import Health, Readiness
 from hosts.hooks import Finished
 from projects.models import Repository
 from projects.operations.contracts import propose_contract
-from secrets_ref.consumption import record_consumption
-from secrets_ref.models import Secret
 from workspaces import activity, ends, meter, routes
+from workspaces.consumed import note_consumed
 from workspaces.models import (
     Checkout,
     Observed,
@@ -223,28 +222,13 @@ def _blocker(service: str, at: str, reason: str) -> dict[str, object]:
 
 
 def _note_consumed(runtime: Runtime, ended: Finished, readiness: Readiness) -> None:
-    """Who read which version of what (S4)."""
-    host = HostActor(
-        id=str(ended.command.host_id),
-        label="Runtime VM",
-        host_id=ended.command.host_id,
-        org_id=ended.command.org_id,
-        generation=ended.command.generation,
-    )
     for service in readiness.services:
-        paths = {one.arn.partition(":parameter")[2]: one.version for one in service.consumed}
-        secrets = Secret.objects.filter(path__in=paths, deleted_at=None).values_list("id", "path")
-        consumed = {secret_id: paths[path] for secret_id, path in secrets}
-        if consumed:
-            record_consumption(
-                actor=host,
-                org_id=runtime.org_id,
-                workspace_id=runtime.workspace_id,
-                service=service.name,
-                host_id=ended.command.host_id,
-                run_id=ended.command.id,
-                consumed=consumed,
-            )
+        note_consumed(
+            ended,
+            workspace_id=runtime.workspace_id,
+            service=service.name,
+            references=service.consumed,
+        )
 
 
 def _note_trees(workspace: Workspace, seen: tuple[wire.Checkout, ...]) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from envforge_daemon.config import Config
@@ -24,6 +24,7 @@ from envforge_protocol.host.runtimes import (
     Reference,
     Service,
     ServiceReadiness,
+    StepRan,
 )
 
 PREFIX = "service-"
@@ -147,6 +148,7 @@ class Runtimes:
         began = time.monotonic()
         consumed: tuple[Reference, ...] = ()
         blocker: Blocker | None = None
+        ran: list[StepRan] = []
         try:
             for name in service.resources.values():
                 problem = (await resources[name]).problem
@@ -157,22 +159,22 @@ class Runtimes:
                 offered = await self._resources.offered(workspace, service.resources)
                 values = await resolve(service.references, manifest.credentials, self._ask)
                 consumed = service.references
-                started = await self._launch(workspace, manifest, service, values, offered, say)
+                started = await self._launch(workspace, manifest, service, values, offered, say, ran)
                 if isinstance(started, Blocker):
-                    return _not_up(service, consumed), started
+                    return _not_up(service, consumed, ran), started
                 kept = started
             else:
                 consumed = service.references
             blocker = await _until_ready(service, kept, say)
             ready = None if blocker else round((time.monotonic() - began) * 1000)
-            return _readiness(service, kept.state(), ready, consumed), blocker
+            return _readiness(service, kept.state(), ready, consumed, ran), blocker
         except Unresolved as error:
             blocker = Blocker(service=service.name, at="secrets", reason=str(error))
         except Unreachable as error:
             blocker = Blocker(service=service.name, at="secrets", reason=str(error))
         except IsolationError as error:
             blocker = Blocker(service=service.name, at="host", reason=str(error))
-        return _not_up(service, consumed), blocker
+        return _not_up(service, consumed, ran), blocker
 
     async def _launch(
         self,
@@ -182,6 +184,7 @@ class Runtimes:
         values: dict[str, str],
         offered: Offered,
         say: Say,
+        ran: list[StepRan],
     ) -> Kept | Blocker:
         own = workspace.environment(service.account) | environment(
             service.environment, values | offered.values
@@ -198,6 +201,7 @@ class Runtimes:
             masks=masks,
             image=self._config.image,
             say=say,
+            ran=ran,
         )
         blocker = blocker or await port_taken(workspace, service)
         if blocker:
@@ -279,7 +283,11 @@ async def _until_ready(service: Service, kept: Kept, say: Say) -> Blocker | None
 
 
 def _readiness(
-    service: Service, state: State, ready_ms: int | None, consumed: tuple[Reference, ...]
+    service: Service,
+    state: State,
+    ready_ms: int | None,
+    consumed: tuple[Reference, ...],
+    ran: Sequence[StepRan],
 ) -> ServiceReadiness:
     return ServiceReadiness(
         name=service.name,
@@ -288,14 +296,18 @@ def _readiness(
         ready_ms=ready_ms,
         ingress={port.name: port.ingress for port in service.ports if port.ingress is not None},
         consumed=consumed,
+        setup=tuple(ran),
     )
 
 
-def _not_up(service: Service, consumed: tuple[Reference, ...]) -> ServiceReadiness:
+def _not_up(
+    service: Service, consumed: tuple[Reference, ...], ran: Sequence[StepRan] = ()
+) -> ServiceReadiness:
     return ServiceReadiness(
         name=service.name,
         contract_digest=service.contract_digest,
         health=Health.STOPPED,
         ready_ms=None,
         consumed=consumed,
+        setup=tuple(ran),
     )

@@ -121,6 +121,15 @@ class Blocker(Message):
     exit_status: int | None = None
 
 
+class StepRan(Message):
+    """A setup step that was run at this wake; those that nothing had changed for are not among them."""
+
+    name: str
+    exit_status: int | None
+    duration_ms: int
+    timed_out: bool = False
+
+
 class ServiceReadiness(Message):
     """How one service came up."""
 
@@ -130,6 +139,7 @@ class ServiceReadiness(Message):
     ready_ms: int | None
     ingress: dict[str, Port] = {}
     consumed: tuple[Reference, ...] = ()
+    setup: tuple[StepRan, ...] = ()
 
 
 class Readiness(Message):

@@ -5,6 +5,7 @@ One whole product runs all of them; each has a workspace, a VM and a volume of i
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,6 +119,8 @@ def product() -> Iterator[tuple[Cloud, Supervisor]]:
     if named is None:
         pytest.fail("Drills start and kill the whole product: run them by ./dev drill.")
     home = Home(Path(named)).nested("vms")
+    for entry in home.root.iterdir():
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     with ExitStack() as stack:
         stack.enter_context(exclusive(home, "drill"))
         supervisor = stack.enter_context(Supervisor(home, console=Console()))

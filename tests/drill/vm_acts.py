@@ -101,6 +101,7 @@ def state(org_id: UUID, workspace: str) -> dict[str, Any]:
     workspace_id = UUID(workspace)
     slot = placement.slot_of(org_id=org_id, workspace_id=workspace_id, role=HostRole.RUNTIME)
     assert slot is not None
+    assert slot.host_id is not None
     with tenancy.enter(org_id):
         host = Host.objects.get(id=slot.host_id)
         volume = DataVolume.objects.get(workspace_id=workspace_id)

@@ -20,6 +20,7 @@ from orgs.policy import Action
 from orgs.roles import Role, Scope
 from projects.git_addresses import require_branch
 from projects.locks import locked_project
+from workspaces import certificates
 from workspaces.locks import locked_workspace
 from workspaces.models import Presence, Runtime, Shell, SleepCause, Workspace
 from workspaces.wants import want_asleep
@@ -192,6 +193,7 @@ def _let_go(workspace: Workspace, wanted: Presence, actor: Actor, *, keep_for: t
     shell.wanted, shell.due_at, shell.attempts = False, now, 0
     shell.version += 1
     shell.save()
+    certificates.end_all_of(workspace, actor=actor, cause=f"workspace_{wanted}")
     workspace.wanted, workspace.wanted_at, workspace.wanted_by = wanted, now, actor.label[:200]
     workspace.retain_until = now + keep_for
     workspace.due_at, workspace.attempts = now, 0

@@ -12,13 +12,13 @@ import httpx2
 
 from envforge import tenancy
 from hosts import files, volumes
-from hosts import reconcile as host_steps
 from hosts.models import DataVolume, Host, WorkspaceFiles
 from local_cloud.git.adding import Source, add
 from local_cloud.git.names import RepositoryName
 from local_cloud.git.store import Store
 from projects import operations as projects
-from projects.models import Proposal, Source as From
+from projects.models import Proposal
+from projects.models import Source as From
 from tests.git_host.conftest import git
 from tests.product.real_vms import Chain
 from tests.product.store import set_secret

@@ -3,9 +3,7 @@
 A VM simulator, the VM's program, PostgreSQL, the parameter store and the Git host are all real; nothing is played.
 """
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -77,13 +75,18 @@ def test_w10_both_services_answer_at_their_ingress(real: Real) -> None:
     ]
     assert wake.ready_ms
     with tenancy.enter(real.org_id):
-        read = [(one.secret.name, one.service, one.running) for one in Consumption.objects.select_related("secret")]
+        read = [
+            (one.secret.name, one.service, one.running)
+            for one in Consumption.objects.select_related("secret")
+        ]
     assert read == [("CALENDAR_SIGNING_KEY", "backend", True)]
 
 
 def test_w5_an_uncommitted_edit_is_what_runs_after_sleep(real: Real) -> None:
     """W5: edited in the shell's tree, asleep, awake: the edit is served, and git knows it as uncommitted."""
-    real.edit("scheduler-web", "scheduler_web/pages/day.html", "<title>Rooms</title>", "<title>Edited</title>")
+    real.edit(
+        "scheduler-web", "scheduler_web/pages/day.html", "<title>Rooms</title>", "<title>Edited</title>"
+    )
     real.asleep()
     with pytest.raises(ValueError, match="unpack"):
         real.get("web", "/")
@@ -145,6 +148,5 @@ def test_w12_deleted_its_files_are_gone(real: Real) -> None:
     delete_workspace(actor=real.alice, org_id=real.org_id, workspace_id=real.workspace.id)
     real.until(lambda: real.row().removed_at is not None, real.told(), within_s=90)
     assert not real.tree("scheduler-web").exists()
-    assert not Path(real.tree("scheduler-web")).parent.exists() or not os.listdir(
-        real.tree("scheduler-web").parent
-    )
+    left = real.tree("scheduler-web").parent
+    assert not left.exists() or not list(left.iterdir())

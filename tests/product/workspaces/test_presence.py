@@ -6,7 +6,8 @@ from envforge import tenancy
 from envforge.errors import Conflict, Invalid, NotAllowed, NotVisible
 from envforge_protocol.host.commands import Done, RemoveWorkspace
 from hosts import queue
-from hosts.models import Host, Size, Slot, WorkspaceFiles
+from hosts.models import DataVolume, Host, Size, Slot, WorkspaceFiles
+from hosts.volumes import want_volume
 from orgs.models import RoleGrant
 from projects import operations as projects
 from secrets_ref.models import Secret
@@ -113,8 +114,9 @@ def test_w12_archived_it_holds_no_vm_and_keeps_its_files(desk: Desk) -> None:
 
 
 def test_w12_deleted_everything_of_it_goes_and_a_receipt_says_so(desk: Desk) -> None:
-    """W12: files on a VM, then their place, its own secrets, what other apps keep; then the final receipt."""
+    """W12: files on a VM, then their place, its volume, its own secrets, what other apps keep; then the final receipt."""
     desk.awake()
+    want_volume(org_id=desk.org_id, workspace_id=desk.workspace.id)
     set_secret(desk.world, "TOKEN", project_id=desk.project.id, workspace_id=desk.workspace.id)
     asked: list[object] = []
     remove_with("test", lambda org, workspace: asked.append(workspace) or 2)
@@ -124,7 +126,10 @@ def test_w12_deleted_everything_of_it_goes_and_a_receipt_says_so(desk: Desk) -> 
         desk.stop()
         desk.pass_(seconds=11)
         payloads = [queue.payload_of(one) for one in desk.commands("remove_workspace")]
-        assert sorted(one.delete_files for one in payloads if isinstance(one, RemoveWorkspace)) == [False, True]
+        assert sorted(one.delete_files for one in payloads if isinstance(one, RemoveWorkspace)) == [
+            False,
+            True,
+        ]
         assert desk.row().files_deleted_at is None
         left(desk)
         desk.pass_(seconds=11)
@@ -136,6 +141,7 @@ def test_w12_deleted_everything_of_it_goes_and_a_receipt_says_so(desk: Desk) -> 
     assert slots(desk) == 0
     with tenancy.enter(desk.org_id):
         assert not WorkspaceFiles.objects.get(workspace_id=desk.workspace.id).wanted_present
+        assert not DataVolume.objects.get(workspace_id=desk.workspace.id).wanted_present
         assert not Secret.objects.filter(workspace_id=desk.workspace.id, deleted_at=None).exists()
     [receipt] = desk.events("workspace.removed")
     assert (receipt.facts["parameters"], receipt.facts["others"], receipt.facts["wakes"]) == (1, 2, 1)
