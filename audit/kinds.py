@@ -8,6 +8,19 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from audit.choices import (
+    CAP,
+    COMMAND,
+    HELD,
+    HOST_ROLE,
+    PRIVATE_MODE,
+    RESOURCE_MODE,
+    ROLE,
+    ROOT_MODE,
+    SCOPE,
+    SIZE,
+    SURFACES,
+)
 from audit.facts import (
     COUNT,
     DIGEST,
@@ -20,35 +33,9 @@ from audit.facts import (
     VERSION,
     WORD,
     Choice,
-    Choices,
     Fact,
     FactRefused,
     FactValue,
-)
-
-SURFACES = Choices(words=("web", "api", "assets", "websockets"))
-HOST_ROLE = Choice(words=("shell", "runtime", "dedicated"))
-SIZE = Choice(words=("small", "medium", "large"))
-CAP = Choice(words=("none", "warn", "stop"))
-ROLE = Choice(
-    words=(
-        *("owner", "admin", "developer", "viewer", "billing"),
-        *("maintainer", "contributor", "reader"),
-        *("operator", "collaborator", "observer"),
-    )
-)
-SCOPE = Choice(words=("organization", "project", "workspace"))
-ROOT_MODE = Choice(words=("disabled", "break_glass", "elevation"))
-PRIVATE_MODE = Choice(words=("off", "shell", "runtime", "private"))
-COMMAND = Choice(words=("setup", "test", "service", "agent"))
-RESOURCE_MODE = Choice(words=("managed_local", "customer_provided", "customer_cloud", "disabled"))
-# What a member may hold and loses with a suspension or removal (`orgs.offboarding`).
-HELD: "dict[str, Fact]" = dict.fromkeys(
-    (
-        *("sessions", "tokens", "agents", "invitations", "certificates"),
-        *("dev_links", "dev_links_handed_over", "dev_sessions", "root_grants"),
-    ),
-    COUNT,
 )
 
 
@@ -192,9 +179,28 @@ class EventKind(Enum):
     WORKSPACE_CREATED = kind("workspace.created", "{actor} opened the workspace {target}", branch=NAME)
     WORKSPACE_ARCHIVED = kind("workspace.archived", "{actor} archived the workspace {target}")
     WORKSPACE_DELETED = kind("workspace.deleted", "{actor} deleted the workspace {target}", data_removed=FLAG)
+    WORKSPACE_RESTORED = kind("workspace.restored", "{actor} took the workspace {target} into use again")
+    WORKSPACE_CHANGED = kind(
+        "workspace.changed", "{actor} set {setting} of {target} to {to}", setting=WORD, to=NAME
+    )
+    WORKSPACE_REMOVED = kind(
+        "workspace.removed",
+        "What was kept of the workspace {target} is gone: {parameters} secrets, {others} other things and its files",
+        parameters=COUNT,
+        others=COUNT,
+        wakes=COUNT,
+        awake_s=SECONDS,
+        wanted_by=NAME,
+    )
     SHELL_READY = kind("shell.ready", "The shell of {target} is ready")
     SHELL_CERTIFICATE_ISSUED = kind(
         "shell.certificate_issued", "{actor} got shell access to {target}", expires_at=TIME
+    )
+    SHELL_ACCESS_ENDED = kind(
+        "shell.access_ended",
+        "{actor} ended {holder}'s shell access to {target}: {cause}",
+        holder=NAME,
+        cause=WORD,
     )
     SHELL_CONNECTED = kind("shell.connected", "{actor} connected to the shell of {target}")
     SHELL_DISCONNECTED = kind(
@@ -214,23 +220,41 @@ class EventKind(Enum):
     RUNTIME_EXTENDED = kind(
         "runtime.extended", "{actor} kept {target} awake: {cause}", cause=WORD, until=TIME
     )
+    RUNTIME_LEASE_ENDED = kind(
+        "runtime.lease_ended", "{actor} no longer needs {target} awake for {job}", job=NAME
+    )
     RUNTIME_SLEEP_REQUESTED = kind(
         "runtime.sleep_requested", "{actor} asked for {target} to sleep: {cause}", cause=WORD
     )
     RUNTIME_SLEPT = kind("runtime.slept", "{target} is asleep", cause=WORD, awake_s=SECONDS)
     METER_OPENED = kind(
-        "meter.opened", "The meter of {target} started", window_id=ID, size=SIZE, opened_at=TIME
+        "meter.opened",
+        "The meter of {target} started",
+        window_id=ID,
+        wake=COUNT,
+        cause=WORD,
+        size=SIZE,
+        cap=CAP,
+        opened_at=TIME,
     )
     METER_CLOSED = kind(
         "meter.closed",
         "The meter of {target} stopped",
         window_id=ID,
+        cause=WORD,
         closed_at=TIME,
         seconds=SECONDS,
         disputed_s=SECONDS,
     )
     CAP_CHANGED = kind(
         "cap.changed", "{actor} set the usage cap of {target} to {mode}", mode=CAP, hours=COUNT.or_none()
+    )
+    CAP_NEARED = kind(
+        "cap.neared",
+        "{target} has used {percent} % of its usage cap",
+        mode=CAP,
+        hours=COUNT,
+        percent=COUNT,
     )
     CAP_REACHED = kind("cap.reached", "{target} reached its usage cap", mode=CAP, hours=COUNT)
     COMMAND_RUN = kind(

@@ -5,8 +5,19 @@ from django.urls import path
 from envforge.api import schema
 from hosts import placements_api as placements
 from orgs import api as orgs
+from projects import api as projects
 from secrets_ref import api as secrets
 from timeline import api as timeline
+from workspaces import api as workspaces
+from workspaces import runs_api as runs
+from workspaces import shells_api as shells
+from workspaces import usage_api as usage
+
+PROJECT = "orgs/<slug:slug>/projects/<slug:project>"
+REPOSITORY = f"{PROJECT}/repositories/<slug:repository>"
+PROPOSAL = f"{PROJECT}/proposals/<uuid:proposal_id>"
+WORKSPACE = "orgs/<slug:slug>/workspaces/<uuid:workspace_id>"
+RUN = f"{WORKSPACE}/runs/<uuid:run_id>"
 
 urlpatterns = [
     path("orgs", orgs.Organizations.as_view(), name="api-organizations"),
@@ -22,6 +33,67 @@ urlpatterns = [
     ),
     path("orgs/<slug:slug>/placements", placements.Placements.as_view(), name="api-placements"),
     path("orgs/<slug:slug>/placements/export", placements.export, name="api-placements-export"),
+    path("orgs/<slug:slug>/workspaces", workspaces.Workspaces.as_view(), name="api-workspaces"),
+    path(
+        "orgs/<slug:slug>/workspaces/<uuid:workspace_id>",
+        workspaces.OneWorkspaceView.as_view(),
+        name="api-workspace",
+    ),
+    path(
+        "orgs/<slug:slug>/workspaces/<uuid:workspace_id>/wake",
+        workspaces.Wake.as_view(),
+        name="api-workspace-wake",
+    ),
+    path(
+        "orgs/<slug:slug>/workspaces/<uuid:workspace_id>/sleep",
+        workspaces.Sleep.as_view(),
+        name="api-workspace-sleep",
+    ),
+    path(
+        "orgs/<slug:slug>/workspaces/<uuid:workspace_id>/archive",
+        workspaces.Archive.as_view(),
+        name="api-workspace-archive",
+    ),
+    path(
+        "orgs/<slug:slug>/workspaces/<uuid:workspace_id>/restore",
+        workspaces.Restore.as_view(),
+        name="api-workspace-restore",
+    ),
+    path(
+        "orgs/<slug:slug>/workspaces/<uuid:workspace_id>/leases",
+        usage.Leases.as_view(),
+        name="api-leases",
+    ),
+    path(
+        "orgs/<slug:slug>/workspaces/<uuid:workspace_id>/leases/<uuid:lease_id>",
+        usage.OneLease.as_view(),
+        name="api-lease",
+    ),
+    path("orgs/<slug:slug>/usage", usage.Usage.as_view(), name="api-usage"),
+    path("orgs/<slug:slug>/usage/windows", usage.Windows.as_view(), name="api-usage-windows"),
+    path("orgs/<slug:slug>/caps", usage.Caps.as_view(), name="api-caps"),
+    path(f"{WORKSPACE}/runs", runs.Runs.as_view(), name="api-runs"),
+    path(RUN, runs.OneRun.as_view(), name="api-run"),
+    path(f"{RUN}/output", runs.RunOutput.as_view(), name="api-run-output"),
+    path(f"{RUN}/cancel", runs.CancelRun.as_view(), name="api-run-cancel"),
+    path(f"{WORKSPACE}/shell", shells.ShellAccess.as_view(), name="api-shell"),
+    path(f"{WORKSPACE}/shell/certificates", shells.Certificates.as_view(), name="api-certificates"),
+    path(
+        f"{WORKSPACE}/shell/sessions/<uuid:session_id>/end",
+        shells.EndSession.as_view(),
+        name="api-shell-session-end",
+    ),
+    path("orgs/<slug:slug>/projects", projects.Projects.as_view(), name="api-projects"),
+    path(PROJECT, projects.Project.as_view(), name="api-project"),
+    path(f"{PROJECT}/archive", projects.Archive.as_view(), name="api-project-archive"),
+    path(f"{PROJECT}/repositories", projects.Repositories.as_view(), name="api-repositories"),
+    path(REPOSITORY, projects.Repository.as_view(), name="api-repository"),
+    path(f"{REPOSITORY}/bindings/<slug:name>", projects.Binding.as_view(), name="api-binding"),
+    path(f"{REPOSITORY}/resources/<slug:name>", projects.Resource.as_view(), name="api-resource"),
+    path(f"{PROJECT}/proposals", projects.Proposals.as_view(), name="api-proposals"),
+    path(PROPOSAL, projects.Proposal.as_view(), name="api-proposal"),
+    path(f"{PROPOSAL}/approve", projects.Approve.as_view(), name="api-proposal-approve"),
+    path(f"{PROPOSAL}/reject", projects.Reject.as_view(), name="api-proposal-reject"),
     path("schema", schema.schema, name="api-schema"),
     path("docs", schema.docs, name="api-docs"),
 ]

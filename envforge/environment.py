@@ -6,17 +6,14 @@ and never a value.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from email.headerregistry import Address
-from email.utils import getaddresses
-from ipaddress import ip_address
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from envforge import host_forms
+from envforge import host_forms, mail_forms, price_forms
 
 MODES = ("production", "development")
 KNOWN_KEYS = ("insecure", "change-me", "changeme", "example")
@@ -126,36 +123,6 @@ def _url_of(*schemes: str) -> Callable[[str], str]:
     return read
 
 
-@dataclass(frozen=True, slots=True)
-class MailServer:
-    """Where mail is handed over; `security` is `none`, `starttls` or `tls`."""
-
-    host: str
-    port: int
-    user: str = ""
-    password: str = field(default="", repr=False)
-    security: str = "none"
-
-
-_MAIL_SECURITY = {"smtp": ("none", 25), "smtp+tls": ("starttls", 587), "smtp+ssl": ("tls", 465)}
-
-
-def _mail_server(value: str) -> MailServer:
-    parts = urlsplit(value)
-    security, usual_port = _MAIL_SECURITY[parts.scheme]
-    user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    if not parts.hostname or parts.path not in {"", "/"} or parts.query or bool(user) != bool(password):
-        raise ValueError
-    return MailServer(parts.hostname, parts.port or usual_port, user, password, security)
-
-
-def _mailbox(value: str) -> str:
-    [(name, address)] = getaddresses([value])  # raises where there are several
-    if not value.isprintable():
-        raise ValueError
-    return str(Address(display_name=name, addr_spec=address))
-
-
 def _needs_https(value: str) -> str | None:
     return None if not value or value.startswith("https://") else "must begin with https:// in production"
 
@@ -170,21 +137,12 @@ def _needs_strong_key(value: str) -> str | None:
     return None
 
 
-def _needs_protected_mail(server: MailServer | None) -> str | None:
-    if server is None or server.security != "none" or _is_loopback(server.host):
-        return None
-    return "must begin with smtp+tls:// or smtp+ssl:// in production"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _needs_none(value: str) -> str | None:
     return "must be empty in production" if value else None
+
+
+def _needs_required(value: str) -> str | None:
+    return None if value == "required" else "must be required in production"
 
 
 def _needs_off(value: bool) -> str | None:
@@ -255,11 +213,15 @@ SETTINGS = (
     Setting(
         "EMAIL_URL",
         "smtp+tls://USER:PASSWORD@HOST:PORT, smtp+ssl://… or smtp://…; for the worker only",
-        _mail_server,
+        mail_forms.server,
         default=None,
-        production=_needs_protected_mail,
+        production=mail_forms.needs_protection,
     ),
-    Setting("ENVFORGE_MAIL_FROM", "the sender of e-mail, such as EnvForge <notices@example.com>", _mailbox),
+    Setting(
+        "ENVFORGE_MAIL_FROM",
+        "the sender of e-mail, such as EnvForge <notices@example.com>",
+        mail_forms.mailbox,
+    ),
     Setting("AWS_REGION", "an AWS region, such as eu-central-1", _text),
     Setting(
         "AWS_ENDPOINT_URL",
@@ -311,6 +273,31 @@ SETTINGS = (
     ),
     Setting(
         "ENVFORGE_FILES", "efs:fs-… or directory:/…, the same on every VM", host_forms.files, default=None
+    ),
+    Setting(
+        "ENVFORGE_PRICES",
+        "a currency and dated rows: EUR; 2026-01-01 small=0.08 medium=0.16 large=0.32; …",
+        price_forms.price_table,
+        default=price_forms.PriceTable(),
+    ),
+    Setting(
+        "ENVFORGE_RETENTION_DAYS",
+        "days for which the files of archived workspaces are kept",
+        _seconds,
+        default=30,
+    ),
+    Setting(
+        "ENVFORGE_OUTPUT_DAYS",
+        "days for which the output of commands is kept",
+        _seconds,
+        default=14,
+    ),
+    Setting(
+        "ENVFORGE_HOST_WALLS",
+        "required, or where_possible for development: what VMs must keep workspaces apart with",
+        _one_of("required", "where_possible"),
+        default="required",
+        production=_needs_required,
     ),
     Setting(
         "ENVFORGE_HOST_ROLE_ID",

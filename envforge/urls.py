@@ -6,8 +6,16 @@ from audit import console as audit_console
 from envforge import health, metrics
 from hosts import console as hosts_console
 from orgs.console import account, closing, invitations, members, organizations, roles, sign_in, tokens
+from projects.console import projects, repositories, reviews, sources
 from secrets_ref import console as secrets_console
 from timeline import console as timeline_console
+from workspaces.console import commands as workspace_commands
+from workspaces.console import pages as workspaces_console
+from workspaces.console import shells as workspace_shells
+from workspaces.console import usage as usage_console
+
+REPOSITORY = "o/<slug:slug>/projects/<slug:project>/repositories/<slug:repository>"
+WORKSPACE = "o/<slug:slug>/workspaces/<uuid:workspace_id>"
 
 urlpatterns = [
     path("", organizations.home, name="home"),
@@ -26,7 +34,38 @@ urlpatterns = [
     path("o/<slug:slug>/timeline/export", timeline_console.export, name="timeline-export"),
     path("account/exports/<slug:name>", timeline_console.export_progress, name="export-progress"),
     path("api/v1/", include("envforge.api_urls")),
+    path("o/<slug:slug>/workspaces", workspaces_console.workspaces, name="workspaces"),
+    path("o/<slug:slug>/workspaces/<uuid:workspace_id>", workspaces_console.workspace, name="workspace"),
+    path("o/<slug:slug>/workspaces/<uuid:workspace_id>/wake", workspaces_console.wake, name="workspace-wake"),
+    path(
+        "o/<slug:slug>/workspaces/<uuid:workspace_id>/sleep", workspaces_console.sleep, name="workspace-sleep"
+    ),
+    path(
+        "o/<slug:slug>/workspaces/<uuid:workspace_id>/change",
+        workspaces_console.change,
+        name="workspace-change",
+    ),
+    path(
+        "o/<slug:slug>/workspaces/<uuid:workspace_id>/close", workspaces_console.close, name="workspace-close"
+    ),
+    path(
+        "o/<slug:slug>/workspaces/<uuid:workspace_id>/restore",
+        workspaces_console.restore,
+        name="workspace-restore",
+    ),
+    path(
+        "o/<slug:slug>/workspaces/<uuid:workspace_id>/wakes/<int:epoch>",
+        workspaces_console.receipt,
+        name="wake-receipt",
+    ),
+    path(f"{WORKSPACE}/runs", workspace_commands.runs, name="runs"),
+    path(f"{WORKSPACE}/runs/<uuid:run_id>", workspace_commands.run, name="run"),
+    path(f"{WORKSPACE}/runs/<uuid:run_id>/output", workspace_commands.output, name="run-output"),
+    path(f"{WORKSPACE}/runs/<uuid:run_id>/cancel", workspace_commands.cancel, name="run-cancel"),
+    path(f"{WORKSPACE}/shell", workspace_shells.shell, name="workspace-shell"),
+    path(f"{WORKSPACE}/shell/sessions/<uuid:session_id>/end", workspace_shells.end, name="shell-session-end"),
     path("o/<slug:slug>/hosts", hosts_console.hosts, name="hosts"),
+    path("o/<slug:slug>/usage", usage_console.usage, name="usage"),
     path("o/<slug:slug>/hosts/export", hosts_console.export, name="placements-export"),
     path("o/<slug:slug>/members", members.members, name="members"),
     path("o/<slug:slug>/members/<uuid:person_id>", members.member, name="member"),
@@ -51,6 +90,18 @@ urlpatterns = [
     path("o/<slug:slug>/secrets/import", secrets_console.take_up, name="secret-import"),
     path("o/<slug:slug>/secrets/<uuid:secret_id>", secrets_console.secret, name="secret"),
     path("o/<slug:slug>/secrets/<uuid:secret_id>/delete", secrets_console.delete, name="secret-delete"),
+    path("o/<slug:slug>/projects", projects.projects, name="projects"),
+    path("o/<slug:slug>/projects/<slug:project>", projects.project, name="project"),
+    path("o/<slug:slug>/projects/<slug:project>/archive", projects.archive, name="project-archive"),
+    path(
+        "o/<slug:slug>/projects/<slug:project>/proposals/<uuid:proposal_id>",
+        reviews.proposal,
+        name="proposal",
+    ),
+    path(REPOSITORY, repositories.repository, name="repository"),
+    path(f"{REPOSITORY}/remove", repositories.remove, name="repository-remove"),
+    path(f"{REPOSITORY}/inputs/<slug:name>", sources.binding, name="binding"),
+    path(f"{REPOSITORY}/resources/<slug:name>", sources.resource, name="resource"),
     path("health/live", health.live, name="health-live"),
     path("health/ready", health.ready, name="health-ready"),
     path("metrics", metrics.metrics, name="metrics"),

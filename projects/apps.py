@@ -8,9 +8,8 @@ class ProjectsConfig(AppConfig):
     def ready(self) -> None:
         from orgs.places import offer_places  # noqa: PLC0415 - apps are not loaded before this point
         from orgs.roles import Scope  # noqa: PLC0415
-        from projects.places import Projects, bound_secrets, project_names  # noqa: PLC0415
-        from secrets_ref.places import tell_bindings, tell_projects  # noqa: PLC0415
+        from projects.places import Projects, bound_secrets  # noqa: PLC0415
+        from secrets_ref.bindings import tell_bindings  # noqa: PLC0415
 
         offer_places(Scope.PROJECT, Projects())
-        tell_projects(project_names)
         tell_bindings(bound_secrets)

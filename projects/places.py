@@ -1,4 +1,4 @@
-"""What the apps below ask of projects: where roles can be held, where secrets belong, and what names a secret."""
+"""What the apps below ask of projects: where roles are held and secrets belong, and what names a secret."""
 
 from collections.abc import Collection, Iterable
 from uuid import UUID
@@ -12,10 +12,10 @@ from projects.models import Binding, Project, Repository, ResourceValue
 
 
 class Projects:
-    """The projects of the entered organization, as places of roles."""
+    """The projects of the entered organization, by name."""
 
     def offered(self, actor: Actor, at_most: int) -> list[Place]:
-        """Those the actor may see, by name; archived ones take no more roles."""
+        """Those the actor may see, by name; archived ones are no choice."""
         seen = policy.reach(actor, Action.PROJECT_VIEW)
         rows = Project.objects.filter(archived_at=None)
         if not seen.everywhere:
@@ -24,12 +24,6 @@ class Projects:
 
     def found(self, ids: Iterable[UUID]) -> list[Place]:
         return [_place(row) for row in Project.objects.filter(id__in=list(ids))]
-
-
-def project_names(ids: Collection[UUID] | None) -> dict[UUID, str]:
-    """Projects' names by id; for None, all that are in use."""
-    rows = Project.objects.filter(archived_at=None) if ids is None else Project.objects.filter(id__in=ids)
-    return dict(rows.values_list("id", "name"))
 
 
 def bound_secrets(ids: Collection[UUID]) -> dict[UUID, list[str]]:
@@ -56,4 +50,4 @@ def bound_secrets(ids: Collection[UUID]) -> dict[UUID, list[str]]:
 
 
 def _place(row: Project) -> Place:
-    return Place(Scope.PROJECT, row.id, row.name)
+    return Place(Scope.PROJECT, row.id, row.name, in_use=row.archived_at is None)

@@ -7,28 +7,22 @@ from django.views.decorators.debug import sensitive_variables
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from envforge.api.bodies import key_parameter, read_after, read_body, read_key
 from envforge.api.schema import REFUSALS, Problem
 from envforge.api.views import OrgAPIView
-from envforge.errors import Invalid
 from envforge.reports import forget_body
 from envforge.secret_value import SecretValue
 from orgs.selectors import organization
 from secrets_ref import operations, selectors
-from secrets_ref.writes import MAX_KEY_LENGTH
 
 WRITES: dict[Any, Any] = {
     **REFUSALS,
     **{(status, "application/problem+json"): Problem for status in (400, 409, 415, 503)},
 }
-KEY = OpenApiParameter(
-    "Idempotency-Key",
-    location=OpenApiParameter.HEADER,
-    description="The same for the same request sent again: it then changes nothing. Of the value, nothing is kept.",
-)
+KEY = key_parameter("Of the value, nothing is kept.")
 AFTER = OpenApiParameter("after", OpenApiTypes.UUID, description="`next` of the page before")
 VALUE = "Text of at most 8,192 bytes. It is never answered, logged or stored by EnvForge."
 
@@ -128,7 +122,7 @@ class Secrets(OrgAPIView):
         responses={200: SecretsOut, **REFUSALS},
     )
     def get(self, request: Request, slug: str) -> Response:
-        after = _uuid(request.query_params.get("after"))
+        after = read_after(request)
         seen = selectors.secrets(actor=self.actor, slug=slug, after=after)
         shown = {"secrets": seen.secrets, "next": seen.next_after, "behind": seen.behind}
         return Response(SecretsOut(shown).data)
@@ -150,7 +144,7 @@ class Secrets(OrgAPIView):
             value=value,
             project_id=given["project"],
             workspace_id=given["workspace"],
-            key=_key(request),
+            key=read_key(request),
         )
         return Response(ChangedOut(made).data)
 
@@ -198,7 +192,7 @@ class Rotate(OrgAPIView):
             org_id=organization(actor=self.actor, slug=slug).id,
             secret_id=secret_id,
             value=value,
-            key=_key(request),
+            key=read_key(request),
         )
         return Response(ChangedOut(changed).data)
 
@@ -213,7 +207,7 @@ class Import(OrgAPIView):
         responses={200: ChangedOut, **WRITES},
     )
     def post(self, request: Request, slug: str) -> Response:
-        given = _read(ImportIn, request.data)
+        given = read_body(ImportIn, request.data)
         org_id = organization(actor=self.actor, slug=slug).id
         made = operations.import_secret(actor=self.actor, org_id=org_id, path=given["path"])
         return Response(ChangedOut(made).data)
@@ -222,51 +216,8 @@ class Import(OrgAPIView):
 @sensitive_variables()
 def _taken(form: type[serializers.Serializer[Any]], request: Request) -> tuple[dict[str, Any], SecretValue]:
     """What was sent, with the value apart; the request keeps none of it (K3)."""
-    given = _read(form, request.data)
+    given = read_body(form, request.data)
     value = SecretValue(given.pop("value"))
     request.data.clear()
     forget_body(request._request)  # noqa: SLF001 - its body is Django's
     return given, value
-
-
-@sensitive_variables()
-def _read(form: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any]:
-    if not isinstance(data, dict):
-        raise Invalid("The request's body is to be a JSON object.")
-    read = form(data=data)
-    unknown = dict.fromkeys(data.keys() - read.fields.keys(), "There is no such field here.")
-    try:
-        read.is_valid(raise_exception=True)
-    except ValidationError as error:
-        wrong = {field: str(words[0]) for field, words in error.detail.items()}  # type: ignore[union-attr,index]
-    else:
-        wrong = {}
-        given: dict[str, Any] = dict(read.validated_data)
-    if wrong or unknown:
-        raise Invalid("The request cannot be used as it is.", {**_nameable(unknown), **wrong})
-    return given
-
-
-def _nameable(unknown: dict[str, str]) -> dict[str, str]:
-    """The names of unknown fields, unless one may be a value that stands in the wrong place."""
-    if all(name.isidentifier() and len(name) <= 30 for name in unknown):
-        return unknown
-    return {"value": "Some fields of this request are unknown here."}
-
-
-def _key(request: Request) -> str:
-    key = request.headers.get("Idempotency-Key", "")
-    if len(key) > MAX_KEY_LENGTH or not key.isprintable():
-        words = f"Use at most {MAX_KEY_LENGTH} printable characters."
-        raise Invalid("The Idempotency-Key cannot be used.", {"Idempotency-Key": words})
-    return key
-
-
-def _uuid(text: str | None) -> UUID | None:
-    if text is None:
-        return None
-    try:
-        return UUID(text)
-    except ValueError:
-        words = "Use the `next` of the page before."
-        raise Invalid("This parameter cannot be used.", {"after": words}) from None

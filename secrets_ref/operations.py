@@ -15,13 +15,17 @@ from audit.kinds import EventKind
 from envforge import tenancy
 from envforge.actor import Actor
 from envforge.errors import Conflict, EnvForgeError, Invalid, NotVisible
+from envforge.ids import id_of_request
 from envforge.secret_value import SecretValue
 from envforge_protocol.credentials import credential_in
 from orgs import policy
+from orgs.places import place_at
 from orgs.policy import Action
-from secrets_ref import paths, places, ssm, writes
+from orgs.roles import Scope
+from secrets_ref import paths, ssm, writes
 from secrets_ref.keys import ensure_key
 from secrets_ref.models import Cause, Outcome, Secret, SecretVersion, Wanted, written_by
+from secrets_ref.places import place_target
 from secrets_ref.troubles import StoreRefused, Trouble
 from secrets_ref.writes import Begun, Step
 
@@ -57,14 +61,14 @@ def set_secret(
 
     def begin() -> Begun:
         with tenancy.enter(org_id):
-            place = places.place_target(project_id, workspace_id)
+            place = place_target(project_id, workspace_id)
             policy.require(actor, Action.SECRET_CHANGE, place)
             _require_name(name)
             _require_usable(value)
             secret = _lock_or_make(
                 org_id, actor=actor, name=name, project_id=project_id, workspace_id=workspace_id
             )
-            write_id = writes.write_id_of(org_id, actor, key)
+            write_id = id_of_request(org_id, actor, key)
             if secret.wanted == Wanted.ABSENT:
                 raise Conflict(f"The secret {name} is being deleted. Try again in some minutes.")
             if secret.version is not None and not _is_repeated(secret, write_id):
@@ -90,7 +94,7 @@ def rotate_secret(
             _require_usable(value)
             if secret.wanted == Wanted.ABSENT:
                 raise Conflict(f"The secret {secret.name} is being deleted.")
-            return writes.begin(secret, actor=actor, write_id=writes.write_id_of(org_id, actor, key))
+            return writes.begin(secret, actor=actor, write_id=id_of_request(org_id, actor, key))
 
     return _write(org_id, begin, value)
 
@@ -139,10 +143,10 @@ def import_secret(*, actor: Actor, org_id: UUID, path: str) -> Secret:
         parsed = paths.parse(path, org_id)
         if parsed is None:
             # Whoever may import nothing is told so first, as for any path.
-            policy.require(actor, Action.SECRET_CHANGE, places.place_target(None, None))
+            policy.require(actor, Action.SECRET_CHANGE, place_target(None, None))
             raise Invalid(PATH_WORDS, {"path": f"{PATH_WORDS} It begins with {paths.own_prefix(org_id)}"})
         project_id, workspace_id = _place_of(parsed.place_id)
-        policy.require(actor, Action.SECRET_CHANGE, places.place_target(project_id, workspace_id))
+        policy.require(actor, Action.SECRET_CHANGE, place_target(project_id, workspace_id))
         _require_name(parsed.name, field="path")
         known = Secret.objects.filter(path=path, deleted_at=None).first()
         if known is not None:
@@ -277,7 +281,7 @@ def _imported_before(secret: Secret) -> Secret:
 def _place_of(place_id: UUID | None) -> tuple[UUID | None, UUID | None]:
     if place_id is None:
         return None, None
-    workspace = places.workspaces([place_id]).get(place_id)
+    workspace = place_at(Scope.WORKSPACE, place_id)
     return (workspace.project_id, place_id) if workspace else (place_id, None)
 
 

@@ -1,5 +1,6 @@
 """Reads of secrets: names, versions, who changed them and who uses them; there is no value to read."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -12,9 +13,12 @@ from envforge.actor import Actor
 from envforge.errors import NotVisible
 from orgs import policy
 from orgs.models import Organization
+from orgs.places import Place, names_of, offered_places, places_at
 from orgs.policy import Action, Answer, Reach
+from orgs.roles import Scope
 from orgs.selectors import visible
-from secrets_ref import paths, places
+from secrets_ref import paths
+from secrets_ref.bindings import bindings
 from secrets_ref.models import Consumption, Drift, Outcome, Secret, SecretVersion, Store, Wanted
 
 PAGE_SIZE = 50
@@ -137,7 +141,7 @@ def secrets(*, actor: Actor, slug: str, after: UUID | None = None, size: int = P
             more,
             _behind(seen),
             change,
-            _choices(settable),
+            _choices(actor, settable),
             paths.own_prefix(found.id),
             Store.objects.values_list("compared_at", flat=True).first(),
         )
@@ -164,7 +168,7 @@ def secret(*, actor: Actor, slug: str, secret_id: UUID) -> OneSecret:
         uses = Consumption.objects.filter(secret=row).select_related("secret")
         latest = list(uses.order_by("-running", "-consumed_at", "-id")[:MOST_SHOWN])
         (view,) = _views([row])
-        bound = places.bindings([row.id]).get(row.id, [])
+        bound = bindings([row.id]).get(row.id, [])
         return OneSecret(found, view, versions, _uses(latest), bound, answers[Action.SECRET_CHANGE])
 
 
@@ -228,18 +232,18 @@ def _state(row: Secret, *, waiting: bool) -> State:
 
 
 def _names(wanted: set[tuple[UUID | None, UUID | None]]) -> dict[tuple[UUID | None, UUID | None], str]:
-    projects = places.projects({project for project, _ in wanted if project})
-    workspaces = places.workspaces({workspace for _, workspace in wanted if workspace})
+    names = names_of(
+        (Scope.WORKSPACE, workspace) if workspace else (Scope.PROJECT, project)
+        for project, workspace in wanted
+        if project
+    )
     named: dict[tuple[UUID | None, UUID | None], str] = {}
     for project_id, workspace_id in wanted:
-        if workspace_id:
-            workspace = workspaces.get(workspace_id)
-            named[project_id, workspace_id] = f"the workspace {workspace.name}" if workspace else SOMEWHERE
-        elif project_id:
-            project = projects.get(project_id)
-            named[project_id, workspace_id] = f"the project {project}" if project else SOMEWHERE
-        else:
+        if project_id is None:
             named[project_id, workspace_id] = WHOLE_ORGANIZATION
+            continue
+        kind, name = "workspace" if workspace_id else "project", names.get(workspace_id or project_id)
+        named[project_id, workspace_id] = f"the {kind} {name}" if name else SOMEWHERE
     return named
 
 
@@ -256,12 +260,12 @@ def _behind(where: Reach) -> list[UseView]:
 
 
 def _uses(rows: list[Consumption]) -> list[UseView]:
-    named = places.workspaces({row.workspace_id for row in rows})
+    named = names_of((Scope.WORKSPACE, row.workspace_id) for row in rows)
     return [
         UseView(
             row.secret_id,
             row.secret.name,
-            named[row.workspace_id].name if row.workspace_id in named else "a workspace",
+            named.get(row.workspace_id, "a workspace"),
             row.workspace_id,
             row.service,
             row.version,
@@ -274,12 +278,13 @@ def _uses(rows: list[Consumption]) -> list[UseView]:
     ]
 
 
-def _choices(settable: Reach) -> list[PlaceChoice]:
-    whole = [PlaceChoice(None, "The whole organization")] if settable.everywhere else []
-    if not settable:
-        return whole
-    named = places.projects(None if settable.everywhere else settable.project_ids)
-    return whole + [
-        PlaceChoice(project_id, f"The project {name}")
-        for project_id, name in sorted(named.items(), key=lambda one: one[1].casefold())
-    ]
+def _choices(actor: Actor, settable: Reach) -> list[PlaceChoice]:
+    if settable.everywhere:
+        whole = PlaceChoice(None, "The whole organization")
+        return [whole, *_choices_of(offered_places(actor, Scope.PROJECT))]
+    found = places_at((Scope.PROJECT, project_id) for project_id in settable.project_ids).values()
+    return _choices_of(sorted(found, key=lambda place: place.name.casefold()))
+
+
+def _choices_of(projects: Iterable[Place]) -> list[PlaceChoice]:
+    return [PlaceChoice(place.id, f"The project {place.name}") for place in projects if place.in_use]

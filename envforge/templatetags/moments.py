@@ -1,4 +1,4 @@
-"""Times in pages: relative within a day, else the date; exact on hover and for programs."""
+"""Times in pages: relative within a day, else the date; exact on hover and for programs. Lengths of time with their units."""
 
 from datetime import date, datetime, timedelta
 
@@ -8,7 +8,7 @@ from django.utils.html import format_html
 
 register = template.Library()
 
-MINUTE_S, HOUR_S = 60, 3600
+MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
 
 
 @register.filter
@@ -41,3 +41,27 @@ def _words(at: datetime) -> str:
     if seconds < HOUR_S:
         return f"{seconds // MINUTE_S} min ago"
     return f"{seconds // HOUR_S} h ago"
+
+
+@register.filter
+def ahead(at: datetime) -> str:
+    """A coming moment as a `<time>` element: `in 18 min`, or `on 3 Nov 2026`."""
+    exact = at.strftime("%Y-%m-%d %H:%M:%S UTC")
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), exact, _coming(at))
+
+
+@register.filter
+def duration(seconds: int) -> str:
+    """A length of time: `14 h 12 min`, `37 min`, `41 s`."""
+    minutes, rest = divmod(int(seconds), MINUTE_S)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours:,} h {minutes} min" if minutes else f"{hours:,} h"
+    return f"{minutes} min" if minutes else f"{rest} s"
+
+
+def _coming(at: datetime) -> str:
+    seconds = int((at - timezone.now()).total_seconds())
+    if seconds >= DAY_S:
+        return f"on {at.day} {at:%b %Y}"
+    return f"in {duration(seconds)}" if seconds >= MINUTE_S else "within a minute"

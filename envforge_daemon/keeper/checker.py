@@ -6,6 +6,7 @@ Entered as one of the daemon's own programs (`isolation.enter`). Reads {"health"
 {"health": "healthy" | "unhealthy", "reason": TEXT} and, once, {"smoke": true | false, "reason": TEXT}.
 """
 
+import base64
 import encodings.idna  # noqa: F401 - as the account, no more of the library may be readable
 import http.client
 import json
@@ -30,6 +31,9 @@ def ask(check: dict[str, Any], environment: dict[str, str]) -> str:
         if kind == "tcp":
             socket.create_connection(address, timeout=timeout_s).close()
             return ""
+        if kind == "reply":
+            refused = _ask_reply(address, check, timeout_s)
+            return refused or (ask(check["also"], environment) if check["also"] else "")
         return _ask_http(address, check, timeout_s)
     except ConnectionRefusedError:
         return f"nothing listens on port {check['port']}"
@@ -56,6 +60,20 @@ def _ask_http(address: tuple[str, int], check: dict[str, Any], timeout_s: float)
         return ""
     wanted = str(low) if low == high else f"{low} to {high}"
     return f"{check['path']} answered {answer.status}, expected {wanted}"
+
+
+def _ask_reply(address: tuple[str, int], check: dict[str, Any], timeout_s: float) -> str:
+    """Say something in the server's own protocol, and look for what one that is ready says."""
+    wanted = check["expect"].encode()
+    said = b""
+    with socket.create_connection(address, timeout=timeout_s) as connection:
+        connection.sendall(base64.b64decode(check["send"]))
+        while wanted not in said and len(said) < MOST_BODY:
+            more = connection.recv(4096)
+            if not more:
+                break
+            said += more
+    return "" if wanted in said else f"what answers on port {check['port']} is not ready yet"
 
 
 def _ask_command(command: list[str], environment: dict[str, str], timeout_s: float) -> str:
@@ -92,6 +110,17 @@ def until_healthy(check: dict[str, Any], environment: dict[str, str]) -> None:
     tell(health="healthy", reason="")
 
 
+def ask_for_a_while(check: dict[str, Any], environment: dict[str, str]) -> str:
+    """Ask until it passes or its time is over: services come up side by side, and it may need one that is later than its own."""
+    ends_at = time.monotonic() + check["timeout_s"]
+    while True:
+        left = max(ends_at - time.monotonic(), 0.1)
+        reason = ask(check | {"timeout_s": left}, environment)
+        if not reason or time.monotonic() + LONGEST_PAUSE_S >= ends_at:
+            return reason
+        time.sleep(LONGEST_PAUSE_S)
+
+
 def watch(check: dict[str, Any], environment: dict[str, str]) -> None:
     """Ask at the check's pace, and tell when the answer holds."""
     failures, healthy = 0, True
@@ -117,7 +146,7 @@ def main() -> int:
     else:
         tell(health="healthy", reason="")
     if smoke:
-        reason = ask(smoke, environment)
+        reason = ask_for_a_while(smoke, environment)
         tell(smoke=not reason, reason=reason)
     if health:
         watch(health, environment)

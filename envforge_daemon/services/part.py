@@ -8,6 +8,7 @@ from envforge_daemon.errors import DaemonError
 from envforge_daemon.ingress import Route
 from envforge_daemon.isolation import Workspace
 from envforge_daemon.parts import Context, Doing, Part, Task
+from envforge_daemon.resources.running import Resources
 from envforge_daemon.services.keepers import Keepers, Kept
 from envforge_daemon.services.parameters import asker
 from envforge_daemon.services.runs import Runs
@@ -16,12 +17,14 @@ from envforge_protocol.host import workspaces as wire
 from envforge_protocol.host.commands import (
     CommandRan,
     Done,
+    EndRun,
     RunCommand,
     RuntimeStarted,
     StartRuntime,
     StopRuntime,
 )
 from envforge_protocol.host.reports import ServiceEnded, ServiceState
+from envforge_protocol.host.resources import ResourceState
 from envforge_protocol.host.runtimes import Activity, ServicePort
 
 LOOK_EVERY_S = 5.0
@@ -34,8 +37,11 @@ class Services(Part):
         super().__init__(context)
         ask = asker(context.client, context.config)
         self._keepers = Keepers(context.config.run_dir)
-        self._runtimes = Runtimes(context.config, context.workspaces, self._keepers, context.ingress, ask)
-        self._runs = Runs(context.workspaces, self._keepers, ask, self._upload)
+        self._resources = Resources(context.config, context.workspaces, self._keepers)
+        self._runtimes = Runtimes(
+            context.config, context.workspaces, self._keepers, self._resources, context.ingress, ask
+        )
+        self._runs = Runs(context.workspaces, self._keepers, self._resources, ask, self._upload)
         # How often each service had ended by itself when that was last told.
         self._told: dict[tuple[int, str], tuple[int, bool]] = {}
 
@@ -44,6 +50,7 @@ class Services(Part):
             Doing(StartRuntime, self._start, lane="runtime"),
             Doing(StopRuntime, self._stop, lane="runtime", interrupts=("start_runtime",)),
             Doing(RunCommand, self._run),
+            Doing(EndRun, self._end_run),
         )
 
     async def adopt(self) -> None:
@@ -68,6 +75,9 @@ class Services(Part):
     def services(self) -> Iterable[ServiceState]:
         return self._runtimes.states()
 
+    def resources(self) -> Iterable[ResourceState]:
+        return self._resources.states()
+
     def activity(self) -> Iterable[Activity]:
         for workspace in self.context.workspaces:
             running = self._runs.running(workspace)
@@ -82,10 +92,16 @@ class Services(Part):
 
     async def _stop(self, task: Task, asked: StopRuntime) -> Done:
         task.progress("stopping")
-        return Done(kind="stop_runtime", ended=await self._runtimes.stop(asked))
+        ended = await self._runtimes.stop(asked)
+        known = self.context.workspaces.get(asked.workspace.id)
+        # What ran beside the services was of this wake, too.
+        return Done(kind="stop_runtime", ended=ended + (await self._runs.stop(known) if known else 0))
 
     async def _run(self, task: Task, asked: RunCommand) -> CommandRan:
         return await self._runs.run(task.id, asked, task.progress)
+
+    async def _end_run(self, task: Task, asked: EndRun) -> Done:
+        return Done(kind="end_run", ended=await self._runs.end(asked))
 
     async def _upload(self, command_id: object, offset: int, piece: bytes) -> None:
         await self.context.control_plane.ask_until_answered(

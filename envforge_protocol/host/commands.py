@@ -6,7 +6,7 @@ ended by `POST /host/v1/commands/ID/result` (204); the same result again is a su
 lease is told 409 and stops reporting: the command was leased again, to the same VM, or is over.
 
 Of one workspace's commands on a VM at most one per lane is leased at a time, in the order they were asked for: `work`
-(files and services) and `access` (who may come in). `run_command` waits for nothing.
+(files and services) and `access` (who may come in). `run_command` and `end_run` wait for nothing.
 """
 
 from datetime import datetime
@@ -16,6 +16,7 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from envforge_protocol.host.base import Label, Message, Port, Revealing
+from envforge_protocol.host.resources import ContractName
 from envforge_protocol.host.runtimes import Limits, Manifest, Readiness, Reference, ScopedCredential
 from envforge_protocol.host.workspaces import Checkout, Repository, Workspace
 
@@ -54,7 +55,7 @@ class StartRuntime(Revealing):
 
 
 class StopRuntime(Message):
-    """Stop every service: SIGTERM, and SIGKILL after `grace_s`."""
+    """Stop every service: SIGTERM, and SIGKILL after `grace_s`; then every resource, in its own time and cleanly."""
 
     kind: Literal["stop_runtime"] = "stop_runtime"
     workspace: Workspace
@@ -73,10 +74,19 @@ class RunCommand(Revealing):
     directory: str = "."
     environment: dict[str, str] = {}
     references: tuple[Reference, ...] = ()
+    resources: dict[ContractName, Label] = {}
     credentials: tuple[ScopedCredential, ...] = ()
     limits: Limits
     timeout_s: int = 3600
     output_limit_bytes: int = 1_048_576
+
+
+class EndRun(Message):
+    """End a `run_command`, if it runs still: SIGTERM, and SIGKILL a little later. It answers for itself."""
+
+    kind: Literal["end_run"] = "end_run"
+    workspace: Workspace
+    command_id: UUID
 
 
 class AuthorizeShell(Message):
@@ -99,11 +109,16 @@ class EndShell(Message):
 
 
 class RemoveWorkspace(Message):
-    """End all of a workspace on this VM and unmount its files; with `delete_files` they are deleted first."""
+    """End all of a workspace on this VM and unmount its files; with `delete_files` they are deleted first.
+
+    `delete_resources` are those whose data is deleted too, as their cleanup policy says; the others' stays where it is, for
+    whoever the workspace moves to or keeps it for.
+    """
 
     kind: Literal["remove_workspace"] = "remove_workspace"
     workspace: Workspace
     delete_files: bool = False
+    delete_resources: tuple[Label, ...] = ()
 
 
 class GrantRoot(Message):
@@ -130,6 +145,7 @@ Payload = Annotated[
     | StartRuntime
     | StopRuntime
     | RunCommand
+    | EndRun
     | AuthorizeShell
     | EndShell
     | RemoveWorkspace
@@ -207,7 +223,13 @@ class Done(Message):
     """The result of every command that has nothing more to say."""
 
     kind: Literal[
-        "stop_runtime", "authorize_shell", "end_shell", "remove_workspace", "grant_root", "drop_root"
+        "stop_runtime",
+        "end_run",
+        "authorize_shell",
+        "end_shell",
+        "remove_workspace",
+        "grant_root",
+        "drop_root",
     ]
     ended: int = 0
 

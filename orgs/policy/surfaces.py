@@ -31,7 +31,7 @@ SURFACES: tuple[Surface, ...] = (
         (
             "another organization's anything: it looks as if it did not exist",
             "a secret's value: names and versions alone are shown",
-            "the runtime host: its name, address and login",
+            "a VM's own name, address and login: it has a number of EnvForge's alone",
         ),
     ),
     Surface(

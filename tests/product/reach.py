@@ -76,6 +76,22 @@ def of_secret(status: int, developer: int | None = None) -> dict[str, int]:
     return members(404, owner=status, admin=status, developer=status if developer is None else developer)
 
 
+def of_workspace(status: int, *, viewer: int = 403, developer: int | None = None) -> dict[str, int]:
+    """For owner, admin, developer and, as told, viewer, who all see workspaces; to billing it is not there."""
+    worker = status if developer is None else developer
+    return members(404, owner=status, admin=status, developer=worker, viewer=viewer)
+
+
+def of_project(status: int) -> dict[str, int]:
+    """For every member but billing, to whom a project is not there."""
+    return members(status, billing=404)
+
+
+def maintainers(status: int) -> dict[str, int]:
+    """For owner and admin; the project's other viewers are told the rule."""
+    return members(403, owner=status, admin=status, billing=404)
+
+
 def people(status: int, **others: int) -> dict[str, int]:
     """For whoever is signed in, in whatever organization."""
     return same(status) | {"anonymous": 303, "program": 303} | others
@@ -98,12 +114,31 @@ def api_of_secret(status: int, developer: int | None = None) -> dict[str, int]:
     return of_secret(status, developer) | {"anonymous": 401, "program": status}
 
 
+def api_of_workspace(status: int, *, viewer: int = 403, developer: int | None = None) -> dict[str, int]:
+    return of_workspace(status, viewer=viewer, developer=developer) | {"anonymous": 401, "program": status}
+
+
+def api_of_project(status: int) -> dict[str, int]:
+    return of_project(status) | {"anonymous": 401, "program": status}
+
+
+def api_maintainers(status: int) -> dict[str, int]:
+    return maintainers(status) | {"anonymous": 401, "program": status}
+
+
 def for_staff(status: int) -> dict[str, int]:
     """At support's host: for staff alone; whoever else signs in there is told the rule."""
     return same(403, anonymous=303, program=303, support=status)
 
 
 ACME = "/o/{slug}/"
+PROJECT = ACME + "projects/{project}"
+READY = ACME + "workspaces/{ready}"
+API_READY = "/api/v1/orgs/{slug}/workspaces/{ready}"
+REPOSITORY = PROJECT + "/repositories/{repository}"
+API_PROJECT = "/api/v1/orgs/{slug}/projects/{project}"
+API_REPOSITORY = API_PROJECT + "/repositories/{repository}"
+PROVIDED = {"mode": "managed_local", "owner": "Alice", "ready_within_s": "60", "cleanup": "keep"}
 CONSOLE = (
     Row("home", "GET", "/", people(303, anonymous=200, program=200, suspended=200, support=200)),
     Row("sign-in", "GET", "/sign-in", same(303, anonymous=200, program=200)),
@@ -164,7 +199,54 @@ CONSOLE = (
     Row("secret", "POST", ACME + "secrets/{secret}", of_secret(303, developer=403), {"value": "w", "request": "{nobody}"}),
     Row("secret-delete", "GET", ACME + "secrets/{secret}/delete", of_secret(200)),
     Row("secret-delete", "POST", ACME + "secrets/{secret}/delete", of_secret(303, developer=403)),
+    Row("workspaces", "GET", ACME + "workspaces", lookers(200)),
+    Row("workspaces", "POST", ACME + "workspaces", workers(303, viewer=403, billing=404), {"project": "{project_id}", "branch": "main"}),
+    Row("workspace", "GET", ACME + "workspaces/{workspace}", of_workspace(200, viewer=200)),
+    Row("workspace", "GET", ACME + "workspaces/{nobody}", members(404)),
+    Row("workspace-wake", "POST", ACME + "workspaces/{workspace}/wake", of_workspace(303)),
+    Row("workspace-sleep", "POST", ACME + "workspaces/{workspace}/sleep", of_workspace(303)),
+    Row("workspace-change", "POST", ACME + "workspaces/{workspace}/change", of_workspace(303), {"size": "large", "idle": "900"}),
+    Row("workspace-close", "GET", ACME + "workspaces/{workspace}/close", of_workspace(200, viewer=200)),
+    Row("workspace-close", "POST", ACME + "workspaces/{workspace}/close", of_workspace(303, developer=403), {"act": "archive"}),
+    Row("workspace-close", "POST", ACME + "workspaces/{archived}/close", of_workspace(303, developer=403), {"act": "delete"}),
+    Row("workspace-restore", "POST", ACME + "workspaces/{archived}/restore", of_workspace(303, developer=403)),
+    Row("wake-receipt", "GET", ACME + "workspaces/{workspace}/wakes/1", of_workspace(404, viewer=404)),
+    Row("runs", "GET", READY + "/runs", of_workspace(200, viewer=200)),
+    Row("runs", "GET", ACME + "workspaces/{nobody}/runs", members(404)),
+    Row("runs", "POST", READY + "/runs", of_workspace(303), {"service": "web", "line": "true"}),
+    Row("run", "GET", READY + "/runs/{run}", of_workspace(200, viewer=200)),
+    Row("run", "GET", READY + "/runs/{nobody}", of_workspace(404, viewer=404)),
+    Row("run-output", "GET", READY + "/runs/{run}/output", of_workspace(200)),
+    Row("run-cancel", "POST", READY + "/runs/{run}/cancel", of_workspace(303)),
+    Row("workspace-shell", "GET", READY + "/shell", of_workspace(200, viewer=200)),
+    # A role in the organization opens no shell.
+    Row("workspace-shell", "POST", READY + "/shell", of_workspace(200, developer=403), {"public_key": "{public_key}"}),
+    Row("workspace-shell", "POST", READY + "/shell", of_workspace(422, developer=403), {"public_key": "x"}),
+    Row("shell-session-end", "POST", READY + "/shell/sessions/{shell_session}/end", of_workspace(303, developer=403)),
+    Row("shell-session-end", "POST", READY + "/shell/sessions/{nobody}/end", of_workspace(404, viewer=404)),
+    Row("projects", "GET", ACME + "projects", lookers(200)),
+    Row("projects", "POST", ACME + "projects", workers(303), {"name": "New", "slug": "{new_slug}"}),
+    Row("project", "GET", PROJECT, of_project(200)),
+    Row("project", "GET", ACME + "projects/{new_slug}", members(404)),
+    Row("project", "POST", PROJECT, maintainers(303), {"name": "docs", "url": "https://git.test/docs.git", "default_branch": "main"}),
+    Row("project-archive", "GET", PROJECT + "/archive", of_project(200)),
+    Row("project-archive", "POST", PROJECT + "/archive", maintainers(303)),
+    Row("repository", "GET", REPOSITORY, of_project(200)),
+    Row("repository", "POST", REPOSITORY, maintainers(303), {"url": "https://git.test/b.git", "default_branch": "main"}),
+    Row("repository-remove", "GET", REPOSITORY + "/remove", of_project(200)),
+    Row("repository-remove", "POST", REPOSITORY + "/remove", maintainers(303)),
+    Row("binding", "GET", REPOSITORY + "/inputs/LEVEL", of_project(200)),
+    Row("binding", "GET", REPOSITORY + "/inputs/NOTHING", members(404)),
+    Row("binding", "POST", REPOSITORY + "/inputs/LEVEL", maintainers(303), {"value": "debug"}),
+    Row("resource", "GET", REPOSITORY + "/resources/database", of_project(200)),
+    Row("resource", "POST", REPOSITORY + "/resources/database", maintainers(303), PROVIDED),
+    Row("proposal", "GET", PROJECT + "/proposals/{proposal}", of_project(200)),
+    Row("proposal", "GET", PROJECT + "/proposals/{nobody}", members(404)),
+    Row("proposal", "POST", PROJECT + "/proposals/{proposal}", maintainers(303), {"decision": "approve"}),
+    Row("proposal", "POST", PROJECT + "/proposals/{proposal}", maintainers(303), {"decision": "reject"}),
     Row("hosts", "GET", ACME + "hosts", lookers(200)),
+    Row("usage", "GET", ACME + "usage", members(200)),
+    Row("usage", "POST", ACME + "usage", managers(303, billing=303), {"scope": "", "mode": "warn", "hours": "40"}),
     Row("hosts", "POST", ACME + "hosts", managers(303), {"vm_per_workspace": "on"}),
     Row("placements-export", "POST", ACME + "hosts/export", managers(200), {"form": "csv"}),
     Row("health-live", "GET", "/health/live", same(200)),
@@ -185,6 +267,46 @@ CONSOLE = (
     Row("api-secret-import", "POST", "/api/v1/orgs/{slug}/secrets/import", api_managers(422), {"path": "/envforge/x"}),
     Row("api-secret", "GET", "/api/v1/orgs/{slug}/secrets/{secret}", api_of_secret(200)),
     Row("api-secret-rotate", "POST", "/api/v1/orgs/{slug}/secrets/{secret}/rotate", api_of_secret(200, developer=403), {"value": "w"}),
+    Row("api-workspaces", "GET", "/api/v1/orgs/{slug}/workspaces", api(200, billing=403)),
+    Row("api-workspaces", "POST", "/api/v1/orgs/{slug}/workspaces", api_workers(200) | {"viewer": 403, "billing": 404}, {"project": "{project_id}", "branch": "main"}),
+    Row("api-workspace", "GET", "/api/v1/orgs/{slug}/workspaces/{workspace}", api_of_workspace(200, viewer=200)),
+    Row("api-workspace", "PATCH", "/api/v1/orgs/{slug}/workspaces/{workspace}", api_of_workspace(200), {"size": "large"}),
+    Row("api-workspace", "DELETE", "/api/v1/orgs/{slug}/workspaces/{workspace}", api_of_workspace(202, developer=403)),
+    Row("api-leases", "GET", "/api/v1/orgs/{slug}/workspaces/{workspace}/leases", api_of_workspace(200, viewer=200)),
+    Row("api-leases", "POST", "/api/v1/orgs/{slug}/workspaces/{workspace}/leases", api_of_workspace(200), {"name": "nightly", "for_s": "600"}),
+    Row("api-lease", "DELETE", "/api/v1/orgs/{slug}/workspaces/{workspace}/leases/{nobody}", api_of_workspace(404)),
+    Row("api-usage", "GET", "/api/v1/orgs/{slug}/usage", api(200)),
+    Row("api-usage-windows", "GET", "/api/v1/orgs/{slug}/usage/windows", api(200)),
+    Row("api-caps", "GET", "/api/v1/orgs/{slug}/caps", api(200)),
+    Row("api-caps", "POST", "/api/v1/orgs/{slug}/caps", api_managers(200) | {"billing": 200}, {"mode": "warn", "hours": "40"}),
+    Row("api-workspace-wake", "POST", "/api/v1/orgs/{slug}/workspaces/{workspace}/wake", api_of_workspace(202)),
+    Row("api-workspace-sleep", "POST", "/api/v1/orgs/{slug}/workspaces/{workspace}/sleep", api_of_workspace(202)),
+    Row("api-workspace-archive", "POST", "/api/v1/orgs/{slug}/workspaces/{workspace}/archive", api_of_workspace(202, developer=403)),
+    Row("api-runs", "GET", API_READY + "/runs", api_of_workspace(200, viewer=200)),
+    Row("api-runs", "POST", API_READY + "/runs", api_of_workspace(202), {"service": "web", "type": "agent", "argv": ["true"]}),
+    Row("api-run", "GET", API_READY + "/runs/{run}", api_of_workspace(200, viewer=200)),
+    Row("api-run-output", "GET", API_READY + "/runs/{run}/output", api_of_workspace(200)),
+    Row("api-run-cancel", "POST", API_READY + "/runs/{run}/cancel", api_of_workspace(202)),
+    Row("api-shell", "GET", API_READY + "/shell", api_of_workspace(200, viewer=200)),
+    Row("api-certificates", "POST", API_READY + "/shell/certificates", api_of_workspace(201, developer=403), {"public_key": "{public_key}"}),
+    Row("api-shell-session-end", "POST", API_READY + "/shell/sessions/{shell_session}/end", api_of_workspace(204, developer=403)),
+    Row("api-workspace-restore", "POST", "/api/v1/orgs/{slug}/workspaces/{archived}/restore", api_of_workspace(202, developer=403)),
+    Row("api-projects", "GET", "/api/v1/orgs/{slug}/projects", api(200, billing=403)),
+    Row("api-projects", "POST", "/api/v1/orgs/{slug}/projects", api_workers(200), {"name": "New", "slug": "{new_slug}"}),
+    Row("api-project", "GET", API_PROJECT, api_of_project(200)),
+    Row("api-project-archive", "POST", API_PROJECT + "/archive", api_maintainers(200)),
+    Row("api-repositories", "POST", API_PROJECT + "/repositories", api_maintainers(200), {"name": "docs", "url": "https://git.test/d.git"}),
+    Row("api-repository", "GET", API_REPOSITORY, api_of_project(200)),
+    Row("api-repository", "PUT", API_REPOSITORY, api_maintainers(200), {"url": "https://git.test/c.git"}),
+    Row("api-repository", "DELETE", API_REPOSITORY, api_maintainers(200)),
+    Row("api-binding", "PUT", API_REPOSITORY + "/bindings/LEVEL", api_maintainers(200), {"source": "literal", "literal": "debug"}),
+    Row("api-binding", "DELETE", API_REPOSITORY + "/bindings/LEVEL", api_maintainers(200)),
+    Row("api-resource", "PUT", API_REPOSITORY + "/resources/database", api_maintainers(200), PROVIDED),
+    Row("api-proposals", "GET", API_PROJECT + "/proposals", api_of_project(200)),
+    Row("api-proposal", "GET", API_PROJECT + "/proposals/{proposal}", api_of_project(200)),
+    Row("api-proposal", "GET", API_PROJECT + "/proposals/{nobody}", api(404)),
+    Row("api-proposal-approve", "POST", API_PROJECT + "/proposals/{proposal}/approve", api_maintainers(200)),
+    Row("api-proposal-reject", "POST", API_PROJECT + "/proposals/{proposal}/reject", api_maintainers(200)),
     Row("api-placements", "GET", "/api/v1/orgs/{slug}/placements", api(200, billing=403)),
     Row("api-placements-export", "GET", "/api/v1/orgs/{slug}/placements/export?format=csv", api_managers(200)),
 )  # fmt: skip
@@ -283,8 +405,12 @@ def ask(browser: Client, row: Row, things: Things) -> Any:
     match row.method:
         case "GET":
             answer = browser.get(address, data or None)
+        case "PATCH":
+            answer = browser.patch(address, data, content_type=form)
         case "DELETE":
             answer = browser.delete(address)
+        case "PUT":
+            answer = browser.put(address, data, content_type=form)
         case _:
             answer = browser.post(address, data, content_type=form)
     answer.close()

@@ -51,12 +51,33 @@ SUPPORT_SEES = {
             "instance_id",
             "zone",
         ),
-        *("image", "running_since", "joined_at", "heard_at", "unused_since", "created_at", "ended_at"),
+        *(
+            "image",
+            "running_since",
+            "joined_at",
+            "heard_at",
+            "missing_walls",
+            "unused_since",
+            "created_at",
+            "ended_at",
+        ),
     },
     "hosts_placement": {"id", "org_id", "host_id", "generation", "began_at", "ended_at"},
     "hosts_orphan": {"instance_id", "state", "tagged_org", "tagged_host", "launched_at", "found_at"},
     "secrets_ref_secret": {"id", "org_id"},
     "secrets_ref_store": {"id", "org_id", "compared_at"},
+    "workspaces_workspace": {
+        *("id", "org_id", "project_id", "wanted", "wanted_at", "opened_at", "removed_at"),
+        *("due_at", "attempts"),
+    },
+    "workspaces_runtime": {
+        *("id", "org_id", "workspace_id", "wanted", "wanted_at", "wanted_cause", "observed", "observed_at"),
+        *("epoch", "size", "active_at", "sleep_at", "trouble_word", "due_at", "attempts", "host_id"),
+    },
+    "workspaces_shell": {
+        *("id", "org_id", "workspace_id", "wanted", "observed", "observed_at"),
+        *("due_at", "attempts", "host_id"),
+    },
 }
 # Numbers that count up; whoever may take the next one sees no row.
 SEQUENCES = {"hosts_command_position", "hosts_workspace_number"}
