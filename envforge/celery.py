@@ -44,6 +44,8 @@ app.conf.update(
             "schedule": 15.0,
             "options": {"expires": 15},
         },
+        "devlinks.sweep": {"task": "devlinks.sweep", "schedule": 5.0, "options": {"expires": 5}},
+        "devlinks.tidy": {"task": "devlinks.tidy", "schedule": 300.0, "options": {"expires": 300}},
         "notices.email.sweep": {
             "task": "notices.email.sweep",
             "schedule": 30.0,

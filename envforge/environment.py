@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from envforge import host_forms, mail_forms
+from envforge import gateway_forms, host_forms, mail_forms
 
 MODES = ("production", "development")
 KNOWN_KEYS = ("insecure", "change-me", "changeme", "example")
@@ -262,6 +262,26 @@ SETTINGS = (
         default=(),
     ),
     Setting(
+        "ENVFORGE_DEV_URL",
+        "the address below which dev hosts are, such as https://dev.example.com; empty serves none",
+        _endpoint,
+        default="",
+        production=_needs_https,
+    ),
+    Setting("ENVFORGE_GATEWAY_API_URL", "where gateways reach us", _endpoint, "", _needs_https),
+    Setting(
+        "ENVFORGE_GATEWAY_CREDENTIAL",
+        f"random text of {gateway_forms.SHORTEST_CREDENTIAL} characters or more, or two with a comma between",
+        gateway_forms.credentials,
+        default=(),
+    ),
+    Setting(
+        "ENVFORGE_GATEWAY_GRACE_MS",
+        "HEARTBEAT,REFUSE,CUT in milliseconds, such as 250,1000,5000",
+        gateway_forms.grace,
+        default=gateway_forms.GRACE_MS,
+    ),
+    Setting(
         "ENVFORGE_HOST_TYPES",
         "instance types by size, in order of preference: small=…,…;medium=…;large=…",
         host_forms.types_by_size,
@@ -339,7 +359,7 @@ def read(source: Mapping[str, str]) -> Environment:
         except (ValueError, KeyError, ImproperlyConfigured):
             problems.append(f"{setting.name} is not usable. Expected: {setting.form}.")
     if not problems:
-        problems += _admin_problems(values)
+        problems += _admin_problems(values) + gateway_forms.problems(values)
     if not problems and values["ENVFORGE_MODE"] == "production":
         for setting in SETTINGS:
             unsafe = setting.production and setting.production(values[setting.name])
