@@ -217,6 +217,9 @@ class EventKind(Enum):
     RUNTIME_EXTENDED = kind(
         "runtime.extended", "{actor} kept {target} awake: {cause}", cause=WORD, until=TIME
     )
+    RUNTIME_LEASE_ENDED = kind(
+        "runtime.lease_ended", "{actor} no longer needs {target} awake for {job}", job=NAME
+    )
     RUNTIME_SLEEP_REQUESTED = kind(
         "runtime.sleep_requested", "{actor} asked for {target} to sleep: {cause}", cause=WORD
     )

@@ -5,9 +5,14 @@ from django.urls import path
 from envforge.api import schema
 from hosts import placements_api as placements
 from orgs import api as orgs
+from projects import api as projects
 from secrets_ref import api as secrets
 from timeline import api as timeline
 from workspaces import api as workspaces
+
+PROJECT = "orgs/<slug:slug>/projects/<slug:project>"
+REPOSITORY = f"{PROJECT}/repositories/<slug:repository>"
+PROPOSAL = f"{PROJECT}/proposals/<uuid:proposal_id>"
 
 urlpatterns = [
     path("orgs", orgs.Organizations.as_view(), name="api-organizations"),
@@ -49,6 +54,17 @@ urlpatterns = [
         workspaces.Restore.as_view(),
         name="api-workspace-restore",
     ),
+    path("orgs/<slug:slug>/projects", projects.Projects.as_view(), name="api-projects"),
+    path(PROJECT, projects.Project.as_view(), name="api-project"),
+    path(f"{PROJECT}/archive", projects.Archive.as_view(), name="api-project-archive"),
+    path(f"{PROJECT}/repositories", projects.Repositories.as_view(), name="api-repositories"),
+    path(REPOSITORY, projects.Repository.as_view(), name="api-repository"),
+    path(f"{REPOSITORY}/bindings/<slug:name>", projects.Binding.as_view(), name="api-binding"),
+    path(f"{REPOSITORY}/resources/<slug:name>", projects.Resource.as_view(), name="api-resource"),
+    path(f"{PROJECT}/proposals", projects.Proposals.as_view(), name="api-proposals"),
+    path(PROPOSAL, projects.Proposal.as_view(), name="api-proposal"),
+    path(f"{PROPOSAL}/approve", projects.Approve.as_view(), name="api-proposal-approve"),
+    path(f"{PROPOSAL}/reject", projects.Reject.as_view(), name="api-proposal-reject"),
     path("schema", schema.schema, name="api-schema"),
     path("docs", schema.docs, name="api-docs"),
 ]

@@ -46,6 +46,17 @@ app.conf.update(
         },
         "devlinks.sweep": {"task": "devlinks.sweep", "schedule": 5.0, "options": {"expires": 5}},
         "devlinks.tidy": {"task": "devlinks.tidy", "schedule": 300.0, "options": {"expires": 300}},
+        "workspaces.due.sweep": {"task": "workspaces.due.sweep", "schedule": 5.0, "options": {"expires": 5}},
+        "workspaces.idle.sweep": {
+            "task": "workspaces.idle.sweep",
+            "schedule": 5.0,
+            "options": {"expires": 5},
+        },
+        "workspaces.caps.sweep": {
+            "task": "workspaces.caps.sweep",
+            "schedule": 15.0,
+            "options": {"expires": 15},
+        },
         "notices.email.sweep": {
             "task": "notices.email.sweep",
             "schedule": 30.0,

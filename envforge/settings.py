@@ -194,9 +194,13 @@ HOST_PROFILE = env["ENVFORGE_HOST_PROFILE"]
 HOST_VPC = env["ENVFORGE_HOST_VPC"]
 HOST_SUBNETS = env["ENVFORGE_HOST_SUBNETS"]
 HOST_TYPES = env["ENVFORGE_HOST_TYPES"]
+# "required", or "where_possible" on a machine for development.
+HOST_WALLS = env["ENVFORGE_HOST_WALLS"]
 GATEWAY_SECURITY_GROUP = env["ENVFORGE_GATEWAY_SECURITY_GROUP"]
 GATEWAY_NETWORKS = env["ENVFORGE_GATEWAY_NETWORKS"]
 WORKSPACE_FILES = env["ENVFORGE_FILES"]
+# What awake hours cost, by size and day; without rows no page shows money.
+PRICES = env["ENVFORGE_PRICES"]
 WORKSPACE_RETENTION = timedelta(days=env["ENVFORGE_RETENTION_DAYS"])
 # Where VMs speak (`/host/v1/`), what they must be, and the one place that says so (H4).
 # HOST:PORT of Git servers from which VMs may clone over plain http.

@@ -6,9 +6,12 @@ from audit import console as audit_console
 from envforge import health, metrics
 from hosts import console as hosts_console
 from orgs.console import account, closing, invitations, members, organizations, roles, sign_in, tokens
+from projects.console import projects, repositories, reviews, sources
 from secrets_ref import console as secrets_console
 from timeline import console as timeline_console
 from workspaces.console import pages as workspaces_console
+
+REPOSITORY = "o/<slug:slug>/projects/<slug:project>/repositories/<slug:repository>"
 
 urlpatterns = [
     path("", organizations.home, name="home"),
@@ -76,6 +79,18 @@ urlpatterns = [
     path("o/<slug:slug>/secrets/import", secrets_console.take_up, name="secret-import"),
     path("o/<slug:slug>/secrets/<uuid:secret_id>", secrets_console.secret, name="secret"),
     path("o/<slug:slug>/secrets/<uuid:secret_id>/delete", secrets_console.delete, name="secret-delete"),
+    path("o/<slug:slug>/projects", projects.projects, name="projects"),
+    path("o/<slug:slug>/projects/<slug:project>", projects.project, name="project"),
+    path("o/<slug:slug>/projects/<slug:project>/archive", projects.archive, name="project-archive"),
+    path(
+        "o/<slug:slug>/projects/<slug:project>/proposals/<uuid:proposal_id>",
+        reviews.proposal,
+        name="proposal",
+    ),
+    path(REPOSITORY, repositories.repository, name="repository"),
+    path(f"{REPOSITORY}/remove", repositories.remove, name="repository-remove"),
+    path(f"{REPOSITORY}/inputs/<slug:name>", sources.binding, name="binding"),
+    path(f"{REPOSITORY}/resources/<slug:name>", sources.resource, name="resource"),
     path("health/live", health.live, name="health-live"),
     path("health/ready", health.ready, name="health-ready"),
     path("metrics", metrics.metrics, name="metrics"),

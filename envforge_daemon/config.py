@@ -61,6 +61,10 @@ class Config(BaseModel):
     state_dir: Path = Path("/var/lib/envforge")
     run_dir: Path = Path("/run/envforge")
     files_root: Path = Path("/srv/envforge")
+    # Where disks for managed data are directories, by their ids; None where they are disks.
+    volumes_dir: Path | None = None
+    # The servers that workspaces may have: postgres/*/bin, valkey-server, weed (docs/daemon.md).
+    programs: Path = Path("/opt/envforge/programs")
 
     machine: Literal["own", "shared"] = "own"
     walls: Literal["required", "where_possible"] = "required"
@@ -80,7 +84,7 @@ class Config(BaseModel):
 
     @model_validator(mode="after")
     def _can_hold(self) -> Self:
-        for name in ("state_dir", "run_dir", "files_root"):
+        for name in ("state_dir", "run_dir", "files_root", "programs"):
             if not getattr(self, name).is_absolute():
                 raise ValueError(f"{name} must be an absolute path")
         if len(str(self.run_dir)) > LONGEST_RUN_DIR:

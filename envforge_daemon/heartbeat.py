@@ -14,7 +14,7 @@ from envforge_daemon.control_plane import ControlPlane, read
 from envforge_daemon.errors import DaemonError, Refused
 from envforge_daemon.identity import Boot
 from envforge_daemon.parts import Part
-from envforge_protocol.host.reports import Heartbeat, HeartbeatAnswer
+from envforge_protocol.host.reports import Heartbeat, HeartbeatAnswer, Wall
 from envforge_protocol.host.runtimes import Activity
 
 log = logging.getLogger("envforge_daemon")
@@ -43,12 +43,18 @@ class Pulse:
     """Beats every few seconds."""
 
     def __init__(
-        self, config: Config, control_plane: ControlPlane, boot: Boot, parts: Sequence[Part]
+        self,
+        config: Config,
+        control_plane: ControlPlane,
+        boot: Boot,
+        parts: Sequence[Part],
+        missing_walls: Iterable[Wall] = (),
     ) -> None:
         self._config = config
         self._control_plane = control_plane
         self._boot = boot
         self._parts = parts
+        self._missing_walls = tuple(missing_walls)
         self._at_once = asyncio.Event()
 
     def at_once(self) -> None:
@@ -62,9 +68,11 @@ class Pulse:
             sequence=self._boot.next(),
             at=datetime.now(UTC),
             services=tuple(state for part in self._parts for state in part.services())[:1000],
+            resources=tuple(state for part in self._parts for state in part.resources())[:1000],
             activity=together(one for part in self._parts for one in part.activity())[:200],
             free_memory_mib=_free_memory_mib(),
             free_disk_mib=shutil.disk_usage(self._config.state_dir).free >> 20,
+            missing_walls=self._missing_walls,
         )
 
     async def beat(self) -> None:

@@ -15,6 +15,7 @@ from envforge_daemon.state import State
 from envforge_protocol.host.base import Message
 from envforge_protocol.host.commands import CommandRan, ContractRead, Done, RuntimeStarted, ShellPrepared
 from envforge_protocol.host.reports import ServiceState
+from envforge_protocol.host.resources import ResourceState
 from envforge_protocol.host.runtimes import Activity
 
 Outcome = ShellPrepared | ContractRead | RuntimeStarted | CommandRan | Done
@@ -85,6 +86,10 @@ class Part:
         """Whatever goes on by itself (health, ends of windows), for as long as the program runs; must survive its own errors."""
 
     def services(self) -> Iterable[ServiceState]:
+        """For the heartbeat."""
+        return ()
+
+    def resources(self) -> Iterable[ResourceState]:
         """For the heartbeat."""
         return ()
 

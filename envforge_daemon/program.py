@@ -60,7 +60,7 @@ class Program:
             for part in parts:
                 desk.register(part.commands())
                 await part.adopt()
-            pulse = Pulse(self.config, control_plane, boot, parts)
+            pulse = Pulse(self.config, control_plane, boot, parts, walls.missing)
             asking = _forever("commands", poll(control_plane, desk))
             others = [
                 _forever("heartbeat", pulse.beat()),

@@ -25,7 +25,9 @@ class Removing(Part):
         task.progress("ending_processes")
         await self.context.ingress.close(asked.workspace)
         try:
-            ended = await self.context.workspaces.remove(asked.workspace, delete_files=asked.delete_files)
+            ended = await self.context.workspaces.remove(
+                asked.workspace, delete_files=asked.delete_files, delete_resources=asked.delete_resources
+            )
         except IsolationError as error:
             raise CommandFailed("not_removed", str(error), again=True) from None
         return Done(kind="remove_workspace", ended=ended)

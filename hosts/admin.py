@@ -8,7 +8,7 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 
 from envforge.templatetags.moments import moment
-from hosts import words
+from hosts import walls, words
 from hosts.models import Host, Orphan, Placement
 from orgs.admin.lists import ReadOnlyList
 
@@ -32,9 +32,21 @@ class Fleet(ReadOnlyList):
             "failures",
         ),
         *("trouble", "instance_id", "zone", "running_since", "heard_at", "created_at", "ended_at"),
+        "missing_walls",
     )
     ordering = ("-failures", "-id")
-    list_display = ("id", "org_id", "kind", "state", "trouble_said", "heard", "placed", "instance_id", "zone")
+    list_display = (
+        "id",
+        "org_id",
+        "kind",
+        "state",
+        "trouble_said",
+        "walls_said",
+        "heard",
+        "placed",
+        "instance_id",
+        "zone",
+    )
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
         there = Placement.objects.filter(host_id=OuterRef("id"), ended_at=None).order_by().values("host_id")
@@ -60,6 +72,12 @@ class Fleet(ReadOnlyList):
     @display(description="Trouble")
     def trouble_said(self, host: Host) -> str:
         return words.says(host.trouble) or "none"
+
+    @display(description="Walls")
+    def walls_said(self, host: Host) -> str:
+        return walls.says(host.missing_walls) or (
+            "all stand" if host.missing_walls is not None else "not told"
+        )
 
     @display(description="Last heard")
     def heard(self, host: Host) -> str:

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from hosts import records
+from hosts import queue, records
 from hosts.changes import Change, announce
-from hosts.models import Host, Observed
+from hosts.models import Host, Mend, Observed, Power
 from hosts.wants import STOP_AFTER
 
 
@@ -22,7 +22,7 @@ def note_joined(host: Host, *, boot_id: UUID, now: datetime) -> None:
         # It was started again from inside: what ran there is gone.
         announce(host, Change.AWAY, cause="rebooted")
     records.set_observed(host, Observed.RUNNING, now)
-    host.joined_at, host.boot_id = now, boot_id
+    host.joined_at, host.boot_id, host.missing_walls = now, boot_id, None
     host.version += 1
     host.save()
 
@@ -39,3 +39,17 @@ def note_ready(host_id: UUID, generation: int) -> None:
     host.version += 1
     host.save()
     announce(host, Change.READY)
+    # What lets in was held back until the VM told of its walls.
+    queue.wake(host_id)
+
+
+def note_unwalled(host_id: UUID, generation: int) -> None:
+    """Let a VM that lacks walls it must have be replaced; no workspace runs on it meanwhile, whoever was placed there."""
+    host = Host.objects.select_for_update().filter(id=host_id, generation=generation).first()
+    if host is None or host.wanted != Power.RUNNING or host.mend == Mend.REPLACE:
+        return
+    now = timezone.now()
+    records.begin_mending(host, Mend.REPLACE, "walls", now)
+    host.due_at = now
+    host.version += 1
+    host.save()

@@ -7,8 +7,9 @@ from envforge.actor import HostActor
 from envforge_protocol.host.base import PROTOCOL
 from envforge_protocol.host.reports import Heartbeat, HeartbeatAnswer
 from hosts import hooks, tokens
-from hosts.arrivals import note_ready
+from hosts.arrivals import note_ready, note_unwalled
 from hosts.placed import placed
+from hosts.walls import may_let_in
 
 _BEAT = """
 WITH earlier AS (
@@ -18,7 +19,7 @@ WITH earlier AS (
     UPDATE hosts_hostvoice SET sequence = %(sequence)s, heard_at = %(now)s, free_memory_mib = %(memory)s, free_disk_mib = %(disk)s
     FROM earlier WHERE hosts_hostvoice.id = earlier.id
 ), host AS (
-    UPDATE hosts_host SET heard_at = %(now)s FROM earlier WHERE hosts_host.id = %(host)s RETURNING joined_at
+    UPDATE hosts_host SET heard_at = %(now)s, missing_walls = %(missing)s FROM earlier WHERE hosts_host.id = %(host)s RETURNING joined_at
 )
 SELECT host.joined_at, earlier.sequence FROM host, earlier
 """
@@ -43,12 +44,16 @@ def beat(held: str, heartbeat: Heartbeat, *, protocol: int) -> HeartbeatAnswer:
                     "now": now,
                     "memory": heartbeat.free_memory_mib,
                     "disk": heartbeat.free_disk_mib,
+                    "missing": list(heartbeat.missing_walls),
                 },
             )
             row = cursor.fetchone()
-        if row is not None and row[0] is not None and row[1] == 0:
-            # The first of this start: from now on the VM is counted on.
-            note_ready(actor.host_id, actor.generation)
+        if row is not None and row[0] is not None:
+            if not may_let_in(heartbeat.missing_walls):
+                note_unwalled(actor.host_id, actor.generation)
+            elif row[1] == 0:
+                # The first of this start: from now on the VM is counted on.
+                note_ready(actor.host_id, actor.generation)
         if row is not None:
             _hand_on(actor, heartbeat)
     if row is not None and row[0] is None:

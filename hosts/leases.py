@@ -15,10 +15,11 @@ from envforge import tenancy
 from envforge.actor import HostActor
 from envforge.errors import EnvForgeError, Invalid, NotVisible
 from envforge_protocol.host.commands import MOST_AT_ONCE, Extended, Failure, Leased, Payload, Progress, Result
-from hosts import hooks, queue, tokens
+from hosts import hooks, queue, tokens, walls
 from hosts.errors import LeaseLost
 from hosts.hooks import CannotFill, CommandRef
-from hosts.models import HostCommand
+from hosts.models import Host, HostCommand
+from hosts.walls import LETTING_IN
 
 LEASE_S = 30
 # A command whose credentials cannot be had at the moment is leased again after this.
@@ -52,6 +53,7 @@ def lease(held: str) -> list[Taken]:
         earlier = HostCommand.objects.filter(
             host=OuterRef("host"), lane=OuterRef("lane"), position__lt=OuterRef("position"), finished_at=None
         )
+        held_back = () if _may_let_in(actor) else LETTING_IN
         free = (
             HostCommand.objects.select_for_update(skip_locked=True)
             .filter(
@@ -62,9 +64,14 @@ def lease(held: str) -> list[Taken]:
                 finished_at=None,
                 not_before__lte=now,
             )
+            .exclude(kind__in=held_back)
             .order_by("position")[:MOST_AT_ONCE]
         )
         return [taken for one in free if (taken := _take(one)) is not None]
+
+
+def _may_let_in(actor: HostActor) -> bool:
+    return walls.may_let_in(Host.objects.values_list("missing_walls", flat=True).get(id=actor.host_id))
 
 
 def _take(command: HostCommand) -> Taken | None:

@@ -18,6 +18,7 @@ from envforge.actor import Actor
 from envforge.errors import Conflict, NotVisible
 from hosts.models import Host, HostRole, Mend, Observed, Placement, PlacementPolicy, Power, Size, Slot
 from hosts.sizes import room_of, size_of_new_host, units_of
+from hosts.walls import keep_out
 from hosts.wants import is_used, leave, lock_placements, new_host, unused, used
 
 
@@ -60,7 +61,7 @@ def claim_slot(
 
 
 def activate_slot(*, actor: Actor, org_id: UUID, slot_id: UUID) -> SlotView:
-    """Want a workspace awake: place it, and want its VM running. Again, it changes nothing.
+    """Want a workspace awake: place it, and want its VM running. Again, it changes nothing; after its VM was ended it is placed anew.
 
     Raises:
         NotVisible: there is no such slot, or it was released.
@@ -71,6 +72,8 @@ def activate_slot(*, actor: Actor, org_id: UUID, slot_id: UUID) -> SlotView:
             now = timezone.now()
             slot.active, slot.active_since = True, now
             slot.save(update_fields=["active", "active_since"])
+            _place(actor, slot)
+        elif not _open_placements(slot):
             _place(actor, slot)
         return _view(slot)
 
@@ -218,7 +221,7 @@ def _choose(slot: Slot, present_id: UUID | None) -> Host | None:
 
 
 def _distance(host: Host) -> int:
-    if host.wanted == Power.RUNNING and host.mend != Mend.REPLACE:
+    if host.wanted == Power.RUNNING and host.mend != Mend.REPLACE and not keep_out(host):
         return 0 if host.observed == Observed.RUNNING else 1
     return 2 if host.wanted == Power.STOPPED else 3
 
@@ -267,4 +270,5 @@ def is_ready(host: Host) -> bool:
         and host.joined_at is not None
         and host.heard_at is not None
         and host.heard_at >= host.joined_at
+        and not keep_out(host)
     )

@@ -55,7 +55,7 @@ def set_observed(host: Host, state: Observed, now: datetime) -> None:
 def _away(host: Host) -> None:
     host.running_since = None
     announce(host, Change.AWAY, cause=_why(host))
-    host.joined_at = host.boot_id = None
+    host.joined_at = host.boot_id = host.missing_walls = None
 
 
 def _why(host: Host) -> str:
@@ -104,6 +104,7 @@ def renew(host: Host, cause: str, now: datetime) -> None:
     host.instance_id = host.zone = host.image = ""
     host.address = None
     host.running_since = host.joined_at = host.heard_at = host.boot_id = host.asked_at = None
+    host.missing_walls = None
     host.option = host.attempts = 0
     withdraw_all(host_id=host.id, word="host_replaced", sentence="The VM was replaced before this was done.")
     announce(host, Change.REPLACED, cause=cause)

@@ -9,7 +9,7 @@ from django.db.models import Count, F, Q
 
 from envforge.actor import Actor
 from envforge.cursors import Place
-from hosts import words
+from hosts import walls, words
 from hosts.history import ALWAYS, Period
 from hosts.history import placements as placed
 from hosts.models import Host, HostVoice, Mend, Observed, Placement, PlacementPolicy, Power
@@ -38,7 +38,7 @@ class State(StrEnum):
 class HostView:
     """A VM in a list. `since` is when it began to run, where it runs; `trouble` is a sentence, empty where there is none.
 
-    `awake` are the names of the workspaces that are awake on it, `asleep` how many more have their place there.
+    `walls` says in a sentence what it runs without, empty where all stand. `awake` are the names of the workspaces that are awake on it, `asleep` how many more have their place there.
     """
 
     id: UUID
@@ -51,6 +51,7 @@ class HostView:
     for_one: bool
     awake: list[str]
     asleep: int
+    walls: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,8 @@ def placements(
 def _runs() -> Q:
     """What `is_ready` asks of one VM, for counting."""
     alive = Q(observed=Observed.RUNNING, wanted=Power.RUNNING, mend=Mend.NOTHING)
+    if walls.are_required():
+        alive &= Q(missing_walls=[]) | Q(missing_walls=None)
     return alive & Q(joined_at__isnull=False, heard_at__gte=F("joined_at"))
 
 
@@ -193,6 +196,7 @@ def _view(row: Host, image: str, awake: dict[UUID, list[str]], asleep: dict[UUID
         row.dedicated_to is not None,
         awake.get(row.id, []),
         asleep.get(row.id, 0),
+        walls.says(row.missing_walls),
     )
 
 

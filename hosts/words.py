@@ -10,6 +10,7 @@ TROUBLE: dict[str, str] = {
     "silent": "The machine runs and was not heard of for some minutes. It is started again.",
     "checks": "The machine does not pass its health checks. It is replaced.",
     "gives_up": "Several machines in a row did not come up. The next try is in an hour; support has been told.",
+    "walls": "The machine cannot keep workspaces apart as it must, so none runs on it. It is replaced; support has been told.",
     "holders": "It waits until nobody is led to this machine any more.",
 }
 

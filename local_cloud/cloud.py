@@ -17,6 +17,7 @@ from local_cloud.environment import (
     FLEET,
     GATEWAY_NETWORKS,
     MAIL_FROM,
+    PRICES,
     READER_ROLE_ARN,
     REGION,
     REPLACEABLE,
@@ -176,6 +177,9 @@ class Cloud:
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
             "ENVFORGE_GATEWAY_NETWORKS": GATEWAY_NETWORKS,
+            "ENVFORGE_PRICES": PRICES,
+            # An ordinary user has no namespaces, and the pages say so; where VMs have all walls it makes no difference.
+            "ENVFORGE_HOST_WALLS": "where_possible",
             "ENVFORGE_FILES": f"directory:{self.home.root / 'files'}",
         }
         values |= {name: self.caller[name] for name in FLEET if name in self.caller and "aws" in self.given}

@@ -13,6 +13,8 @@ READER_ROLE_ARN = "arn:aws:iam::123456789012:role/envforge-secrets-reader"
 CLIENT_ID = "envforge-console"
 # Simulated VMs and the gateway have addresses of this machine.
 GATEWAY_NETWORKS = "127.0.0.0/8"
+# Nobody pays on this machine; the pages still show what money looks like.
+PRICES = "EUR; 2026-01-01 small=0.08 medium=0.16 large=0.32"
 MAIL_FROM = "EnvForge <notices@envforge.localhost>"
 
 # Setting the first name of a row says: use mine and start none. The rest of the row must then be set too.
@@ -83,7 +85,8 @@ FLEET = frozenset(
         *("ENVFORGE_HOST_API_URL", "ENVFORGE_HOST_IMAGE", "ENVFORGE_HOST_PROFILE", "ENVFORGE_HOST_VPC"),
         *("ENVFORGE_HOST_ROLE_ID", "ENVFORGE_AWS_ACCOUNT_ID"),
         *("ENVFORGE_HOST_SUBNETS", "ENVFORGE_HOST_TYPES", "ENVFORGE_GATEWAY_SECURITY_GROUP"),
-        *("ENVFORGE_GATEWAY_NETWORKS", "ENVFORGE_FILES", "ENVFORGE_RETENTION_DAYS"),
+        *("ENVFORGE_GATEWAY_NETWORKS", "ENVFORGE_FILES", "ENVFORGE_RETENTION_DAYS", "ENVFORGE_PRICES"),
+        "ENVFORGE_HOST_WALLS",
     }
 )
 # Where dev hosts are; the credential by which gateways register is for web and the gateway alone.

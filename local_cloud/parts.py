@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from local_cloud.cloud import Cloud
 from local_cloud.environment import CLIENT_ID, REGION, ambient
@@ -105,7 +106,7 @@ def vm_parts(cloud: Cloud) -> list[Part]:
                 *(sys.executable, "-m", "local_cloud.vms", "--aws-url", cloud.aws_url, "--region", REGION),
                 *("--root-key-file", str(cloud.aws_root_key_file), "--state", str(cloud.vms_directory)),
                 *("--files", str(cloud.files_directory), "--hide", str(cloud.home.root)),
-                *("--stop-grace-s", str(VM_STOP_GRACE_S)),
+                *("--stop-grace-s", str(VM_STOP_GRACE_S), "--plain-git-host", urlsplit(cloud.git_url).netloc),
             ),
             environment=ambient(cloud.caller),
             ready=lambda: log_says(cloud.home.logs / "vms.log", "ready: "),

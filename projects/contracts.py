@@ -7,7 +7,8 @@ from uuid import UUID
 from django.db.models import Q
 
 from envforge_protocol.contract import Contract, parse
-from projects.models import Decision, Proposal, Repository
+from projects.choices import Decision
+from projects.models import Proposal, Repository
 
 
 @lru_cache(maxsize=512)

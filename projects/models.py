@@ -6,6 +6,7 @@ from django.db.models import Q
 
 from envforge.actor import Target
 from envforge.tenancy.models import TenantModel
+from projects.choices import Cleanup, Decision, Mode, Source
 from secrets_ref.models import Secret
 
 # A DNS label without the doubled dash that separates labels in a dev host (L2).
@@ -66,14 +67,6 @@ class Repository(TenantModel):
 
     def as_target(self) -> Target:
         return Target("repository", str(self.id), self.name, project_id=self.project_id)
-
-
-class Decision(models.TextChoices):
-    """What a maintainer said of a contract."""
-
-    PROPOSED = "proposed"
-    APPROVED = "approved"
-    REJECTED = "rejected"
 
 
 class Proposal(TenantModel):
@@ -148,15 +141,6 @@ class RefusedFile(TenantModel):
         return f"{self.branch} {self.commit[:12]}"
 
 
-class Source(models.TextChoices):
-    """Where an input's value comes from."""
-
-    SECRET = "secret"  # noqa: S105 - the name of a source
-    LITERAL = "literal"
-    ROUTE = "route"
-    RESOURCE = "resource"
-
-
 class Binding(TenantModel):
     """Where one input of one repository's service comes from (W1); for every workspace of the project."""
 
@@ -199,22 +183,6 @@ class Binding(TenantModel):
 
     def __str__(self) -> str:
         return self.input
-
-
-class Mode(models.TextChoices):
-    """How a resource is provided (W3)."""
-
-    MANAGED_LOCAL = "managed_local", "EnvForge runs it beside the service"
-    CUSTOMER_PROVIDED = "customer_provided", "You provide it"
-    CUSTOMER_CLOUD = "customer_cloud", "Your cloud provides it on request"
-    DISABLED = "disabled", "It is not there"
-
-
-class Cleanup(models.TextChoices):
-    """What happens to a resource's data when its workspace is deleted."""
-
-    DELETE = "delete", "Deleted with the workspace"
-    KEEP = "keep", "Kept; its owner removes it"
 
 
 class ResourceMode(TenantModel):

@@ -5,8 +5,9 @@ from uuid import UUID
 
 from envforge_protocol.contract import Contract
 from envforge_protocol.contract.binding import unbound, value_keys
+from projects.choices import Mode, Source
 from projects.contracts import contract_of
-from projects.models import Binding, Mode, Proposal, ResourceMode, Source
+from projects.models import Binding, Proposal, ResourceMode
 
 
 def missing(

@@ -10,25 +10,19 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from envforge.api.bodies import read_body, uuid_parameter
+from envforge.api.bodies import key_parameter, read_after, read_body, read_key
 from envforge.api.schema import REFUSALS, Problem
 from envforge.api.views import OrgAPIView
-from envforge.errors import Invalid
 from envforge.reports import forget_body
 from envforge.secret_value import SecretValue
 from orgs.selectors import organization
 from secrets_ref import operations, selectors
-from secrets_ref.writes import MAX_KEY_LENGTH
 
 WRITES: dict[Any, Any] = {
     **REFUSALS,
     **{(status, "application/problem+json"): Problem for status in (400, 409, 415, 503)},
 }
-KEY = OpenApiParameter(
-    "Idempotency-Key",
-    location=OpenApiParameter.HEADER,
-    description="The same for the same request sent again: it then changes nothing. Of the value, nothing is kept.",
-)
+KEY = key_parameter("Of the value, nothing is kept.")
 AFTER = OpenApiParameter("after", OpenApiTypes.UUID, description="`next` of the page before")
 VALUE = "Text of at most 8,192 bytes. It is never answered, logged or stored by EnvForge."
 
@@ -128,7 +122,7 @@ class Secrets(OrgAPIView):
         responses={200: SecretsOut, **REFUSALS},
     )
     def get(self, request: Request, slug: str) -> Response:
-        after = uuid_parameter("after", request.query_params.get("after"))
+        after = read_after(request)
         seen = selectors.secrets(actor=self.actor, slug=slug, after=after)
         shown = {"secrets": seen.secrets, "next": seen.next_after, "behind": seen.behind}
         return Response(SecretsOut(shown).data)
@@ -150,7 +144,7 @@ class Secrets(OrgAPIView):
             value=value,
             project_id=given["project"],
             workspace_id=given["workspace"],
-            key=_key(request),
+            key=read_key(request),
         )
         return Response(ChangedOut(made).data)
 
@@ -198,7 +192,7 @@ class Rotate(OrgAPIView):
             org_id=organization(actor=self.actor, slug=slug).id,
             secret_id=secret_id,
             value=value,
-            key=_key(request),
+            key=read_key(request),
         )
         return Response(ChangedOut(changed).data)
 
@@ -227,11 +221,3 @@ def _taken(form: type[serializers.Serializer[Any]], request: Request) -> tuple[d
     request.data.clear()
     forget_body(request._request)  # noqa: SLF001 - its body is Django's
     return given, value
-
-
-def _key(request: Request) -> str:
-    key = request.headers.get("Idempotency-Key", "")
-    if len(key) > MAX_KEY_LENGTH or not key.isprintable():
-        words = f"Use at most {MAX_KEY_LENGTH} printable characters."
-        raise Invalid("The Idempotency-Key cannot be used.", {"Idempotency-Key": words})
-    return key

@@ -84,7 +84,12 @@ def mint_credentials(*, org_id: UUID, references: Iterable[Reference]) -> list[R
         Unavailable: STS refuses or does not answer.
         ValueError: a reference to something that is not the organization's.
     """
-    arns = sorted({one.arn for one in references})
+    return mint_for(org_id=org_id, arns=[one.arn for one in references])
+
+
+def mint_for(*, org_id: UUID, arns: Iterable[str]) -> list[ReaderSession]:
+    """`mint_credentials` for parameters by their ARNs, as a command carries them; raises the same."""
+    arns = sorted(set(arns))
     own = paths.arn_of(paths.own_prefix(org_id))
     if not all(arn.startswith(own) for arn in arns):
         raise ValueError("A reference to a parameter of somebody else.")

@@ -15,6 +15,7 @@ from audit.kinds import EventKind
 from envforge import tenancy
 from envforge.actor import Actor
 from envforge.errors import Conflict, EnvForgeError, Invalid, NotVisible
+from envforge.ids import id_of_request
 from envforge.secret_value import SecretValue
 from envforge_protocol.credentials import credential_in
 from orgs import policy
@@ -67,7 +68,7 @@ def set_secret(
             secret = _lock_or_make(
                 org_id, actor=actor, name=name, project_id=project_id, workspace_id=workspace_id
             )
-            write_id = writes.write_id_of(org_id, actor, key)
+            write_id = id_of_request(org_id, actor, key)
             if secret.wanted == Wanted.ABSENT:
                 raise Conflict(f"The secret {name} is being deleted. Try again in some minutes.")
             if secret.version is not None and not _is_repeated(secret, write_id):
@@ -93,7 +94,7 @@ def rotate_secret(
             _require_usable(value)
             if secret.wanted == Wanted.ABSENT:
                 raise Conflict(f"The secret {secret.name} is being deleted.")
-            return writes.begin(secret, actor=actor, write_id=writes.write_id_of(org_id, actor, key))
+            return writes.begin(secret, actor=actor, write_id=id_of_request(org_id, actor, key))
 
     return _write(org_id, begin, value)
 

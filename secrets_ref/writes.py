@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, auto
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from django.utils import timezone
 
@@ -17,7 +17,6 @@ from audit.kinds import EventKind
 from envforge import tenancy
 from envforge.actor import Actor
 from envforge.errors import Conflict
-from envforge.ids import uuid7
 from secrets_ref.keys import lock_store
 from secrets_ref.models import Cause, Drift, Outcome, Secret, SecretVersion, Wanted, remembered, written_by
 from secrets_ref.troubles import Trouble
@@ -28,7 +27,6 @@ LEASE = timedelta(seconds=120)
 SOON = LEASE + timedelta(seconds=30)
 WAIT_S = 10.0
 STEP_S = 0.1
-MAX_KEY_LENGTH = 200
 EVENT_OF = {Cause.SET: EventKind.SECRET_SET, Cause.ROTATED: EventKind.SECRET_ROTATED}
 
 
@@ -50,11 +48,6 @@ class Begun:
     path: str
     exists: bool
     again: bool
-
-
-def write_id_of(org_id: UUID, actor: Actor, key: str) -> UUID:
-    """The id of a request: the same for the same key of the same actor, else a new one. Nothing of the value is in it (K3)."""
-    return uuid5(org_id, f"{actor.kind}\n{actor.id}\n{key}") if key else uuid7()
 
 
 def begin(secret: Secret, *, actor: Actor, write_id: UUID) -> Begun:

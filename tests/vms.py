@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -38,6 +39,7 @@ class Vms:
     everything: bool = False
     stop_grace_s: float = 0.3
     account: int | None = None
+    plain_git_host: str = ""
     python: tuple[str, str] = (sys.executable, "")
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
@@ -61,6 +63,7 @@ class Vms:
             *("--state", str(self.state), "--files", str(self.directory / "files")),
             *("--hide", str(self.directory / "hidden"), "--daemon", self.daemon),
             *("--stop-grace-s", str(self.stop_grace_s)),
+            *(("--plain-git-host", self.plain_git_host) if self.plain_git_host else ()),
             *(() if self.everything else ("--only", str(self.directory / "only.json"))),
         ]
         before = self.log.stat().st_size if self.log.exists() else 0
@@ -176,7 +179,8 @@ def vms() -> Iterator[Vms]:
     key_file = Path(os.environ["ENVFORGE_TEST_AWS_ROOT_KEY_FILE"])
     key = AccessKey(**json.loads(key_file.read_text()))
     client = ControlClient(os.environ["AWS_ENDPOINT_URL"], key, os.environ["AWS_REGION"])
-    running = Vms(client, key_file, new_directory())
+    git_host = urlsplit(os.environ["ENVFORGE_TEST_GIT_URL"]).netloc
+    running = Vms(client, key_file, new_directory(), plain_git_host=git_host)
     running.start()
     yield running
     running.clean_up()

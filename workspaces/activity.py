@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from django.db.models import F, Max, Q, QuerySet
+from django.db.models import DurationField, ExpressionWrapper, F, Max, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
@@ -18,12 +18,15 @@ from audit.kinds import EventKind
 from envforge import tenancy
 from envforge.actor import SYSTEM, Actor
 from workspaces import caps
-from workspaces.models import JobLease, Power, Runtime, WakeCause
+from workspaces.models import CommandRun, JobLease, Power, Runtime, WakeCause
 
 BACKGROUND_EXTENDS_S = 300
 WRITTEN_EVERY = timedelta(seconds=15)
 # Nobody declares a longer need than this at once.
 KEPT_AWAKE_AT_MOST = timedelta(hours=12)
+# A command's end is told within this after the time it was given; one that was never sent is not waited for longer than that.
+COMMAND_ENDS_WITHIN = timedelta(minutes=5)
+COMMAND_WAITS_AT_MOST = timedelta(hours=1)
 
 # What `begin` and `end` set of a runtime, for whoever saves it.
 FIELDS = ("active_at", "active_cause", "touched_at", "keep_alive_until", "sleep_at")
@@ -139,11 +142,20 @@ def next_sleep(runtime: Runtime) -> datetime | None:
     return max(lasts) + timedelta(seconds=runtime.idle_timeout_s)
 
 
+def runs_command(runtime: Runtime, now: datetime) -> bool:
+    """Whether a command runs in it, or waits to; one whose end got lost counts no longer than it was given time for."""
+    waits = Q(sent_at=None, asked_at__gt=now - COMMAND_WAITS_AT_MOST)
+    given = ExpressionWrapper(F("timeout_s") * Value(timedelta(seconds=1)), output_field=DurationField())
+    runs = Q(sent_at__gt=Value(now - COMMAND_ENDS_WITHIN) - given)
+    rows = CommandRun.objects.filter(workspace_id=runtime.workspace_id, finished_at=None)
+    return rows.filter(waits | runs).exists()
+
+
 def reckon(runtime: Runtime) -> None:
     """Write a locked runtime's coming sleep anew, after something that could bring it nearer: a lease's end, another timeout."""
     runtime.sleep_at = next_sleep(runtime) if runtime.wanted == Power.AWAKE else None
     runtime.save(update_fields=["sleep_at"])
 
 
-def _awake(runtime: Runtime) -> "QuerySet[Runtime]":
+def _awake(runtime: Runtime) -> QuerySet[Runtime]:
     return Runtime.objects.filter(id=runtime.id, wanted=Power.AWAKE)

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from envforge.api.bodies import read_body, uuid_parameter
+from envforge.api.bodies import read_after, read_body
 from envforge.api.schema import REFUSALS, Problem
 from envforge.api.views import OrgAPIView
 from envforge.errors import Invalid
@@ -157,7 +157,7 @@ class Workspaces(OrgAPIView):
         seen = listed.workspaces(
             actor=self.actor,
             slug=slug,
-            after=uuid_parameter("after", asked.get("after")),
+            after=read_after(request),
             archived="show" in asked,
             size=_limit(asked.get("limit")),
         )

@@ -42,8 +42,12 @@ class Standing:
         return self.cap.mode != CapMode.NONE and self.used_s >= self.limit_s
 
     @property
+    def warned_at_s(self) -> int:
+        return self.limit_s * WARNED_AT_PERCENT // 100
+
+    @property
     def neared(self) -> bool:
-        return self.cap.mode != CapMode.NONE and self.used_s * 100 >= self.limit_s * WARNED_AT_PERCENT
+        return self.cap.mode != CapMode.NONE and self.used_s >= self.warned_at_s
 
     @property
     def percent(self) -> int:

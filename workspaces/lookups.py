@@ -34,9 +34,19 @@ def caps_due(moment: datetime, most: int) -> list[Pair]:
     return _pairs("SELECT lookup.caps_due(%s, %s)", moment, most)
 
 
+def host_news(moment: datetime, most: int) -> list[Pair]:
+    """What became of VMs and was not followed up by this moment, the oldest first."""
+    return _pairs("SELECT lookup.workspace_host_news(%s, %s)", moment, most)
+
+
 def organizations_with_old_output(finished_before: datetime, most: int) -> list[UUID]:
     """Organizations that keep output of commands which ended before this moment."""
     return _ids("SELECT lookup.organizations_with_old_output(%s, %s)", finished_before, most)
+
+
+def organizations_with_meter() -> list[UUID]:
+    """Organizations of which some runtime was ever awake."""
+    return _ids("SELECT lookup.organizations_with_meter()")
 
 
 def _pairs(query: str, moment: datetime, most: int) -> list[Pair]:
@@ -44,7 +54,7 @@ def _pairs(query: str, moment: datetime, most: int) -> list[Pair]:
     return list(zip(ids, ids, strict=True))
 
 
-def _ids(query: str, moment: datetime, most: int) -> list[UUID]:
+def _ids(query: str, *arguments: object) -> list[UUID]:
     with connection.cursor() as cursor:
-        cursor.execute(query, [moment, most])
+        cursor.execute(query, arguments)
         return [row[0] for row in cursor.fetchall()]

@@ -1,5 +1,6 @@
 """Calendar months in UTC, which usage is counted in; each is named by its first day."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -13,6 +14,17 @@ class Month:
     @classmethod
     def of(cls, moment: datetime) -> "Month":
         return cls(moment.astimezone(UTC).date().replace(day=1))
+
+    @classmethod
+    def named(cls, text: str) -> "Month":
+        """The month that `2026-11` names.
+
+        Raises:
+            ValueError: it names none.
+        """
+        if not re.fullmatch(r"\d{4}-\d{2}", text, re.ASCII):
+            raise ValueError(text)
+        return cls(date.fromisoformat(f"{text}-01"))
 
     @property
     def begins(self) -> datetime:

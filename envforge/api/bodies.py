@@ -1,21 +1,35 @@
-"""Reading what a request of the API sent: strictly, with every wrong field named at once."""
+"""Reading what a request of the API sent."""
 
 from typing import Any
 from uuid import UUID
 
 from django.views.decorators.debug import sensitive_variables
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
 
 from envforge.errors import Invalid
+from envforge.ids import MAX_KEY_LENGTH
+
+KEY_NAME = "Idempotency-Key"
+
+
+def key_parameter(about: str) -> OpenApiParameter:
+    """The header in an address' description."""
+    return OpenApiParameter(
+        KEY_NAME,
+        location=OpenApiParameter.HEADER,
+        description=f"The same for the same request sent again: it then changes nothing. {about}".rstrip(),
+    )
 
 
 @sensitive_variables()
 def read_body(form: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any]:
-    """The fields of a JSON object.
+    """What the form takes of a JSON object.
 
     Raises:
-        Invalid: it is no object, fields are missing or of another form, or there are more than the form knows.
+        Invalid: another kind of body, unknown fields, or fields that cannot be used; never repeats what was sent.
     """
     if not isinstance(data, dict):
         raise Invalid("The request's body is to be a JSON object.")
@@ -24,7 +38,7 @@ def read_body(form: type[serializers.Serializer[Any]], data: Any) -> dict[str, A
     try:
         read.is_valid(raise_exception=True)
     except ValidationError as error:
-        wrong = {field: str(words[0]) for field, words in error.detail.items()}  # type: ignore[union-attr,index]
+        wrong = {field: _first(words) for field, words in error.detail.items()}  # type: ignore[union-attr]
     else:
         wrong = {}
         given: dict[str, Any] = dict(read.validated_data)
@@ -33,24 +47,42 @@ def read_body(form: type[serializers.Serializer[Any]], data: Any) -> dict[str, A
     return given
 
 
-def uuid_parameter(
-    name: str, text: str | None, *, words: str = "Use the `next` of the page before."
-) -> UUID | None:
-    """An id that stands among a request's parameters, if it does.
+def read_key(request: Request) -> str:
+    """The Idempotency-Key, empty where none was sent.
 
     Raises:
-        Invalid: it is no id.
+        Invalid: it is too long, or not printable.
     """
-    if text is None:
-        return None
+    key = request.headers.get(KEY_NAME, "")
+    if len(key) > MAX_KEY_LENGTH or not key.isprintable():
+        words = f"Use at most {MAX_KEY_LENGTH} printable characters."
+        raise Invalid(f"The {KEY_NAME} cannot be used.", {KEY_NAME: words})
+    return key
+
+
+def read_after(request: Request) -> UUID | None:
+    """The `after` of a page, None for the first one.
+
+    Raises:
+        Invalid: it is the `next` of no page.
+    """
+    text = request.query_params.get("after")
     try:
-        return UUID(text)
+        return UUID(text) if text is not None else None
     except ValueError:
-        raise Invalid("This parameter cannot be used.", {name: words}) from None
+        words = "Use the `next` of the page before."
+        raise Invalid("This parameter cannot be used.", {"after": words}) from None
+
+
+def _first(words: Any) -> str:
+    """The first sentence, of a form within the form too."""
+    while not isinstance(words, str):
+        words = next(iter(words.values() if isinstance(words, dict) else words))
+    return words
 
 
 def _nameable(unknown: dict[str, str]) -> dict[str, str]:
-    """The names of unknown fields, unless one may be a value that stands in the wrong place (K3)."""
+    """The names of unknown fields, unless one may be a value that stands in the wrong place."""
     if all(name.isidentifier() and len(name) <= 30 for name in unknown):
         return unknown
     return {"value": "Some fields of this request are unknown here."}

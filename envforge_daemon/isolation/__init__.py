@@ -13,9 +13,10 @@ end, all that begin so.
 
 from envforge_daemon.isolation.accounts import SHELL, Account
 from envforge_daemon.isolation.processes import Process, Ran
-from envforge_daemon.isolation.walls import Wall, Walls, raise_walls
+from envforge_daemon.isolation.walls import Walls, raise_walls
 from envforge_daemon.isolation.workspace import Workspace
 from envforge_daemon.isolation.workspaces import Workspaces
+from envforge_protocol.host.reports import Wall
 
 __all__ = [
     "SHELL",

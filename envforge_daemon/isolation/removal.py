@@ -2,12 +2,14 @@
 
 import contextlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envforge_daemon.errors import IsolationError
 from envforge_daemon.isolation import network, view
 from envforge_daemon.isolation.accounts import SHELL, Account, private_directory
-from envforge_daemon.isolation.walls import Wall
+from envforge_daemon.isolation.data import DataPlace
+from envforge_protocol.host.reports import Wall
 
 if TYPE_CHECKING:
     from envforge_daemon.isolation.workspace import Workspace
@@ -16,9 +18,14 @@ DELETING_S = 600.0
 PASSES = 3
 
 
-async def remove(workspace: "Workspace", *, delete_files: bool) -> int:
+async def remove(
+    workspace: "Workspace", *, delete_files: bool, data: DataPlace | None, delete_resources: Sequence[str]
+) -> int:
     """`Workspace.remove`."""
     ended = await workspace.kill_all()
+    if data is not None:
+        for name in delete_resources:
+            await _remove_data(workspace, data, name)
     owners = workspace.accounts if Wall.ACCOUNTS in workspace.walls else workspace.accounts[:1]
     if workspace.directory.is_dir():
         if delete_files:
@@ -54,7 +61,24 @@ async def _remove_private(workspace: "Workspace", account: Account) -> None:
         private.rmdir()
 
 
-async def _clear(workspace: "Workspace", directory: str, who: Sequence[Account]) -> None:
+async def _remove_data(workspace: "Workspace", data: DataPlace, name: str) -> None:
+    """Delete a resource's data as the account it belongs to, and forget its credentials."""
+    directory = data.directory(name)
+    if directory.is_dir():
+        owner = directory.lstat().st_uid - workspace.uid
+        if Wall.ACCOUNTS not in workspace.walls:
+            owner = SHELL
+        if not 0 <= owner < len(workspace.accounts):
+            raise IsolationError(f"The data of {name} belongs to none of the workspace's accounts.")
+        if any(directory.iterdir()):
+            inside = str(workspace.data_inside(directory))
+            await _clear(workspace, inside, (workspace.accounts[owner],), data=directory)
+    data.forget(name)
+
+
+async def _clear(
+    workspace: "Workspace", directory: str, who: Sequence[Account], *, data: Path | None = None
+) -> None:
     """Delete all below a directory: each account what is its own, until nothing is left."""
     for _ in range(PASSES):
         for account in who:
@@ -66,6 +90,7 @@ async def _clear(workspace: "Workspace", directory: str, who: Sequence[Account])
                 group="files",
                 timeout_s=DELETING_S,
                 network="vm",
+                data=data,
             )
             if ran.exit_status == 0:
                 return

@@ -13,6 +13,9 @@ INSIDE = Path("/home/workspace")
 # The shell's home, among the workspace's files so that it follows them; no repository's directory begins with a dot.
 HOME = ".home"
 
+# Where a resource's own processes see its data.
+DATA = Path("/home/data")
+
 OURS = ("passwd", "group", "resolv.conf")
 # Only while a root window is open (`shell.root`); the VM's own file, and what it includes, count for no workspace then.
 SUDOERS = "sudoers"
@@ -35,7 +38,7 @@ def write(workspace: "Workspace") -> None:
             file.chmod(0o644)
 
 
-def of(workspace: "Workspace", account: Account) -> dict[str, Any]:
+def of(workspace: "Workspace", account: Account, data: Path | None = None) -> dict[str, Any]:
     """What `enter.make_private_view` is told: (source, target, make it, read only), and what is hidden before."""
     private = private_directory(workspace.config, account.uid)
     home = workspace.directory / HOME if account.number == SHELL else private / "home"
@@ -46,6 +49,8 @@ def of(workspace: "Workspace", account: Account) -> dict[str, Any]:
     ]
     if (workspace.run_dir / SUDOERS).exists():
         show.append((str(workspace.run_dir / SUDOERS), "/etc/sudoers", False, True))
+    if data is not None:
+        show.append((str(data), str(DATA), True, False))
     if home.is_dir():
         show.append((str(home), str(account.home), True, False))
     return {"show": show, "hide": [*HIDDEN, str(workspace.config.run_dir)]}

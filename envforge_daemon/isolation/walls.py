@@ -4,23 +4,12 @@ import ctypes
 import os
 import shutil
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from envforge_daemon.config import Config
 from envforge_daemon.errors import IsolationError
 from envforge_daemon.isolation import cgroups, firewall, leftovers
-
-
-class Wall(StrEnum):
-    """What stands between customers' code and everything else; the values are what a heartbeat says."""
-
-    ACCOUNTS = "accounts"
-    NAMESPACES = "network_namespaces"
-    FIREWALL = "firewall"
-    LIMITS = "limits"
-    PRIVATE_VIEW = "private_view"
-
+from envforge_protocol.host.reports import Wall
 
 WORDS = {
     Wall.ACCOUNTS: "an account of its own for each service",

@@ -13,11 +13,13 @@ from envforge_daemon.config import Config
 from envforge_daemon.errors import IsolationError
 from envforge_daemon.isolation import cgroups, files, firewall, network, removal, view
 from envforge_daemon.isolation.accounts import SHELL, Account, accounts, private_directory
+from envforge_daemon.isolation.data import DataPlace
 from envforge_daemon.isolation.directories import below_root, make_directory
 from envforge_daemon.isolation.processes import Ran, Started, collect, start
 from envforge_daemon.isolation.sessions import SessionGroup
-from envforge_daemon.isolation.walls import Wall, Walls
+from envforge_daemon.isolation.walls import Walls
 from envforge_protocol.host import workspaces as wire
+from envforge_protocol.host.reports import Wall
 from envforge_protocol.host.runtimes import Limits
 
 PROGRAMS = Path(__file__).parent
@@ -152,13 +154,15 @@ class Workspace:
         network: Network = "namespace",
         umask: int = 0o007,
         own_program: str = "",
+        data: Path | None = None,
     ) -> Started:
         """Start a program behind the walls; returns once it runs, in a session of its own. It outlives the daemon.
 
         `env` is its whole environment. `stdin`, `stdout`, `stderr` are descriptors, `subprocess.PIPE`, or None for /dev/null;
         `descriptors` are handed on under their numbers. `terminal`: standard input is a terminal and becomes the controlling
         one. `own_program`: a file beside this one, whose `main` is called with `argv` as the account. `may_elevate`: set-uid programs work (sudo), for shells with a root window. `network="vm"` is for git alone.
-        `limits` are the group's, set anew if given; a group has none until they are.
+        `limits` are the group's, set anew if given; a group has none until they are. `data`: a resource's directory, which
+        it sees at `data_inside(data)`.
 
         Raises:
             IsolationError: it could not be started; says why, without its environment.
@@ -177,6 +181,7 @@ class Workspace:
             umask=umask,
             own_program=own_program,
             entrances=members.entrances(),
+            data=data,
         )
         started = await start(specification, stdin=stdin, stdout=stdout, stderr=stderr)
         if isinstance(members, SessionGroup):
@@ -197,6 +202,7 @@ class Workspace:
         umask: int,
         own_program: str,
         entrances: list[str],
+        data: Path | None = None,
     ) -> dict[str, Any]:
         """What `enter.py` is told."""
         who = self.accounts[account]
@@ -211,7 +217,7 @@ class Workspace:
             "groups_files": entrances,
             "oom_score": OOM_SCORE,
             "network": self._network_path(network),
-            "view": view.of(self, who) if Wall.PRIVATE_VIEW in self.walls else None,
+            "view": view.of(self, who, data) if Wall.PRIVATE_VIEW in self.walls else None,
             "umask": umask,
             "terminal": terminal,
             "limits": limits,
@@ -221,6 +227,10 @@ class Workspace:
             "may_elevate": may_elevate,
             "dies_with_parent": False,
         }
+
+    def data_inside(self, data: Path) -> Path:
+        """How a resource's own processes name its directory."""
+        return view.DATA if Wall.PRIVATE_VIEW in self.walls else data
 
     def _network_path(self, where: Network) -> str | None:
         if where == "vm" or Wall.NAMESPACES not in self.walls:
@@ -242,6 +252,7 @@ class Workspace:
         group: str = "",
         umask: int = 0o007,
         own_program: str = "",
+        data: Path | None = None,
     ) -> Ran:
         """Run a program to its end, with standard output and error together; whatever it left running is ended.
 
@@ -263,6 +274,7 @@ class Workspace:
                 network=network,
                 umask=umask,
                 own_program=own_program,
+                data=data,
             )
             return await collect(started, given=given, timeout_s=timeout_s, limit_bytes=limit_bytes)
         finally:
@@ -341,10 +353,19 @@ class Workspace:
         if ran.exit_status:
             raise IsolationError(f"{path} cannot be made: {ran.output.decode(errors='replace')[:200]}")
 
-    async def remove(self, *, delete_files: bool = False) -> int:
-        """End everything of it and take its walls away; with `delete_files` its files too. How many processes ended.
+    async def remove(
+        self,
+        *,
+        delete_files: bool = False,
+        data: DataPlace | None = None,
+        delete_resources: Sequence[str] = (),
+    ) -> int:
+        """End everything of it and take its walls away; with `delete_files` its files too, and the data of the named
+        resources. How many processes ended.
 
         Raises:
             IsolationError: something did not end, or files remain.
         """
-        return await removal.remove(self, delete_files=delete_files)
+        return await removal.remove(
+            self, delete_files=delete_files, data=data, delete_resources=delete_resources
+        )

@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from uuid import UUID
 
-from envforge_daemon import storage
+from envforge_daemon import storage, volumes
 from envforge_daemon.config import Config
 from envforge_daemon.errors import IsolationError
+from envforge_daemon.isolation.data import DataPlace
 from envforge_daemon.isolation.walls import Walls
 from envforge_daemon.isolation.workspace import Workspace
 from envforge_protocol.host import workspaces as wire
@@ -51,13 +52,19 @@ class Workspaces:
             self._known[workspace.id] = made
             return made
 
-    async def remove(self, workspace: wire.Workspace, *, delete_files: bool = False) -> int:
+    async def remove(
+        self, workspace: wire.Workspace, *, delete_files: bool = False, delete_resources: Sequence[str] = ()
+    ) -> int:
         """End everything of it on this VM; how many processes that were. Works for one that was never ensured, too."""
         async with self._locks[workspace.id]:
             for tell in self.leaving:
                 await tell(workspace)
             known = self._known.get(workspace.id) or Workspace(self.config, self.walls, workspace)
-            ended = await known.remove(delete_files=delete_files)
+            data = DataPlace(await volumes.mount(self.config, workspace)) if delete_resources else None
+            ended = await known.remove(
+                delete_files=delete_files, data=data, delete_resources=delete_resources
+            )
+            await volumes.unmount(self.config, workspace)
             await storage.detach(self.config, workspace)
             self._known.pop(workspace.id, None)
             return ended

@@ -6,6 +6,7 @@ Entered as one of the daemon's own programs (`isolation.enter`). Reads {"health"
 {"health": "healthy" | "unhealthy", "reason": TEXT} and, once, {"smoke": true | false, "reason": TEXT}.
 """
 
+import base64
 import encodings.idna  # noqa: F401 - as the account, no more of the library may be readable
 import http.client
 import json
@@ -30,6 +31,9 @@ def ask(check: dict[str, Any], environment: dict[str, str]) -> str:
         if kind == "tcp":
             socket.create_connection(address, timeout=timeout_s).close()
             return ""
+        if kind == "reply":
+            refused = _ask_reply(address, check, timeout_s)
+            return refused or (ask(check["also"], environment) if check["also"] else "")
         return _ask_http(address, check, timeout_s)
     except ConnectionRefusedError:
         return f"nothing listens on port {check['port']}"
@@ -56,6 +60,20 @@ def _ask_http(address: tuple[str, int], check: dict[str, Any], timeout_s: float)
         return ""
     wanted = str(low) if low == high else f"{low} to {high}"
     return f"{check['path']} answered {answer.status}, expected {wanted}"
+
+
+def _ask_reply(address: tuple[str, int], check: dict[str, Any], timeout_s: float) -> str:
+    """Say something in the server's own protocol, and look for what one that is ready says."""
+    wanted = check["expect"].encode()
+    said = b""
+    with socket.create_connection(address, timeout=timeout_s) as connection:
+        connection.sendall(base64.b64decode(check["send"]))
+        while wanted not in said and len(said) < MOST_BODY:
+            more = connection.recv(4096)
+            if not more:
+                break
+            said += more
+    return "" if wanted in said else f"what answers on port {check['port']} is not ready yet"
 
 
 def _ask_command(command: list[str], environment: dict[str, str], timeout_s: float) -> str:

@@ -11,7 +11,8 @@ Reads its specification from standard input:
     limit         null, or how many bytes of masked output are kept in the run's directory
     restart       null, or {most, calm_s}: start it again, give up after `most` crashes with less than `calm_s` between them
     timeout_s     null, or after how long it is ended
-    grace_s       between SIGTERM and SIGKILL
+    stop_signal   what asks the program to end
+    grace_s       between that and SIGKILL
     checks        null, or {enter, health, smoke}
     notify        a datagram socket that hears of each change of the state
 
@@ -239,7 +240,7 @@ class Keeper:
         if at_once:
             self.end_all()
         else:
-            self.child.signal(signal.SIGTERM)
+            self.child.signal(self.spec["stop_signal"])
             self.kill_at = time.monotonic() + self.spec["grace_s"]
 
     def end_all(self) -> None:

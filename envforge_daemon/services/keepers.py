@@ -33,6 +33,31 @@ MOST_CRASHES, CALM_S = 5, 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reply:
+    """A check in a server's own protocol: what is sent to the port, and what the answer of one that is ready holds.
+
+    `also` must pass as well, after it.
+    """
+
+    port: int
+    send: bytes = field(repr=False)
+    expect: str
+    every_s: float = 5.0
+    timeout_s: float = 3.0
+    unhealthy_after: int = 3
+    also: "Reply | None" = None
+
+    def model_dump(self, *, mode: str) -> dict[str, Any]:
+        """As the checker reads it; `mode` is JSON's, as a message's is."""
+        return {
+            **vars(self),
+            "kind": "reply",
+            "send": base64.b64encode(self.send).decode(),
+            "also": self.also.model_dump(mode=mode) if self.also else None,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
 class Wanted:
     """What is to run. `about` is remembered beside the run, for whoever adopts it; it holds no value."""
 
@@ -49,7 +74,12 @@ class Wanted:
     restarts: bool = False
     timeout_s: float | None = None
     grace_s: float = 10.0
-    health: Check | None = None
+    stop_signal: int = signal.SIGTERM
+    # A resource's directory, shown to it alone.
+    data: Path | None = None
+    # One of the daemon's own programs, whose `main` is called with `command`.
+    own_program: str = ""
+    health: Check | Reply | None = None
     smoke: Check | None = None
 
 
@@ -106,6 +136,10 @@ class Kept:
     def output(self) -> Path:
         """The masked output, where it was asked for by `limit_bytes`."""
         return self.directory / files.OUTPUT
+
+    def remember(self, **about: Any) -> None:
+        """Change what is remembered of it."""
+        files.write(self.directory / ABOUT, {**self.about, **about})
 
     def state(self) -> State:
         """What its keeper last told; "ended" where it was killed and can tell no more."""
@@ -324,7 +358,8 @@ class Keepers:
         return {
             "directory": str(directory),
             "groups": watchers.entrances(),
-            "enter": self._enter(workspace, wanted, wanted.command, members.entrances()),
+            "enter": self._enter(workspace, wanted, wanted.command, members.entrances())
+            | {"own_program": wanted.own_program or None},
             "end": str(members.unified / "cgroup.kill") if isinstance(members, Group) else None,
             "masks": [base64.b64encode(value).decode() for value in wanted.masks],
             "log": {
@@ -337,6 +372,7 @@ class Keepers:
             "limit": wanted.limit_bytes,
             "restart": {"most": MOST_CRASHES, "calm_s": CALM_S} if wanted.restarts else None,
             "timeout_s": wanted.timeout_s,
+            "stop_signal": wanted.stop_signal,
             "grace_s": wanted.grace_s,
             "checks": checks,
             "notify": str(self._socket_path),
@@ -358,5 +394,6 @@ class Keepers:
             umask=0o007,
             own_program="",
             entrances=entrances,
+            data=wanted.data,
         )
         return {**specification, "dies_with_parent": True}

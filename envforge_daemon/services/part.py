@@ -8,6 +8,7 @@ from envforge_daemon.errors import DaemonError
 from envforge_daemon.ingress import Route
 from envforge_daemon.isolation import Workspace
 from envforge_daemon.parts import Context, Doing, Part, Task
+from envforge_daemon.resources.running import Resources
 from envforge_daemon.services.keepers import Keepers, Kept
 from envforge_daemon.services.parameters import asker
 from envforge_daemon.services.runs import Runs
@@ -22,6 +23,7 @@ from envforge_protocol.host.commands import (
     StopRuntime,
 )
 from envforge_protocol.host.reports import ServiceEnded, ServiceState
+from envforge_protocol.host.resources import ResourceState
 from envforge_protocol.host.runtimes import Activity, ServicePort
 
 LOOK_EVERY_S = 5.0
@@ -34,8 +36,12 @@ class Services(Part):
         super().__init__(context)
         ask = asker(context.client, context.config)
         self._keepers = Keepers(context.config.run_dir)
-        self._runtimes = Runtimes(context.config, context.workspaces, self._keepers, context.ingress, ask)
-        self._runs = Runs(context.workspaces, self._keepers, ask, self._upload)
+        self._resources = Resources(context.config, context.workspaces, self._keepers)
+        self._runtimes = Runtimes(
+            context.config, context.workspaces, self._keepers, self._resources, context.ingress, ask
+        )
+        self._runs = Runs(context.workspaces, self._keepers, self._resources, ask, self._upload)
+        context.workspaces.leaving.append(self._leave)
         # How often each service had ended by itself when that was last told.
         self._told: dict[tuple[int, str], tuple[int, bool]] = {}
 
@@ -68,6 +74,9 @@ class Services(Part):
     def services(self) -> Iterable[ServiceState]:
         return self._runtimes.states()
 
+    def resources(self) -> Iterable[ResourceState]:
+        return self._resources.states()
+
     def activity(self) -> Iterable[Activity]:
         for workspace in self.context.workspaces:
             running = self._runs.running(workspace)
@@ -86,6 +95,12 @@ class Services(Part):
 
     async def _run(self, task: Task, asked: RunCommand) -> CommandRan:
         return await self._runs.run(task.id, asked, task.progress)
+
+    async def _leave(self, workspace: wire.Workspace) -> None:
+        """Servers end cleanly before all that is left of a workspace is killed."""
+        known = self.context.workspaces.get(workspace.id)
+        if known is not None:
+            await self._resources.stop(known)
 
     async def _upload(self, command_id: object, offset: int, piece: bytes) -> None:
         await self.context.control_plane.ask_until_answered(

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from envforge_daemon.errors import CommandFailed, IsolationError, Unreachable
 from envforge_daemon.isolation import Workspace, Workspaces
+from envforge_daemon.resources.running import Resources
 from envforge_daemon.services.keepers import Keepers, Kept, State, Wanted
 from envforge_daemon.services.values import Ask, Unresolved, environment, resolve
 from envforge_protocol.host.commands import CommandRan, RunCommand
@@ -25,9 +26,12 @@ Say = Callable[[str], None]
 class Runs:
     """The commands that run on this VM."""
 
-    def __init__(self, workspaces: Workspaces, keepers: Keepers, ask: Ask, upload: Upload) -> None:
+    def __init__(
+        self, workspaces: Workspaces, keepers: Keepers, resources: Resources, ask: Ask, upload: Upload
+    ) -> None:
         self._workspaces = workspaces
         self._keepers = keepers
+        self._resources = resources
         self._ask = ask
         self._upload = upload
 
@@ -67,6 +71,7 @@ class Runs:
         return len(kept)
 
     async def _start(self, workspace: Workspace, name: str, asked: RunCommand) -> Kept:
+        offered = await self._resources.offered(workspace, asked.resources)
         values = await resolve(asked.references, asked.credentials, self._ask)
         return await self._keepers.start(
             workspace,
@@ -75,8 +80,9 @@ class Runs:
                 command=asked.command,
                 account=asked.account,
                 directory=asked.directory,
-                environment=workspace.environment(asked.account) | environment(asked.environment, values),
-                masks=tuple(value.encode() for value in values.values()),
+                environment=workspace.environment(asked.account)
+                | environment(asked.environment, values | offered.values),
+                masks=(*(value.encode() for value in values.values()), *offered.masks),
                 limits=asked.limits,
                 about={"service": asked.service},
                 limit_bytes=asked.output_limit_bytes,

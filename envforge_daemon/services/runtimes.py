@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from envforge_daemon.config import Config
 from envforge_daemon.errors import CommandFailed, IsolationError, Unreachable
 from envforge_daemon.ingress import Ingress, Route
 from envforge_daemon.isolation import Workspace, Workspaces
+from envforge_daemon.resources.running import Offered, Resources, Started
 from envforge_daemon.services.keepers import Keepers, Kept, State, Wanted
 from envforge_daemon.services.setup import run_setup
 from envforge_daemon.services.starting import check_of, port_taken
@@ -33,16 +34,24 @@ class Runtimes:
     """The runtimes of this VM."""
 
     def __init__(
-        self, config: Config, workspaces: Workspaces, keepers: Keepers, ingress: Ingress, ask: Ask
+        self,
+        config: Config,
+        workspaces: Workspaces,
+        keepers: Keepers,
+        resources: Resources,
+        ingress: Ingress,
+        ask: Ask,
     ) -> None:
         self._config = config
+        self._resources = resources
         self._workspaces = workspaces
         self._keepers = keepers
         self._ingress = ingress
         self._ask = ask
 
     async def start(self, asked: StartRuntime, say: Say) -> RuntimeStarted:
-        """Bring every service of the manifest up, side by side. Doing it again finds what is up already.
+        """Bring every resource and service of the manifest up, side by side; a service waits for what it uses. Doing it
+        again finds what is up already.
 
         Raises:
             CommandFailed: the workspace's walls do not stand, so nothing was started.
@@ -55,20 +64,40 @@ class Runtimes:
         await self._keepers.adopt(workspace)
         await self._stop_others(workspace, asked.manifest)
         await self._ingress.set(workspace, _routes(asked.manifest))
-        results = await asyncio.gather(
-            *(self._start_one(workspace, asked.manifest, service, say) for service in asked.manifest.services)
-        )
-        blockers = tuple(blocker for _, blocker in results if blocker)
+        try:
+            resources = await self._resources.start(
+                workspace, asked.manifest.resources, asked.manifest.epoch, say
+            )
+        except IsolationError as error:
+            raise CommandFailed("walls", str(error), again=True) from error
+        try:
+            results = await asyncio.gather(
+                *(
+                    self._start_one(workspace, asked.manifest, service, resources, say)
+                    for service in asked.manifest.services
+                )
+            )
+            came_up = {name: await task for name, task in resources.items()}
+        finally:
+            for task in resources.values():
+                task.cancel()
+            # Whoever stops the runtime next finds nothing that still begins.
+            await asyncio.gather(*resources.values(), return_exceptions=True)
+        blockers = tuple(blocker for _, blocker in results if blocker) + _unused(asked.manifest, came_up)
         ready_ms = None if blockers else round((time.monotonic() - began) * 1000)
         services = tuple(readiness for readiness, _ in results)
         return RuntimeStarted(
             readiness=Readiness(
-                epoch=asked.manifest.epoch, services=services, blockers=blockers, ready_ms=ready_ms
+                epoch=asked.manifest.epoch,
+                services=services,
+                resources=tuple(one.readiness for one in came_up.values()),
+                blockers=blockers,
+                ready_ms=ready_ms,
             )
         )
 
     async def stop(self, asked: StopRuntime) -> int:
-        """Stop every service and lead no traffic there; how many ended."""
+        """Stop every service, then every resource, and lead no traffic there; how many services ended."""
         workspace = await self._workspaces.ensure(asked.workspace)
         await self._ingress.close(asked.workspace)
         await self._keepers.adopt(workspace)
@@ -76,6 +105,7 @@ class Runtimes:
         await asyncio.gather(*(one.stop(asked.grace_s) for one in kept))
         for one in kept:
             await self._keepers.forget(one)
+        await self._resources.stop(workspace)
         return len(kept)
 
     def states(self) -> list[ServiceState]:
@@ -107,17 +137,27 @@ class Runtimes:
                 await self._keepers.forget(kept)
 
     async def _start_one(
-        self, workspace: Workspace, manifest: Manifest, service: Service, say: Say
+        self,
+        workspace: Workspace,
+        manifest: Manifest,
+        service: Service,
+        resources: Mapping[str, asyncio.Task[Started]],
+        say: Say,
     ) -> tuple[ServiceReadiness, Blocker | None]:
         began = time.monotonic()
         consumed: tuple[Reference, ...] = ()
         blocker: Blocker | None = None
         try:
+            for name in service.resources.values():
+                problem = (await resources[name]).problem
+                if problem:
+                    return _not_up(service, ()), Blocker(service=service.name, at="resource", reason=problem)
             kept = self._keepers.get(workspace, f"{PREFIX}{service.name}")
             if kept is None:
+                offered = await self._resources.offered(workspace, service.resources)
                 values = await resolve(service.references, manifest.credentials, self._ask)
                 consumed = service.references
-                started = await self._launch(workspace, manifest, service, values, say)
+                started = await self._launch(workspace, manifest, service, values, offered, say)
                 if isinstance(started, Blocker):
                     return _not_up(service, consumed), started
                 kept = started
@@ -135,10 +175,18 @@ class Runtimes:
         return _not_up(service, consumed), blocker
 
     async def _launch(
-        self, workspace: Workspace, manifest: Manifest, service: Service, values: dict[str, str], say: Say
+        self,
+        workspace: Workspace,
+        manifest: Manifest,
+        service: Service,
+        values: dict[str, str],
+        offered: Offered,
+        say: Say,
     ) -> Kept | Blocker:
-        own = workspace.environment(service.account) | environment(service.environment, values)
-        masks = tuple(value.encode() for value in values.values())
+        own = workspace.environment(service.account) | environment(
+            service.environment, values | offered.values
+        )
+        masks = (*(value.encode() for value in values.values()), *offered.masks)
         # A wake that was cut off may have left a step running.
         for left in self._keepers.of(workspace, f"setup-{service.name}"):
             await self._keepers.forget(left)
@@ -186,6 +234,16 @@ def _routes(manifest: Manifest) -> list[Route]:
         for port in service.ports
         if port.ingress is not None
     ]
+
+
+def _unused(manifest: Manifest, resources: Mapping[str, Started]) -> tuple[Blocker, ...]:
+    """What did not come up and stopped no service."""
+    used = {name for service in manifest.services for name in service.resources.values()}
+    return tuple(
+        Blocker(service=name, at="resource", reason=one.problem)
+        for name, one in resources.items()
+        if one.problem and name not in used
+    )
 
 
 async def _until_ready(service: Service, kept: Kept, say: Say) -> Blocker | None:

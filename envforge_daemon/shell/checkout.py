@@ -6,6 +6,8 @@ an interrupted attempt left beside it is deleted and made anew.
 
 from envforge_daemon.errors import IsolationError
 from envforge_daemon.isolation import Workspace
+from envforge_daemon.services.values import Ask
+from envforge_daemon.shell.access import with_credential
 from envforge_daemon.shell.git import GitFailed, fetch, git, protocol_of, sentence
 from envforge_protocol.contract import BadContract, parse
 from envforge_protocol.contract.digest import digest
@@ -16,11 +18,11 @@ LONGEST_CONTRACT = 64 * 1024
 NEW_TREES = ".envforge-new"
 
 
-async def check_out(workspace: Workspace, repository: Repository) -> Checkout:
+async def check_out(workspace: Workspace, repository: Repository, ask: Ask) -> Checkout:
     """The repository's working tree as it is, made first if it is not there; a problem is told, not raised."""
     try:
         if await _is_free(workspace, repository.directory):
-            await _make(workspace, repository)
+            await _make(workspace, await with_credential(repository, ask))
         return await observe(workspace, repository.directory)
     except GitFailed as error:
         return Checkout(directory=repository.directory, problem=str(error))

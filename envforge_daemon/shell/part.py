@@ -9,6 +9,7 @@ from uuid import UUID
 from envforge_daemon.errors import CommandFailed, IsolationError
 from envforge_daemon.isolation import Workspace
 from envforge_daemon.parts import Context, Doing, Part, Task
+from envforge_daemon.services.parameters import asker
 from envforge_daemon.shell.certificates import Admission, is_authority
 from envforge_daemon.shell.checkout import check_out, observe
 from envforge_daemon.shell.known import Door, Known
@@ -42,6 +43,7 @@ class Shells(Part):
         self.windows = Windows(context, context.state.documents("root"))
         self.server = Server(context, self.known, self.windows, context.state.documents("connections"))
         self.watch = Watch(context, self.server)
+        self._ask = asker(context.client, context.config)
         context.workspaces.leaving.append(self._leave)
 
     def commands(self) -> Iterable[Doing]:
@@ -95,7 +97,7 @@ class Shells(Part):
         checkouts = []
         for repository in asked.repositories:
             task.progress("checking_out")
-            checkouts.append(await check_out(workspace, repository))
+            checkouts.append(await check_out(workspace, repository, self._ask))
         self.watch.told(workspace.id, checkouts)
         return ShellPrepared(
             ssh_port=self.server.port, host_key=self.server.host_key, checkouts=tuple(checkouts)

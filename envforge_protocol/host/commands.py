@@ -16,6 +16,7 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from envforge_protocol.host.base import Label, Message, Port, Revealing
+from envforge_protocol.host.resources import ContractName
 from envforge_protocol.host.runtimes import Limits, Manifest, Readiness, Reference, ScopedCredential
 from envforge_protocol.host.workspaces import Checkout, Repository, Workspace
 
@@ -54,7 +55,7 @@ class StartRuntime(Revealing):
 
 
 class StopRuntime(Message):
-    """Stop every service: SIGTERM, and SIGKILL after `grace_s`."""
+    """Stop every service: SIGTERM, and SIGKILL after `grace_s`; then every resource, in its own time and cleanly."""
 
     kind: Literal["stop_runtime"] = "stop_runtime"
     workspace: Workspace
@@ -73,6 +74,7 @@ class RunCommand(Revealing):
     directory: str = "."
     environment: dict[str, str] = {}
     references: tuple[Reference, ...] = ()
+    resources: dict[ContractName, Label] = {}
     credentials: tuple[ScopedCredential, ...] = ()
     limits: Limits
     timeout_s: int = 3600
@@ -99,11 +101,16 @@ class EndShell(Message):
 
 
 class RemoveWorkspace(Message):
-    """End all of a workspace on this VM and unmount its files; with `delete_files` they are deleted first."""
+    """End all of a workspace on this VM and unmount its files; with `delete_files` they are deleted first.
+
+    `delete_resources` are those whose data is deleted too, as their cleanup policy says; the others' stays where it is, for
+    whoever the workspace moves to or keeps it for.
+    """
 
     kind: Literal["remove_workspace"] = "remove_workspace"
     workspace: Workspace
     delete_files: bool = False
+    delete_resources: tuple[Label, ...] = ()
 
 
 class GrantRoot(Message):

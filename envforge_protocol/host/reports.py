@@ -9,12 +9,14 @@ from. A part that was taken already is taken again without effect.
 """
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field
 
 from envforge_protocol.host.base import Label, Message
+from envforge_protocol.host.resources import ResourceState
 from envforge_protocol.host.runtimes import Activity, Health
 
 MOST_REPORTS = 100
@@ -33,16 +35,28 @@ class ServiceState(Message):
     restarts: int = 0
 
 
+class Wall(StrEnum):
+    """What stands between customers' code and everything else (THREATS H1-H3)."""
+
+    ACCOUNTS = "accounts"
+    NAMESPACES = "network_namespaces"
+    FIREWALL = "firewall"
+    LIMITS = "limits"
+    PRIVATE_VIEW = "private_view"
+
+
 class Heartbeat(Message):
-    """The VM is alive. `sequence` grows by one each time within one `boot_id`."""
+    """The VM is alive. `sequence` grows by one each time within one `boot_id`; `missing_walls` do not stand on this VM."""
 
     boot_id: UUID
     sequence: int = Field(ge=1)
     at: datetime
     services: tuple[ServiceState, ...] = Field(default=(), max_length=1000)
+    resources: tuple[ResourceState, ...] = Field(default=(), max_length=1000)
     activity: tuple[Activity, ...] = Field(default=(), max_length=200)
     free_memory_mib: int = Field(ge=0)
     free_disk_mib: int = Field(ge=0)
+    missing_walls: tuple[Wall, ...] = ()
 
 
 class HeartbeatAnswer(Message):

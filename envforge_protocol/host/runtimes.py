@@ -1,13 +1,16 @@
 """What `start_runtime` carries (the manifest), and what comes back (DESIGN 7)."""
 
 from datetime import datetime
-from enum import StrEnum
-from typing import Literal
+from typing import Literal, Self
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from envforge_protocol.host.base import Credential, Label, Message, Port, Revealing
+from envforge_protocol.host.limits import Health, Limits
+from envforge_protocol.host.resources import ContractName, Resource, ResourceReadiness
+
+__all__ = ["Health", "Limits"]
 
 
 class Reference(Message):
@@ -26,14 +29,6 @@ class ScopedCredential(Revealing):
     secret_access_key: Credential
     session_token: Credential
     expires_at: datetime
-
-
-class Limits(Message):
-    """What a service's processes may take together."""
-
-    memory_mib: int
-    cpu_millis: int
-    processes: int = 512
 
 
 class Check(Message):
@@ -73,7 +68,8 @@ class Service(Message):
 
     `account` counts from 1 within the workspace's accounts; `directory` lies below the workspace's files, its first part being
     the repository's. `environment` holds plain values and, as `${input}`, the names
-    of `references`; values of references never travel.
+    of `references`; values of references never travel. `resources` says which resource of the manifest stands behind each
+    `${resources.NAME.PROPERTY}`; the service sees no other one's values.
     """
 
     name: Label
@@ -84,6 +80,7 @@ class Service(Message):
     ports: tuple[ServicePort, ...] = ()
     environment: dict[str, str] = {}
     references: tuple[Reference, ...] = ()
+    resources: dict[ContractName, Label] = {}
     setup: tuple[Step, ...] = ()
     health: Check | None = None
     smoke: Check | None = None
@@ -95,25 +92,31 @@ class Manifest(Revealing):
 
     epoch: int
     services: tuple[Service, ...]
+    resources: tuple[Resource, ...] = ()
     credentials: tuple[ScopedCredential, ...] = ()
 
-
-class Health(StrEnum):
-    """A service's state as its VM sees it."""
-
-    SETTING_UP = "setting_up"
-    STARTING = "starting"
-    HEALTHY = "healthy"
-    UNHEALTHY = "unhealthy"
-    CRASHED = "crashed"
-    STOPPED = "stopped"
+    @model_validator(mode="after")
+    def _resources_stand_apart(self) -> Self:
+        names = [resource.name for resource in self.resources]
+        accounts = [service.account for service in self.services]
+        accounts += [resource.account for resource in self.resources]
+        if len(set(names)) < len(names):
+            raise ValueError("two resources have one name")
+        if self.resources and len(set(accounts)) < len(accounts):
+            raise ValueError("a resource shares its account")
+        if any(name not in names for service in self.services for name in service.resources.values()):
+            raise ValueError("a service uses a resource that is not in the manifest")
+        return self
 
 
 class Blocker(Message):
-    """Why a service is not up, in words a person can act on; no output and no value in it."""
+    """Why a service is not up, in words a person can act on; no output and no value in it.
+
+    `at` is `resource` where something the service uses did not come up; for one that no service uses, `service` is its name.
+    """
 
     service: Label
-    at: Literal["secrets", "setup", "start", "port", "health", "smoke", "host"]
+    at: Literal["secrets", "resource", "setup", "start", "port", "health", "smoke", "host"]
     reason: str
     exit_status: int | None = None
 
@@ -134,6 +137,7 @@ class Readiness(Message):
 
     epoch: int
     services: tuple[ServiceReadiness, ...]
+    resources: tuple[ResourceReadiness, ...] = ()
     blockers: tuple[Blocker, ...] = ()
     ready_ms: int | None
 

@@ -1,12 +1,13 @@
 """Workspaces as a VM sees them: accounts, files, repository."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field
 
 from envforge_protocol.host.base import Credential, Label, Message, Revealing
+from envforge_protocol.host.runtimes import Reference, ScopedCredential
 
 # Accounts of one workspace: the first is its shell's and owns its files, the others are its services' (THREATS H3).
 ACCOUNTS_PER_WORKSPACE = 16
@@ -21,14 +22,24 @@ class Storage(Message):
     directory: str = ""
 
 
+class Volume(Message):
+    """A disk of the workspace's own for managed data, attached to this VM by its id."""
+
+    id: Annotated[str, Field(pattern=r"^vol-[0-9a-f]{8,40}$")]
+
+
 class Workspace(Message):
-    """A workspace: `uid` is the first of its `ACCOUNTS_PER_WORKSPACE` accounts, and its group; `user` the login's name."""
+    """A workspace: `uid` is the first of its `ACCOUNTS_PER_WORKSPACE` accounts, and its group; `user` the login's name.
+
+    Without `data` none of its resources can be run here.
+    """
 
     id: UUID
     slug: Label
     user: Label
     uid: int = Field(ge=100_000)
     storage: Storage
+    data: Volume | None = None
 
 
 class RepositoryCredential(Revealing):
@@ -42,7 +53,8 @@ class RepositoryCredential(Revealing):
 class Repository(Revealing):
     """What is checked out into `directory` of the workspace's files; without a credential, what anybody may read.
 
-    A repository that has no such branch is checked out at `fallback_branch`.
+    A repository that has no such branch is checked out at `fallback_branch`. `access` is the parameter that holds the
+    credential's password, where the customer gave one; the VM reads it by `reader` when it fetches, and keeps it nowhere.
     """
 
     directory: Label
@@ -50,6 +62,8 @@ class Repository(Revealing):
     branch: str
     fallback_branch: str
     credential: RepositoryCredential | None = None
+    access: Reference | None = None
+    reader: ScopedCredential | None = None
 
 
 class ContractFile(Message):

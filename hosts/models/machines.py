@@ -1,5 +1,6 @@
 """Hosts, the slots that claim room on them, and who was where (V1, V2)."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 
@@ -94,6 +95,8 @@ class Host(TenantModel):
     joined_at = models.DateTimeField(null=True)
     heard_at = models.DateTimeField(null=True)
     boot_id = models.UUIDField(null=True)
+    # Walls between workspaces that this start of the VM runs without, as its daemon told; null before it told.
+    missing_walls = ArrayField(models.TextField(), null=True)
     unused_since = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True)

@@ -1,6 +1,7 @@
 """The example repositories, put on the git host from examples/ as commits of their own."""
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from local_cloud.git.names import RepositoryName
@@ -33,6 +34,25 @@ def publish_examples(store: Store) -> list[RepositoryName]:
     A branch to which somebody has pushed since is left alone.
     """
     return [name for name, directory in EXAMPLES.items() if _publish(store, name, directory)]
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a branch of an example holds now, which may be somebody's later work; `contract` is its envforge.yml."""
+
+    commit: str
+    contract: str
+
+
+def published(store: Store, name: RepositoryName) -> Published | None:
+    """What a VM would find in the example's branch, or None where there is no repository, branch or file."""
+    repository = store.find(name)
+    if repository is None:
+        return None
+    commit = git("for-each-ref", "--format=%(objectname)", f"refs/heads/{BRANCH}", at=repository)
+    if not commit or not git("ls-tree", "--name-only", commit, "envforge.yml", at=repository):
+        return None
+    return Published(commit, git("show", f"{commit}:envforge.yml", at=repository) + "\n")
 
 
 def _publish(store: Store, name: RepositoryName, directory: Path) -> bool:

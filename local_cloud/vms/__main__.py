@@ -36,6 +36,14 @@ def main() -> int:
         "--stop-grace-s", type=float, default=1.0, metavar="S", help="from power button to power cut (1)"
     )
     parser.add_argument("--daemon", default="envforge_daemon", metavar="MODULE", help="the program on a VM")
+    parser.add_argument(
+        "--plain-git-host",
+        dest="plain_git_hosts",
+        action="append",
+        default=[],
+        metavar="NAME:PORT",
+        help="a Git host of this machine from which VMs may clone over http",
+    )
     parser.add_argument("--only", type=Path, metavar="F", help="a JSON list of instances or tag values (all)")
     arguments = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
@@ -57,6 +65,7 @@ def main() -> int:
         hidden=arguments.hide.resolve(),
         kind=possible_kind(),
         daemon=arguments.daemon,
+        plain_git_hosts=tuple(arguments.plain_git_hosts),
     )
     simulator = Simulator(
         client,

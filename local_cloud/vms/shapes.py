@@ -14,10 +14,12 @@ from local_cloud.vms import user_data
 from local_cloud.vms.boot import CLONE_NEWNS, MS_PRIVATE, MS_REC, mount
 from local_cloud.vms.machines import Boot, Kind, Machine
 from local_cloud.vms.metadata import PORT
+from local_cloud.vms.programs import link_all
 from local_cloud.vms.wanted import Instance
 
 LONGEST_RUN_DIRECTORY = 64  # for the sockets in it
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PROGRAMS = "/opt/envforge/programs"
 _SENTENCES = {
     Kind.DISK: "VMs have namespaces and a root disk of their own",
     Kind.NAMESPACES: "VMs have namespaces of their own, and share this machine's root disk, over which none can be laid",
@@ -30,13 +32,17 @@ _SENTENCES = {
 
 @dataclass(frozen=True)
 class Shapes:
-    """How VMs are made here. `hidden` is the local cloud's own state, which no VM may see."""
+    """How VMs are made here. `hidden` is the local cloud's own state, which no VM may see.
+
+    `plain_git_hosts` (`name:port`) are this machine's, spoken to by http.
+    """
 
     aws_url: str
     files: Path
     hidden: Path
     kind: Kind
     daemon: str = "envforge_daemon"
+    plain_git_hosts: tuple[str, ...] = ()
 
     def sentence(self) -> str:
         """What VMs are here, in words."""
@@ -115,6 +121,7 @@ class Shapes:
             raise user_data.UserDataError(
                 f"write_files holds no {user_data.HOST_FILE}, which the daemon needs."
             )
+        link_all(machine.disk / PROGRAMS.lstrip("/"))
         if self.kind is Kind.DISK:
             # This machine's may be a link into its own /run, which the VM does not see.
             resolver = machine.disk / "etc" / "resolv.conf"
@@ -139,8 +146,10 @@ class Shapes:
             "state_dir": self._seen(machine, "/var/lib/envforge"),
             "run_dir": run,
             "files_root": str(self.files),
+            "programs": self._seen(machine, PROGRAMS),
             "machine": "shared",
             "walls": "where_possible",
+            "plain_git_hosts": list(self.plain_git_hosts),
             "cgroup": f"envforge-vm-{instance.instance_id}",
         }
 

@@ -16,9 +16,10 @@ from envforge_protocol.contract.binding import SOURCES
 from envforge_protocol.contract.resources import PROPERTIES
 from envforge_protocol.credentials import credential_in
 from orgs.policy import Action
+from projects.choices import Mode, Source
 from projects.contracts import approved, contract_of, in_view
 from projects.locks import locked_repository, usable_secret
-from projects.models import Binding, Mode, Repository, ResourceMode, Source
+from projects.models import Binding, Repository, ResourceMode
 
 MAX_LITERAL = 2000
 

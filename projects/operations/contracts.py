@@ -13,9 +13,10 @@ from envforge.errors import Conflict, Invalid, NotVisible
 from envforge_protocol.contract import BadContract, parse
 from envforge_protocol.contract.digest import digest as digest_of
 from orgs.policy import Action
+from projects.choices import Decision
 from projects.contracts import contract_of, others_named
 from projects.locks import locked_repository
-from projects.models import Binding, Decision, Proposal, RefusedFile, Repository
+from projects.models import Binding, Proposal, RefusedFile, Repository
 
 # Branches of one repository whose unreadable files are told; more of them say nothing new.
 MOST_REFUSED = 50

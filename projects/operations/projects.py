@@ -10,6 +10,7 @@ from audit.kinds import EventKind
 from envforge import tenancy
 from envforge.actor import Actor
 from envforge.errors import Conflict, Invalid, NotVisible
+from envforge.ids import id_of_request
 from envforge_protocol.credentials import credential_in
 from orgs import policy
 from orgs.policy import Action
@@ -17,16 +18,20 @@ from projects.models import NAME_FORM, Project
 
 NAME_WORDS = "Use one line of 1 to 80 characters that is no credential."
 SLUG_WORDS = "Use 1 to 40 lower-case letters, digits and single dashes between them."
+KEY_WORDS = "This Idempotency-Key was used for another request. Use one key for one request."
 MAX_NAME_LENGTH = 80
 
 
-def create_project(*, actor: Actor, org_id: UUID, slug: str, name: str) -> Project:
+def create_project(*, actor: Actor, org_id: UUID, slug: str, name: str, key: str = "") -> Project:
     """Create a project.
+
+    Args:
+        key: the same for the same request sent twice; the second then changes and records nothing.
 
     Raises:
         NotVisible, NotAllowed: see `policy.require`.
         Invalid: the name or the short name cannot be used.
-        Conflict: the short name is taken, by an archived project too.
+        Conflict: the short name is taken, by an archived project too; or the key was used for another project.
     """
     with tenancy.enter(org_id):
         policy.require_here(actor, Action.PROJECT_CREATE)
@@ -38,7 +43,12 @@ def create_project(*, actor: Actor, org_id: UUID, slug: str, name: str) -> Proje
             wrong["slug"] = SLUG_WORDS
         if wrong:
             raise Invalid("The project cannot be called this.", wrong)
-        project, made = Project.objects.get_or_create(slug=slug, defaults={"name": name})
+        wanted_id = id_of_request(org_id, actor, key)
+        if Project.objects.filter(id=wanted_id).exclude(slug=slug, name=name).exists():
+            raise Conflict(KEY_WORDS)
+        project, made = Project.objects.get_or_create(slug=slug, defaults={"name": name, "id": wanted_id})
+        if not made and project.id == wanted_id:
+            return project
         if not made:
             raise Conflict("There is a project with this short name already. Choose another.")
         append(EventKind.PROJECT_CREATED, actor=actor, target=project)

@@ -10,11 +10,13 @@ from audit.kinds import EventKind
 from envforge import tenancy
 from envforge.actor import Actor
 from envforge.errors import Conflict, Invalid
+from envforge.ids import id_of_request
 from envforge_protocol.credentials import credential_in
 from orgs.policy import Action
 from projects.git_addresses import require_address, require_branch
 from projects.locks import locked_project, locked_repository, usable_secret
 from projects.models import NAME_FORM, Binding, Repository
+from projects.operations.projects import KEY_WORDS
 
 NAME_WORDS = "Use 1 to 40 lower-case letters, digits and single dashes between them; it is the directory in workspaces."
 
@@ -28,16 +30,18 @@ def add_repository(
     url: str,
     default_branch: str = "main",
     access_id: UUID | None = None,
+    key: str = "",
 ) -> Repository:
     """Add a repository to a project.
 
     Args:
         access_id: the secret with which it is read; none where anybody may read it.
+        key: the same for the same request sent twice; the second then changes and records nothing.
 
     Raises:
         NotVisible, NotAllowed: see `policy.require`.
         Invalid: the name, the address, the branch or the secret cannot be used.
-        Conflict: the project has a repository of this name, or is archived.
+        Conflict: the project has a repository of this name, or is archived; or the key was used for another repository.
     """
     with tenancy.enter(org_id):
         project = locked_project(actor, Action.REPOSITORY_MANAGE, project_id)
@@ -46,10 +50,16 @@ def add_repository(
         require_address(url)
         require_branch(default_branch)
         access = usable_secret(actor, project, access_id, field="access") if access_id else None
+        wanted_id = id_of_request(org_id, actor, key)
+        before = Repository.objects.filter(id=wanted_id).first()
+        if before is not None:
+            if (before.project_id, before.name) != (project.id, name):
+                raise Conflict(KEY_WORDS)
+            return before
         if Repository.objects.filter(project=project, name=name, removed_at=None).exists():
             raise Conflict(f"The project has a repository {name} already. Choose another name.")
         made = Repository.objects.create(
-            project=project, name=name, url=url, default_branch=default_branch, access=access
+            id=wanted_id, project=project, name=name, url=url, default_branch=default_branch, access=access
         )
         append(EventKind.REPOSITORY_ADDED, actor=actor, target=made)
         return made

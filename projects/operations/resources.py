@@ -14,13 +14,16 @@ from envforge.errors import Conflict, Invalid
 from envforge_protocol.contract.resources import PROPERTIES, SECRET_PROPERTIES
 from envforge_protocol.credentials import credential_in
 from orgs.policy import Action
+from projects.choices import Cleanup, Mode
 from projects.contracts import in_view
 from projects.locks import locked_repository, usable_secret
-from projects.models import Binding, Cleanup, Mode, Project, ResourceMode, ResourceValue
+from projects.models import Binding, Project, ResourceMode, ResourceValue
 
 LONGEST_READY_S = 3600
 MAX_OWNER = 120
 MAX_TEXT = 500
+# By the customer or their cloud: these take values.
+PROVIDED = frozenset({Mode.CUSTOMER_PROVIDED, Mode.CUSTOMER_CLOUD})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ def set_resource_mode(
         _require_words(owner, ready_within_s, request)
         if request and mode is not Mode.CUSTOMER_CLOUD:
             raise _wrong("request", "A request is for what your cloud provides.")
-        if given and mode not in {Mode.CUSTOMER_PROVIDED, Mode.CUSTOMER_CLOUD}:
+        if given and mode not in PROVIDED:
             raise _wrong("values", "Values are for what you or your cloud provide.")
         if mode is Mode.DISABLED and declared.required:
             raise _wrong("mode", f"The service cannot start without {resource}; its contract says so.")

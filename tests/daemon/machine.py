@@ -54,6 +54,8 @@ class Machine:
                 "state_dir": str(root / "state"),
                 "run_dir": str(root / "run"),
                 "files_root": str(root / "files"),
+                "volumes_dir": str(root / "volumes"),
+                "programs": str(root / "programs"),
                 "machine": "shared",
                 "walls": "where_possible",
                 "owner_pid": os.getpid(),

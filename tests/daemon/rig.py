@@ -8,12 +8,14 @@ from uuid import UUID, uuid4
 
 from envforge_daemon.ingress import Ingress
 from envforge_daemon.isolation import Workspaces
+from envforge_daemon.resources.running import Resources
 from envforge_daemon.services.keepers import Keepers
 from envforge_daemon.services.runs import Runs
 from envforge_daemon.services.runtimes import Runtimes
 from envforge_daemon.services.values import Found
 from envforge_protocol.host import workspaces as wire
 from envforge_protocol.host.commands import CommandRan, RunCommand, RuntimeStarted, StartRuntime, StopRuntime
+from envforge_protocol.host.resources import Resource
 from envforge_protocol.host.runtimes import (
     Check,
     Limits,
@@ -66,9 +68,10 @@ class Rig:
         self.keepers = Keepers(vm.config.run_dir)
         self.keepers.listen()
         self.ingress = Ingress(vm.config, vm.workspaces)
-        self.runtimes = Runtimes(vm.config, vm.workspaces, self.keepers, self.ingress, ask)
+        self.resources = Resources(vm.config, vm.workspaces, self.keepers)
+        self.runtimes = Runtimes(vm.config, vm.workspaces, self.keepers, self.resources, self.ingress, ask)
         self.uploaded = bytearray()
-        self.runs = Runs(vm.workspaces, self.keepers, ask, self._upload)
+        self.runs = Runs(vm.workspaces, self.keepers, self.resources, ask, self._upload)
         self.steps: list[str] = []
 
     async def _upload(self, _command: UUID, offset: int, piece: bytes) -> None:
@@ -84,8 +87,19 @@ class Rig:
     def close(self) -> None:
         self.keepers.close()
 
-    async def start(self, workspace: wire.Workspace, *services: Service, epoch: int = 1) -> RuntimeStarted:
-        manifest = Manifest(epoch=epoch, services=services, credentials=(credential("arn:x"),))
+    async def start(
+        self,
+        workspace: wire.Workspace,
+        *services: Service,
+        epoch: int = 1,
+        resources: Sequence[Resource] = (),
+    ) -> RuntimeStarted:
+        manifest = Manifest(
+            epoch=epoch,
+            services=services,
+            resources=tuple(resources),
+            credentials=(credential("arn:x"),),
+        )
         return await self.runtimes.start(
             StartRuntime(workspace=workspace, manifest=manifest), self.steps.append
         )

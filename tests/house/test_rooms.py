@@ -42,7 +42,7 @@ VENDORS = {
     "authlib": {"orgs/auth0.py"},
     "httpx2": set(),
     # The VM's program and the gateway are asynchronous throughout.
-    "aiohttp": {"envforge_daemon/http.py"},
+    "aiohttp": {"envforge_daemon/http.py", "envforge_gateway/control_plane.py"},
 }
 LONGEST_FILE = 400
 DOORWAYS = ("api.py", "console.py")

@@ -82,6 +82,16 @@ def of_workspace(status: int, *, viewer: int = 403, developer: int | None = None
     return members(404, owner=status, admin=status, developer=worker, viewer=viewer)
 
 
+def of_project(status: int) -> dict[str, int]:
+    """For every member but billing, to whom a project is not there."""
+    return members(status, billing=404)
+
+
+def maintainers(status: int) -> dict[str, int]:
+    """For owner and admin; the project's other viewers are told the rule."""
+    return members(403, owner=status, admin=status, billing=404)
+
+
 def people(status: int, **others: int) -> dict[str, int]:
     """For whoever is signed in, in whatever organization."""
     return same(status) | {"anonymous": 303, "program": 303} | others
@@ -108,12 +118,25 @@ def api_of_workspace(status: int, *, viewer: int = 403, developer: int | None = 
     return of_workspace(status, viewer=viewer, developer=developer) | {"anonymous": 401, "program": status}
 
 
+def api_of_project(status: int) -> dict[str, int]:
+    return of_project(status) | {"anonymous": 401, "program": status}
+
+
+def api_maintainers(status: int) -> dict[str, int]:
+    return maintainers(status) | {"anonymous": 401, "program": status}
+
+
 def for_staff(status: int) -> dict[str, int]:
     """At support's host: for staff alone; whoever else signs in there is told the rule."""
     return same(403, anonymous=303, program=303, support=status)
 
 
 ACME = "/o/{slug}/"
+PROJECT = ACME + "projects/{project}"
+REPOSITORY = PROJECT + "/repositories/{repository}"
+API_PROJECT = "/api/v1/orgs/{slug}/projects/{project}"
+API_REPOSITORY = API_PROJECT + "/repositories/{repository}"
+PROVIDED = {"mode": "managed_local", "owner": "Alice", "ready_within_s": "60", "cleanup": "keep"}
 CONSOLE = (
     Row("home", "GET", "/", people(303, anonymous=200, program=200, suspended=200, support=200)),
     Row("sign-in", "GET", "/sign-in", same(303, anonymous=200, program=200)),
@@ -175,7 +198,7 @@ CONSOLE = (
     Row("secret-delete", "GET", ACME + "secrets/{secret}/delete", of_secret(200)),
     Row("secret-delete", "POST", ACME + "secrets/{secret}/delete", of_secret(303, developer=403)),
     Row("workspaces", "GET", ACME + "workspaces", lookers(200)),
-    Row("workspaces", "POST", ACME + "workspaces", workers(303, viewer=403, billing=404), {"project": "{project}", "branch": "main"}),
+    Row("workspaces", "POST", ACME + "workspaces", workers(303, viewer=403, billing=404), {"project": "{project_id}", "branch": "main"}),
     Row("workspace", "GET", ACME + "workspaces/{workspace}", of_workspace(200, viewer=200)),
     Row("workspace", "GET", ACME + "workspaces/{nobody}", members(404)),
     Row("workspace-wake", "POST", ACME + "workspaces/{workspace}/wake", of_workspace(303)),
@@ -186,6 +209,26 @@ CONSOLE = (
     Row("workspace-close", "POST", ACME + "workspaces/{archived}/close", of_workspace(303, developer=403), {"act": "delete"}),
     Row("workspace-restore", "POST", ACME + "workspaces/{archived}/restore", of_workspace(303, developer=403)),
     Row("wake-receipt", "GET", ACME + "workspaces/{workspace}/wakes/1", of_workspace(404, viewer=404)),
+    Row("projects", "GET", ACME + "projects", lookers(200)),
+    Row("projects", "POST", ACME + "projects", workers(303), {"name": "New", "slug": "{new_slug}"}),
+    Row("project", "GET", PROJECT, of_project(200)),
+    Row("project", "GET", ACME + "projects/{new_slug}", members(404)),
+    Row("project", "POST", PROJECT, maintainers(303), {"name": "docs", "url": "https://git.test/docs.git", "default_branch": "main"}),
+    Row("project-archive", "GET", PROJECT + "/archive", of_project(200)),
+    Row("project-archive", "POST", PROJECT + "/archive", maintainers(303)),
+    Row("repository", "GET", REPOSITORY, of_project(200)),
+    Row("repository", "POST", REPOSITORY, maintainers(303), {"url": "https://git.test/b.git", "default_branch": "main"}),
+    Row("repository-remove", "GET", REPOSITORY + "/remove", of_project(200)),
+    Row("repository-remove", "POST", REPOSITORY + "/remove", maintainers(303)),
+    Row("binding", "GET", REPOSITORY + "/inputs/LEVEL", of_project(200)),
+    Row("binding", "GET", REPOSITORY + "/inputs/NOTHING", members(404)),
+    Row("binding", "POST", REPOSITORY + "/inputs/LEVEL", maintainers(303), {"value": "debug"}),
+    Row("resource", "GET", REPOSITORY + "/resources/database", of_project(200)),
+    Row("resource", "POST", REPOSITORY + "/resources/database", maintainers(303), PROVIDED),
+    Row("proposal", "GET", PROJECT + "/proposals/{proposal}", of_project(200)),
+    Row("proposal", "GET", PROJECT + "/proposals/{nobody}", members(404)),
+    Row("proposal", "POST", PROJECT + "/proposals/{proposal}", maintainers(303), {"decision": "approve"}),
+    Row("proposal", "POST", PROJECT + "/proposals/{proposal}", maintainers(303), {"decision": "reject"}),
     Row("hosts", "GET", ACME + "hosts", lookers(200)),
     Row("hosts", "POST", ACME + "hosts", managers(303), {"vm_per_workspace": "on"}),
     Row("placements-export", "POST", ACME + "hosts/export", managers(200), {"form": "csv"}),
@@ -208,13 +251,29 @@ CONSOLE = (
     Row("api-secret", "GET", "/api/v1/orgs/{slug}/secrets/{secret}", api_of_secret(200)),
     Row("api-secret-rotate", "POST", "/api/v1/orgs/{slug}/secrets/{secret}/rotate", api_of_secret(200, developer=403), {"value": "w"}),
     Row("api-workspaces", "GET", "/api/v1/orgs/{slug}/workspaces", api(200, billing=403)),
-    Row("api-workspaces", "POST", "/api/v1/orgs/{slug}/workspaces", api_workers(200) | {"viewer": 403, "billing": 404}, {"project": "{project}", "branch": "main"}),
+    Row("api-workspaces", "POST", "/api/v1/orgs/{slug}/workspaces", api_workers(200) | {"viewer": 403, "billing": 404}, {"project": "{project_id}", "branch": "main"}),
     Row("api-workspace", "GET", "/api/v1/orgs/{slug}/workspaces/{workspace}", api_of_workspace(200, viewer=200)),
     Row("api-workspace", "DELETE", "/api/v1/orgs/{slug}/workspaces/{workspace}", api_of_workspace(202, developer=403)),
     Row("api-workspace-wake", "POST", "/api/v1/orgs/{slug}/workspaces/{workspace}/wake", api_of_workspace(202)),
     Row("api-workspace-sleep", "POST", "/api/v1/orgs/{slug}/workspaces/{workspace}/sleep", api_of_workspace(202)),
     Row("api-workspace-archive", "POST", "/api/v1/orgs/{slug}/workspaces/{workspace}/archive", api_of_workspace(202, developer=403)),
     Row("api-workspace-restore", "POST", "/api/v1/orgs/{slug}/workspaces/{archived}/restore", api_of_workspace(202, developer=403)),
+    Row("api-projects", "GET", "/api/v1/orgs/{slug}/projects", api(200, billing=403)),
+    Row("api-projects", "POST", "/api/v1/orgs/{slug}/projects", api_workers(200), {"name": "New", "slug": "{new_slug}"}),
+    Row("api-project", "GET", API_PROJECT, api_of_project(200)),
+    Row("api-project-archive", "POST", API_PROJECT + "/archive", api_maintainers(200)),
+    Row("api-repositories", "POST", API_PROJECT + "/repositories", api_maintainers(200), {"name": "docs", "url": "https://git.test/d.git"}),
+    Row("api-repository", "GET", API_REPOSITORY, api_of_project(200)),
+    Row("api-repository", "PUT", API_REPOSITORY, api_maintainers(200), {"url": "https://git.test/c.git"}),
+    Row("api-repository", "DELETE", API_REPOSITORY, api_maintainers(200)),
+    Row("api-binding", "PUT", API_REPOSITORY + "/bindings/LEVEL", api_maintainers(200), {"source": "literal", "literal": "debug"}),
+    Row("api-binding", "DELETE", API_REPOSITORY + "/bindings/LEVEL", api_maintainers(200)),
+    Row("api-resource", "PUT", API_REPOSITORY + "/resources/database", api_maintainers(200), PROVIDED),
+    Row("api-proposals", "GET", API_PROJECT + "/proposals", api_of_project(200)),
+    Row("api-proposal", "GET", API_PROJECT + "/proposals/{proposal}", api_of_project(200)),
+    Row("api-proposal", "GET", API_PROJECT + "/proposals/{nobody}", api(404)),
+    Row("api-proposal-approve", "POST", API_PROJECT + "/proposals/{proposal}/approve", api_maintainers(200)),
+    Row("api-proposal-reject", "POST", API_PROJECT + "/proposals/{proposal}/reject", api_maintainers(200)),
     Row("api-placements", "GET", "/api/v1/orgs/{slug}/placements", api(200, billing=403)),
     Row("api-placements-export", "GET", "/api/v1/orgs/{slug}/placements/export?format=csv", api_managers(200)),
 )  # fmt: skip
@@ -315,6 +374,8 @@ def ask(browser: Client, row: Row, things: Things) -> Any:
             answer = browser.get(address, data or None)
         case "DELETE":
             answer = browser.delete(address)
+        case "PUT":
+            answer = browser.put(address, data, content_type=form)
         case _:
             answer = browser.post(address, data, content_type=form)
     answer.close()

@@ -242,6 +242,17 @@ def test_the_description_is_whole_and_valid(tmp_path: Path) -> None:
         "/api/v1/orgs/{slug}/secrets/{secret_id}/rotate",
         "/api/v1/orgs/{slug}/placements",
         "/api/v1/orgs/{slug}/placements/export",
+        "/api/v1/orgs/{slug}/projects",
+        *(
+            f"/api/v1/orgs/{{slug}}/projects/{{project}}{tail}"
+            for tail in (
+                *("", "/archive", "/repositories", "/repositories/{repository}"),
+                "/repositories/{repository}/bindings/{name}",
+                "/repositories/{repository}/resources/{name}",
+                *("/proposals", "/proposals/{proposal_id}"),
+                *("/proposals/{proposal_id}/approve", "/proposals/{proposal_id}/reject"),
+            )
+        ),
     }
     for methods in served["paths"].values():
         for operation in methods.values():

@@ -17,7 +17,8 @@ from envforge.ids import uuid7
 from envforge_protocol.contract import parse
 from envforge_protocol.contract.digest import digest
 from projects import operations, selectors
-from projects.models import Binding, Cleanup, Mode, Project, Proposal, Repository, Source
+from projects.choices import Cleanup, Mode, Source
+from projects.models import Binding, Project, Proposal, Repository
 from projects.operations.resources import Given
 from tests.product.secret_places import maintainer
 from tests.product.store import set_secret
@@ -83,7 +84,7 @@ class Yard:
         )
 
     def view(self) -> selectors.OneProject:
-        return selectors.project(actor=self.alice, slug=self.world.acme.slug, project_id=self.project.id)
+        return selectors.project(actor=self.alice, slug=self.world.acme.slug, project=self.project.slug)
 
     def missing(self) -> list[str]:
         return next(one for one in self.view().repositories if one.id == self.web).missing
@@ -157,7 +158,7 @@ def test_i5_reads_are_for_those_who_see_projects(yard: Yard) -> None:
         selectors.projects(actor=world.bill.as_actor(), slug=slug)
     for who in (world.bill, world.mallory):
         with pytest.raises(NotVisible):
-            selectors.project(actor=who.as_actor(), slug=slug, project_id=yard.project.id)
+            selectors.project(actor=who.as_actor(), slug=slug, project=yard.project.slug)
         with pytest.raises(NotVisible):
             selectors.review(actor=who.as_actor(), slug=slug, proposal_id=proposal)
 

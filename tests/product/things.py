@@ -8,18 +8,30 @@ from uuid import UUID, uuid4
 from django.utils import timezone
 
 from envforge import tenancy
+from envforge.actor import SYSTEM
 from envforge.secret_value import SecretValue
+from envforge_protocol.contract import BadContract, parse
+from envforge_protocol.contract.digest import digest
 from orgs import operations
 from orgs.links import invitation_path
 from orgs.models import ConsoleSession, Invitation, Person
 from orgs.policy import Action
 from orgs.roles import Role
-from projects.operations import create_project
+from projects import operations as project_operations
 from secrets_ref.operations import set_secret
 from tests.product.visitors import signed_in
 from tests.product.world import World
 from workspaces.models import Workspace
 from workspaces.operations.workspaces import archive_workspace, open_workspace
+
+CONTRACT = """version: 1
+service: {name: web}
+command: run
+ports: {web: 3000}
+inputs: {LEVEL: literal}
+resources: {database: postgres}
+env: {LEVEL: "${inputs.LEVEL}", DB: "${resources.database.url}"}
+"""
 
 
 class Things(dict[str, str]):
@@ -133,14 +145,6 @@ class Things(dict[str, str]):
         )
         return made.id
 
-    def _project(self) -> object:
-        return create_project(
-            actor=self.world.alice.as_actor(),
-            org_id=self.world.acme.id,
-            slug=f"p-{uuid4().hex[:12]}",
-            name="Scheduler",
-        ).id
-
     def _workspace(self) -> object:
         return self._opened().id
 
@@ -153,12 +157,52 @@ class Things(dict[str, str]):
         return open_workspace(
             actor=self.world.alice.as_actor(),
             org_id=self.world.acme.id,
-            project_id=UUID(self["project"]),
+            project_id=UUID(self["project_id"]),
             branch=f"feature/{uuid4().hex[:12]}",
         )
 
+    def _project(self) -> str:
+        actor, slug = self.world.alice.as_actor(), f"p-{uuid4().hex[:12]}"
+        made = project_operations.create_project(
+            actor=actor, org_id=self.world.acme.id, slug=slug, name="Scheduler"
+        )
+        repository = project_operations.add_repository(
+            actor=actor,
+            org_id=self.world.acme.id,
+            project_id=made.id,
+            name="web",
+            url="https://git.test/web.git",
+        )
+        seen = propose(self.world, repository.id, CONTRACT)
+        self["repository"], self["proposal"] = repository.name, str(seen)
+        self["project_id"] = str(made.id)
+        return slug
+
+    def _project_id(self) -> str:
+        # Making the project tells its id.
+        assert self["project"]
+        return self["project_id"]
+
     def _token(self) -> object:
         return issue(self.world, self["account"])[0]
+
+
+def propose(world: World, repository_id: UUID, text: str, *, branch: str = "main") -> UUID | None:
+    """What a VM that reads this `envforge.yml` proposes; None where it is no contract."""
+    try:
+        made = digest(parse(text.encode()))
+    except BadContract:
+        made = ""
+    seen = project_operations.propose_contract(
+        actor=SYSTEM,
+        org_id=world.acme.id,
+        repository_id=repository_id,
+        branch=branch,
+        commit="c" * 40,
+        text=text,
+        digest=made,
+    )
+    return seen.proposal_id
 
 
 def issue(world: World, account_id: Any, *scopes: Action) -> tuple[object, str]:

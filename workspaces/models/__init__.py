@@ -2,6 +2,7 @@
 
 from workspaces.models.commands import CommandOutput, CommandRun, CommandType
 from workspaces.models.meters import Cap, CapMode, MeterWindow
+from workspaces.models.news import HostNews
 from workspaces.models.places import Account, Checkout, Presence, Shell, ShellState, Workspace
 from workspaces.models.runtimes import (
     JobLease,
@@ -25,6 +26,7 @@ __all__ = [
     "CommandOutput",
     "CommandRun",
     "CommandType",
+    "HostNews",
     "JobLease",
     "MeterWindow",
     "Observed",

@@ -40,6 +40,8 @@ class Workspace(TenantModel):
     wanted_at = models.DateTimeField()
     wanted_by = models.CharField(max_length=200)
     retain_until = models.DateTimeField(null=True)
+    # Its files were deleted on a VM, and then all the rest of it.
+    files_deleted_at = models.DateTimeField(null=True)
     removed_at = models.DateTimeField(null=True)
     # The branch was not found in any of its repositories any more, since when.
     branch_gone_at = models.DateTimeField(null=True)

@@ -1,0 +1,276 @@
+"""One client's connection: finds requests in its bytes, one after the other, and gives each its exchange."""
+
+import asyncio
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Protocol, cast
+
+from envforge_gateway import answers
+from envforge_gateway.clock import now
+from envforge_gateway.errors import BadRequest
+from envforge_gateway.exchange import Exchange
+
+if TYPE_CHECKING:
+    from envforge_gateway.gateway import Gateway
+
+
+class Tunnelled(Protocol):
+    """What takes a connection's bytes once they are no requests any more."""
+
+    def client_data(self, data: bytes) -> None: ...
+
+    def client_lost(self) -> None: ...
+
+    def client_ended(self) -> None: ...
+
+    def client_full(self) -> None: ...
+
+    def client_drained(self) -> None: ...
+
+
+# Bytes of later requests, or of a body that cannot go on yet, that wait here before reading pauses.
+MOST_WAITING = 65_536
+LINGER_BYTES = 1 << 20
+LINGER_S = 2.0
+_EMPTY_LINE = b"\r\n\r\n"
+NEVER = float("inf")
+
+
+class Front(asyncio.Protocol):
+    """HTTP/1.1 with keep-alive and pipelining: requests are answered in order, one at a time; what came too early waits as bytes."""
+
+    __slots__ = (
+        *(
+            "_head_since",
+            "_in_next",
+            "_lingering",
+            "_paused",
+            "_timer",
+            "buffer",
+            "closed",
+            "deadline",
+            "exchange",
+        ),
+        *("gateway", "is_full", "peer", "transport", "trusted", "tunnel"),
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, gateway: "Gateway") -> None:
+        self.gateway = gateway
+        self.buffer = b""
+        self.exchange: Exchange | None = None
+        self.tunnel: Tunnelled | None = None
+        self.closed = False
+        self.is_full = False
+        self.deadline = NEVER
+        self._head_since = 0.0
+        self._in_next = False
+        self._lingering = -1
+        self._paused = False
+        self._timer: asyncio.TimerHandle | None = None
+        self.peer = ""
+        self.trusted = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        named = transport.get_extra_info("peername")
+        self.peer = str(named[0]) if named else ""
+        config = self.gateway.config
+        self.trusted = bool(config.trusted_peers and self.peer and config.trusts(ip_address(self.peer)))
+        self.gateway.fronts.add(self)
+        if len(self.gateway.fronts) > config.max_connections:
+            self.gateway.metrics.refused["connections"] += 1
+            self.send(answers.plain(503, "Too many connections."))
+            self.close()
+            return
+        self.deadline = now() + config.idle_timeout_s
+        self._tick()
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self.closed = True
+        self.gateway.fronts.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.tunnel is not None:
+            self.tunnel.client_lost()
+        elif self.exchange is not None:
+            self.exchange.client_lost()
+
+    def data_received(self, data: bytes) -> None:
+        if self.tunnel is not None:
+            self.tunnel.client_data(data)
+        elif self._lingering >= 0:
+            self._lingering += len(data)
+            if self._lingering > LINGER_BYTES:
+                self.transport.abort()
+        else:
+            self.buffer = self.buffer + data if self.buffer else data
+            exchange = self.exchange
+            if exchange is None:
+                self.next()
+            else:
+                if exchange.wants_body:
+                    exchange.take_body()
+                self.check_waiting()
+
+    def eof_received(self) -> bool:
+        """A client that will send no more may still read; one that has nothing under way is done."""
+        if self.tunnel is not None:
+            self.tunnel.client_ended()
+            return False
+        return self.exchange is not None and not self.exchange.wants_body
+
+    def pause_writing(self) -> None:
+        self.is_full = True
+        if self.tunnel is not None:
+            self.tunnel.client_full()
+        elif self.exchange is not None:
+            self.exchange.client_full()
+
+    def resume_writing(self) -> None:
+        self.is_full = False
+        if self.tunnel is not None:
+            self.tunnel.client_drained()
+        elif self.exchange is not None:
+            self.exchange.client_drained()
+
+    def next(self) -> None:
+        """Begin with the next request, if all of its head has come and none is under way."""
+        if self._in_next:
+            return
+        self._in_next = True
+        try:
+            while self.exchange is None and not self.closed and self._lingering < 0 and self.tunnel is None:
+                if not self._begin():
+                    break
+        finally:
+            self._in_next = False
+        self.check_waiting()
+
+    def _begin(self) -> bool:
+        config = self.gateway.config
+        buffer = self.buffer
+        while buffer[:2] == b"\r\n":
+            buffer = self.buffer = buffer[2:]
+        if not buffer:
+            if self.gateway.draining:
+                self.close()
+            self._head_since = 0.0
+            self.deadline = now() + config.idle_timeout_s
+            return False
+        end = buffer.find(_EMPTY_LINE, 0, config.head_bytes)
+        if end < 0:
+            if len(buffer) >= config.head_bytes:
+                self.refuse(BadRequest(431, "too_long"))
+            elif not self._head_since:
+                self._head_since = now()
+                self.deadline = self._head_since + config.head_timeout_s
+            return False
+        self._head_since = 0.0
+        self.deadline = NEVER
+        self.buffer = buffer[end + 4 :]
+        try:
+            request = self.gateway.reader.read(buffer[: end + 4], self.peer, self.trusted)
+        except BadRequest as bad:
+            self.refuse(bad)
+            return False
+        self.exchange = exchange = Exchange(self, request)
+        exchange.begin()
+        return True
+
+    def refuse(self, bad: BadRequest) -> None:
+        """Answer what is no request, and read nothing more: where its end lies is not known."""
+        self.gateway.metrics.refused[bad.word] += 1
+        self.send(answers.plain(bad.status, f"This request cannot be answered ({bad.word})."))
+        self.linger()
+
+    def done(self, *, keep: bool) -> None:
+        """The exchange is over and its answer written."""
+        self.exchange = None
+        if self.closed:
+            return
+        if not keep or self.gateway.draining:
+            self.linger()
+        else:
+            self.next()
+
+    def send(self, data: bytes) -> None:
+        if not self.closed:
+            self.transport.write(data)
+
+    def close(self) -> None:
+        """Close once what was written is sent."""
+        if not self.closed:
+            self.transport.close()
+
+    def abort(self) -> None:
+        """Close at once: what was not sent yet never is."""
+        if not self.closed:
+            self.closed = True
+            self.transport.abort()
+
+    def linger(self) -> None:
+        """Close, but read a little first: an answer on its way is lost where unread bytes meet a closed socket."""
+        self.buffer = b""
+        self._lingering = 0
+        self.deadline = NEVER
+        if self.closed:
+            return
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.resume_reading()
+        asyncio.get_running_loop().call_later(LINGER_S, self.close)
+
+    def check_waiting(self) -> None:
+        """Pause reading while more waits than should."""
+        if self.closed:
+            return
+        if len(self.buffer) > MOST_WAITING and self.exchange is not None:
+            self.pause_reading()
+        elif self._paused and len(self.buffer) <= MOST_WAITING and self.tunnel is None:
+            exchange = self.exchange
+            if exchange is None or not exchange.is_upstream_full:
+                self.resume_reading()
+
+    def pause_reading(self) -> None:
+        if not self._paused and not self.closed:
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._paused and not self.closed:
+            self._paused = False
+            self.transport.resume_reading()
+
+    def _tick(self) -> None:
+        """One timer a connection, which looks at the deadline now and then; setting a deadline then costs nothing."""
+        clock = now()
+        if clock < self.deadline:
+            loop = asyncio.get_running_loop()
+            step = min(self.deadline - clock, self.gateway.tick_s)
+            self._timer = loop.call_later(max(step, 0.01), self._tick)
+            return
+        self._timer = None
+        if self.exchange is not None:
+            self.deadline = NEVER
+            self.exchange.overdue()
+            if not self.closed:
+                self._timer = asyncio.get_running_loop().call_later(self.gateway.tick_s, self._tick)
+        elif self._head_since:
+            self.refuse(BadRequest(408, "slow"))
+        else:
+            self.close()
+
+    def into_tunnel(self, tunnel: Tunnelled) -> None:
+        """From now on bytes pass unread."""
+        self.tunnel = tunnel
+        self.exchange = None
+        self.deadline = NEVER
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        early, self.buffer = self.buffer, b""
+        if early:
+            tunnel.client_data(early)
+        self.resume_reading()

@@ -1,0 +1,308 @@
+"""What VMs answer about shells and runtimes: written down in the transaction that records it (`hosts.hooks`).
+
+Here no VM's row is locked, nor anything asked of one: whoever replaces a VM holds its row, ends its commands and comes here.
+"""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from audit.append import append
+from audit.kinds import EventKind
+from envforge.actor import SYSTEM, HostActor
+from envforge.errors import EnvForgeError
+from envforge.nudge import nudge
+from envforge_protocol.host import workspaces as wire
+from envforge_protocol.host.commands import ContractRead, RuntimeStarted, ShellPrepared
+from envforge_protocol.host.runtimes import Health, Readiness
+from hosts.hooks import Finished
+from projects.models import Repository
+from projects.operations.contracts import propose_contract
+from secrets_ref.consumption import record_consumption
+from secrets_ref.models import Secret
+from workspaces import activity, ends, meter, routes
+from workspaces.models import (
+    Checkout,
+    Observed,
+    Power,
+    RunningService,
+    Runtime,
+    Shell,
+    ShellState,
+    Wake,
+    WakeCause,
+    Workspace,
+)
+from workspaces.reconcile import shells
+from workspaces.wants import touch
+
+# Nobody's fault and no news here: what became of the VM is told apart (`workspaces.news`), and who took a command back knows.
+ELSEWHERE = frozenset({"host_replaced", "host_ended", "withdrawn"})
+# What is up and stays so, or was to end and did.
+UP = frozenset({Health.HEALTHY})
+
+log = structlog.get_logger(__name__)
+
+
+def shell_prepared(ended: Finished) -> None:
+    """A shell is open, or is not; either way the trees that lie there are known now."""
+    if ended.failure is not None and ended.failure.word in ELSEWHERE:
+        return
+    workspace = Workspace.objects.select_for_update().filter(id=ended.command.workspace_id).first()
+    if workspace is None:
+        return
+    shell = Shell.objects.select_for_update().get(workspace=workspace)
+    if ended.command.key != f"shell/{workspace.id}/{shell.turn}" or shell.observed != ShellState.PREPARING:
+        return
+    now = timezone.now()
+    if isinstance(ended.outcome, ShellPrepared):
+        _note_trees(workspace, ended.outcome.checkouts)
+        shell.ssh_port, shell.host_key = ended.outcome.ssh_port, ended.outcome.host_key
+        shell.observed, shell.observed_at, shell.trouble = ShellState.READY, now, ""
+        shell.attempts = 0
+        # Once more at once if it was asked for anew meanwhile.
+        shell.due_at = now if shell.asked_at is None else None
+        append(EventKind.SHELL_READY, actor=SYSTEM, target=workspace)
+    else:
+        assert ended.failure is not None  # noqa: S101 - one of the two; for the types
+        shell.observed, shell.observed_at = ShellState.FAILED, now
+        shell.trouble = ended.failure.sentence[:500]
+        shell.attempts += 1
+        shell.due_at = now + shells.backoff(shell.attempts)
+    shell.version += 1
+    shell.save()
+    _look_at_waking(workspace)
+
+
+def contract_read(ended: Finished) -> None:
+    """Trees were looked at again."""
+    workspace = Workspace.objects.select_for_update().filter(id=ended.command.workspace_id).first()
+    if workspace is not None and isinstance(ended.outcome, ContractRead):
+        _note_trees(workspace, ended.outcome.checkouts)
+        _look_at_waking(workspace)
+
+
+def runtime_started(ended: Finished) -> None:
+    """The services are up, or are not: awake with its receipt, meter and routes in one transaction (DESIGN 7.4), or failed."""
+    if ended.failure is not None and ended.failure.word in ELSEWHERE:
+        return
+    runtime = _locked(ended.command.workspace_id)
+    if runtime is None:
+        return
+    readiness = ended.outcome.readiness if isinstance(ended.outcome, RuntimeStarted) else None
+    if readiness is not None:
+        _note_consumed(runtime, ended, readiness)
+    if (
+        ended.command.key != f"start/{runtime.workspace_id}/{runtime.epoch}"
+        or runtime.observed != Observed.STARTING
+        or runtime.wanted != Power.AWAKE
+    ):
+        return
+    now = timezone.now()
+    wake = Wake.objects.get(runtime=runtime, epoch=runtime.epoch)
+    if readiness is None:
+        assert ended.failure is not None  # noqa: S101 - one of the two; for the types
+        wake.blockers = [_blocker("", "host", ended.failure.sentence)]
+        wake.save(update_fields=["blockers"])
+        ends.failed(runtime, at=now, word=ended.failure.word, words=ended.failure.sentence)
+        runtime.save()
+        return
+    wake.services = _services(runtime, readiness)
+    wake.blockers = [one.model_dump(mode="json") for one in readiness.blockers]
+    not_up = [one for one in readiness.services if one.health not in UP]
+    if readiness.blockers or not_up:
+        wake.save(update_fields=["services", "blockers"])
+        _fail(runtime, readiness, now)
+        runtime.save()
+        return
+    wake.ready_at = now
+    wake.ready_ms = max(int((now - wake.asked_at) / timedelta(milliseconds=1)), 0)
+    wake.save(update_fields=["services", "blockers", "ready_at", "ready_ms"])
+    _awake(runtime, wake)
+
+
+def runtime_stopped(ended: Finished) -> None:
+    """The services were stopped; or nobody knows, and then the VM is seen to by the fleet."""
+    if ended.failure is not None and ended.failure.word in ELSEWHERE:
+        return
+    runtime = _locked(ended.command.workspace_id)
+    if runtime is None or runtime.observed != Observed.STOPPING:
+        return
+    epoch = RunningService.objects.filter(runtime=runtime).values_list("epoch", flat=True).first()
+    if ended.command.key != f"stop/{runtime.workspace_id}/{epoch}":
+        return
+    ends.stopped(runtime, at=timezone.now())
+    runtime.save()
+
+
+def workspace_left(ended: Finished) -> None:
+    """A VM has nothing of the workspace any more, or its files are deleted (`workspaces.reconcile.removal`)."""
+    workspace = Workspace.objects.select_for_update().filter(id=ended.command.workspace_id).first()
+    if workspace is None:
+        return
+    now = timezone.now()
+    if ended.outcome is not None and ended.command.key.startswith(f"remove/{workspace.id}/"):
+        workspace.files_deleted_at = workspace.files_deleted_at or now
+    if ended.outcome is not None:
+        shell = Shell.objects.select_for_update().get(workspace=workspace)
+        if not shell.wanted and shell.host_id == ended.command.host_id:
+            shell.observed, shell.observed_at = ShellState.ABSENT, now
+            shell.save(update_fields=["observed", "observed_at"])
+    workspace.version += 1
+    workspace.due_at = now if ended.outcome is not None else workspace.due_at
+    workspace.save()
+    if ended.outcome is not None:
+        from workspaces import tasks  # noqa: PLC0415 - a task leads to the reconciler, which leads here
+
+        nudge(tasks.reconcile_workspace, workspace.org_id, workspace.id)
+
+
+def _awake(runtime: Runtime, wake: Wake) -> None:
+    now = wake.ready_at or timezone.now()
+    runtime.observed, runtime.observed_at = Observed.AWAKE, now
+    runtime.trouble = runtime.trouble_word = ""
+    runtime.due_at = None
+    RunningService.objects.filter(runtime=runtime).update(health="healthy", since=now)
+    if wake.cause != WakeCause.RECOVERY:
+        # The time it took to come up was no idleness.
+        activity.begin(runtime, now, wake.cause)
+    meter.open_window(runtime, wake, now)
+    routes.publish(runtime)
+    runtime.version += 1
+    runtime.save()
+    append(
+        EventKind.RUNTIME_STARTED,
+        actor=SYSTEM,
+        target=runtime,
+        services=len(wake.services),
+        ready_s=(wake.ready_ms or 0) // 1000,
+        size=runtime.size,
+    )
+
+
+def _fail(runtime: Runtime, readiness: Readiness, now: datetime) -> None:
+    first = readiness.blockers[0] if readiness.blockers else None
+    if first is not None:
+        word, words = first.at, f"{first.service}: {first.reason}"
+    else:
+        name = next(one.name for one in readiness.services if one.health not in UP)
+        word, words = (
+            "health",
+            f"{name}: It did not come up. Its output is in logs/{name}.log of the workspace.",
+        )
+    ends.failed(runtime, at=now, word=word, words=words)
+
+
+def _services(runtime: Runtime, readiness: Readiness) -> list[dict[str, object]]:
+    rows = {row.name: row for row in RunningService.objects.filter(runtime=runtime)}
+    names = dict(
+        Repository.objects.filter(id__in=[row.repository_id for row in rows.values()]).values_list(
+            "id", "name"
+        )
+    )
+    return [
+        {
+            "name": one.name,
+            "repository": names.get(rows[one.name].repository_id, ""),
+            "contract_digest": one.contract_digest,
+            "kind": rows[one.name].kind,
+            "health": one.health.value,
+            "ready_ms": one.ready_ms,
+            "ports": dict(one.ingress),
+        }
+        for one in readiness.services
+        if one.name in rows
+    ]
+
+
+def _blocker(service: str, at: str, reason: str) -> dict[str, object]:
+    return {"service": service, "at": at, "reason": reason, "exit_status": None}
+
+
+def _note_consumed(runtime: Runtime, ended: Finished, readiness: Readiness) -> None:
+    """Who read which version of what (S4)."""
+    host = HostActor(
+        id=str(ended.command.host_id),
+        label="Runtime VM",
+        host_id=ended.command.host_id,
+        org_id=ended.command.org_id,
+        generation=ended.command.generation,
+    )
+    for service in readiness.services:
+        paths = {one.arn.partition(":parameter")[2]: one.version for one in service.consumed}
+        secrets = Secret.objects.filter(path__in=paths, deleted_at=None).values_list("id", "path")
+        consumed = {secret_id: paths[path] for secret_id, path in secrets}
+        if consumed:
+            record_consumption(
+                actor=host,
+                org_id=runtime.org_id,
+                workspace_id=runtime.workspace_id,
+                service=service.name,
+                host_id=ended.command.host_id,
+                run_id=ended.command.id,
+                consumed=consumed,
+            )
+
+
+def _note_trees(workspace: Workspace, seen: tuple[wire.Checkout, ...]) -> None:
+    repositories = {
+        row.name: row for row in Repository.objects.filter(project_id=workspace.project_id, removed_at=None)
+    }
+    for one in seen:
+        repository = repositories.get(one.directory)
+        if repository is None:
+            continue
+        Checkout.objects.update_or_create(
+            workspace=workspace,
+            repository=repository,
+            defaults={
+                "branch": one.branch[:200],
+                "commit": one.commit[:64],
+                "dirty": one.dirty,
+                "contract_digest": one.contract.digest if one.contract else "",
+                "problem": one.problem[:500],
+                "seen_at": timezone.now(),
+            },
+        )
+        if one.contract is not None:
+            _propose(workspace, repository, one, one.contract)
+
+
+def _propose(
+    workspace: Workspace, repository: Repository, tree: wire.Checkout, contract: wire.ContractFile
+) -> None:
+    try:
+        with transaction.atomic():
+            propose_contract(
+                actor=SYSTEM,
+                org_id=workspace.org_id,
+                repository_id=repository.id,
+                branch=(tree.branch or workspace.branch)[:200],
+                commit=tree.commit[:64],
+                text=contract.text,
+                digest=contract.digest,
+            )
+    except EnvForgeError as error:
+        # An archived project, or a VM that reads contracts in another version: the tree is known all the same.
+        log.warning("workspaces.contract_not_proposed", repository=str(repository.id), reason=str(error))
+
+
+def _look_at_waking(workspace: Workspace) -> None:
+    """A wake that waits for the shell goes on."""
+    runtime = Runtime.objects.select_for_update().get(workspace=workspace)
+    runtime.workspace = workspace
+    if runtime.observed == Observed.WAKING and runtime.wanted == Power.AWAKE:
+        touch(runtime, timezone.now())
+        runtime.save()
+
+
+def _locked(workspace_id: UUID) -> Runtime | None:
+    workspace = Workspace.objects.select_for_update().filter(id=workspace_id).first()
+    if workspace is None:
+        return None
+    runtime = Runtime.objects.select_for_update().get(workspace=workspace)
+    runtime.workspace = workspace
+    return runtime

@@ -1,0 +1,271 @@
+"""Runtimes: from wanted to observed, one step at a time (DESIGN 7)."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.utils import timezone
+
+from envforge import tenancy
+from envforge.actor import SYSTEM
+from envforge_protocol.host.commands import StartRuntime, StopRuntime
+from hosts import queue
+from hosts.files import want_files
+from hosts.models import HostRole, Size
+from hosts.placement import SlotView, activate_slot, claim_slot, deactivate_slot, resize_slot, slot_of
+from hosts.wants import lock_placements
+from hosts.words import says
+from workspaces import ends, routes
+from workspaces.beats import read_contracts
+from workspaces.contracts import chosen
+from workspaces.manifest import Built, build, patience_s
+from workspaces.models import (
+    Checkout,
+    Observed,
+    Power,
+    RunningService,
+    Runtime,
+    Shell,
+    ShellState,
+    Wake,
+    Workspace,
+)
+from workspaces.reconcile import shells
+from workspaces.wire import on_vm
+
+SOON = timedelta(seconds=2)
+HOLD = timedelta(seconds=1)
+# Of a VM or shell that is coming up: they tell when they are there; this is for what they tell getting lost.
+LOOK_AGAIN = timedelta(seconds=20)
+# A wake that has no VM with a shell's files by then has failed; asked for anew it tries anew.
+COMES_UP_WITHIN = timedelta(minutes=30)
+# Where the shell's VM does not tell within this how the trees lie, what was told last counts.
+READ_WITHIN = timedelta(seconds=30)
+STOPS_WITHIN = timedelta(minutes=5)
+STEPS_AT_ONCE = 6
+
+
+def reconcile(org_id: UUID, runtime_id: UUID) -> int:
+    """Take the steps that are due; answers how many."""
+    taken = 0
+    while taken < STEPS_AT_ONCE and _step(org_id, runtime_id):
+        taken += 1
+    return taken
+
+
+def _step(org_id: UUID, runtime_id: UUID) -> bool:
+    with tenancy.enter(org_id):
+        _take_back_start(runtime_id)
+        runtime = locked(runtime_id)
+        now = timezone.now()
+        if runtime is None or runtime.due_at is None or runtime.due_at > now:
+            return False
+        before = runtime.observed
+        match runtime.observed, runtime.wanted:
+            case Observed.ASLEEP | Observed.FAILED, Power.ASLEEP:
+                _let_vm_go(runtime)
+            case Observed.ASLEEP | Observed.FAILED, Power.AWAKE:
+                runtime.observed, runtime.observed_at = Observed.WAKING, now
+                runtime.due_at = now
+            case Observed.WAKING, Power.AWAKE:
+                _wake(runtime, now)
+            case Observed.WAKING, Power.ASLEEP:
+                ends.fell_asleep(runtime, at=now)
+                runtime.due_at = now
+            case Observed.STOPPING, _:
+                _stop(runtime, now)
+            case _:
+                runtime.due_at = None
+        runtime.version += 1
+        runtime.save()
+        return runtime.observed != before
+
+
+def locked(runtime_id: UUID) -> Runtime | None:
+    """The runtime and its workspace, locked, in the entered organization."""
+    workspace_id = Runtime.objects.filter(id=runtime_id).values_list("workspace_id", flat=True).first()
+    if workspace_id is None:
+        return None
+    workspace = Workspace.objects.select_for_update().get(id=workspace_id)
+    runtime = Runtime.objects.select_for_update().get(id=runtime_id)
+    runtime.workspace = workspace
+    return runtime
+
+
+def _take_back_start(runtime_id: UUID) -> None:
+    """A start that is wanted no more is taken back, so that the stop need not wait for its end. Before the row is locked:
+    whoever records a command's end holds the command and then locks the row.
+    """
+    row = Runtime.objects.filter(
+        id=runtime_id, wanted=Power.ASLEEP, observed=Observed.STOPPING, host__isnull=False
+    ).first()
+    if row is not None and row.host_id is not None:
+        epoch = _running_epoch(row)
+        queue.withdraw(host_id=row.host_id, key=f"start/{row.workspace_id}/{epoch}", cause="it is to sleep")
+
+
+def _wake(runtime: Runtime, now: datetime) -> None:
+    """Find it a VM, wait until that and the shell's files are there, and have the services started."""
+    wake = Wake.objects.get(runtime=runtime, epoch=runtime.epoch)
+    slot = _slot(runtime)
+    runtime.slot_id = slot.id
+    shell = Shell.objects.select_for_update().get(workspace=runtime.workspace)
+    files = want_files(org_id=runtime.org_id, workspace_id=runtime.workspace_id)
+    waits = ""
+    if shell.observed != ShellState.READY:
+        waits = shell.trouble or "Its shell and files are being prepared."
+    elif _lacks_trees(runtime) and (shell.asked_at is None or shell.asked_at < wake.asked_at):
+        shells.prepare_again(shell, now)
+        waits = "Its repositories are being checked out."
+    elif not slot.ready:
+        _read_trees(runtime, shell, wake, now)
+        waits = says(slot.trouble) or "Its machine is coming up."
+    elif not _read_trees(runtime, shell, wake, now):
+        waits = "Its contracts are being read."
+    if waits or not files.ready:
+        if now - wake.asked_at > COMES_UP_WITHIN:
+            ends.failed(runtime, at=now, word="not_ready", words=f"It did not come up in time. {waits}")
+            runtime.due_at = now
+            return
+        runtime.trouble = waits[:500]
+        runtime.due_at = now + (LOOK_AGAIN if files.ready else SOON)
+        return
+    assert slot.host_id is not None  # noqa: S101 - a slot that is ready has a VM; for the types
+    # Two wakes that begin at once must not be given one ingress port.
+    lock_placements()
+    built = build(runtime, chosen(runtime.workspace), slot.host_id)
+    if built.manifest is None:
+        wake.blockers = built.blockers
+        wake.save(update_fields=["blockers"])
+        first = built.blockers[0]
+        about = f"{first['service']}: " if first["service"] else ""
+        ends.failed(runtime, at=now, word=first["at"], words=about + first["reason"])
+        runtime.due_at = now
+        return
+    _start(runtime, wake, built, slot, now)
+    queue.want(
+        host_id=slot.host_id,
+        payload=StartRuntime(workspace=on_vm(runtime.workspace, files), manifest=built.manifest),
+        key=f"start/{runtime.workspace_id}/{runtime.epoch}",
+        cause=wake.cause,
+        expires_in=timedelta(seconds=patience_s(built.manifest)),
+    )
+
+
+def _slot(runtime: Runtime) -> SlotView:
+    workspace, size = runtime.workspace, Size(runtime.size)
+    slot = claim_slot(
+        actor=SYSTEM,
+        org_id=runtime.org_id,
+        workspace_id=workspace.id,
+        label=workspace.branch[:120],
+        role=HostRole.RUNTIME,
+        size=size,
+    )
+    if slot.size != size:
+        if slot.active:
+            deactivate_slot(actor=SYSTEM, org_id=runtime.org_id, slot_id=slot.id)
+        resize_slot(actor=SYSTEM, org_id=runtime.org_id, slot_id=slot.id, size=size)
+    return activate_slot(actor=SYSTEM, org_id=runtime.org_id, slot_id=slot.id)
+
+
+def _lacks_trees(runtime: Runtime) -> bool:
+    contracts = chosen(runtime.workspace)
+    repositories = {one.repository.id for one in contracts.contracts} | {one.id for one in contracts.without}
+    there = Checkout.objects.filter(workspace=runtime.workspace).exclude(commit="")
+    return not repositories <= set(there.values_list("repository_id", flat=True))
+
+
+def _read_trees(runtime: Runtime, shell: Shell, wake: Wake, now: datetime) -> bool:
+    """Have the contracts in the working trees read as they are now (W2); answers whether they are known, or nobody tells."""
+    older = Checkout.objects.filter(workspace=runtime.workspace, seen_at__lt=wake.asked_at)
+    if not older.exists() or now - wake.asked_at > READ_WITHIN or shell.host_id is None:
+        return True
+    key = f"read/{runtime.workspace_id}/{runtime.epoch}"
+    read_contracts(runtime.workspace, shell.host_id, key=key, cause=wake.cause)
+    return False
+
+
+def _start(runtime: Runtime, wake: Wake, built: Built, slot: SlotView, now: datetime) -> None:
+    """Write down what this wake runs, and where."""
+    RunningService.objects.filter(runtime=runtime).delete()
+    RunningService.objects.bulk_create(
+        RunningService(
+            org_id=runtime.org_id,
+            runtime=runtime,
+            epoch=runtime.epoch,
+            name=one.contract.service.name,
+            repository_id=one.repository.id,
+            proposal_id=one.proposal.id,
+            contract_digest=one.proposal.digest,
+            kind=one.contract.service.kind,
+            account=built.accounts[one.contract.service.name],
+            host_id=slot.host_id,
+            generation=slot.generation,
+            ingress=built.ingress.get(one.contract.service.name),
+            health="starting",
+            since=now,
+        )
+        for one in built.chosen
+    )
+    runtime.host_id, runtime.generation = slot.host_id, slot.generation
+    runtime.observed, runtime.observed_at = Observed.STARTING, now
+    runtime.trouble = runtime.trouble_word = ""
+    # Its end is told, however it ends.
+    runtime.due_at = None
+    wake.started_at = now
+    wake.save(update_fields=["started_at"])
+
+
+def _stop(runtime: Runtime, now: datetime) -> None:
+    """Once nobody is led there any more (THREATS G2), have its VM stop the services."""
+    epoch = _running_epoch(runtime)
+    if not routes.are_gone(runtime, epoch):
+        runtime.due_at = now + HOLD
+        return
+    files = want_files(org_id=runtime.org_id, workspace_id=runtime.workspace_id)
+    slot = slot_of(org_id=runtime.org_id, workspace_id=runtime.workspace_id, role=HostRole.RUNTIME)
+    on_its_vm = slot is not None and (slot.host_id, slot.generation) == (runtime.host_id, runtime.generation)
+    if not on_its_vm or runtime.host_id is None or not files.ready:
+        # Its VM is gone, and with it what ran there.
+        ends.stopped(runtime, at=now)
+        return
+    queue.want(
+        host_id=runtime.host_id,
+        payload=StopRuntime(workspace=on_vm(runtime.workspace, files), epoch=epoch),
+        key=f"stop/{runtime.workspace_id}/{epoch}",
+        cause=runtime.wanted_cause or "sleep",
+        expires_in=STOPS_WITHIN,
+    )
+    if runtime.attempts:
+        # Asked for before, and its end was not told within that time: it is not known to run.
+        ends.stopped(runtime, at=now)
+        return
+    runtime.attempts = 1
+    runtime.due_at = now + 2 * STOPS_WITHIN
+
+
+def _running_epoch(runtime: Runtime) -> int:
+    """The epoch of the services that its VM was asked to run last."""
+    found = RunningService.objects.filter(runtime=runtime).values_list("epoch", flat=True).first()
+    return found if found is not None else runtime.epoch
+
+
+def _let_vm_go(runtime: Runtime) -> None:
+    """Asleep or failed: its room is free, and whatever a failed wake left running is stopped."""
+    runtime.due_at = None
+    slot = slot_of(org_id=runtime.org_id, workspace_id=runtime.workspace_id, role=HostRole.RUNTIME)
+    if slot is None:
+        return
+    if runtime.observed == Observed.FAILED and runtime.host_id and slot.host_id == runtime.host_id:
+        files = want_files(org_id=runtime.org_id, workspace_id=runtime.workspace_id)
+        if files.ready:
+            epoch = _running_epoch(runtime)
+            queue.want(
+                host_id=runtime.host_id,
+                payload=StopRuntime(workspace=on_vm(runtime.workspace, files), epoch=epoch),
+                key=f"stop/{runtime.workspace_id}/{epoch}",
+                cause="failed",
+                expires_in=STOPS_WITHIN,
+            )
+    if slot.active:
+        deactivate_slot(actor=SYSTEM, org_id=runtime.org_id, slot_id=slot.id)
