@@ -214,7 +214,7 @@ GATEWAY_API_HOST = urlsplit(GATEWAY_API_URL).hostname or ""
 GATEWAY_CREDENTIALS = env["ENVFORGE_GATEWAY_CREDENTIAL"]
 GATEWAY_GRACE_MS = env["ENVFORGE_GATEWAY_GRACE_MS"]
 # How often a gateway process may ask, and an address before it is known who asks: requests a second, and how many at once.
-GATEWAY_RATES = {"gateway": (2000.0, 4000), "address": (2.0, 50)}
+GATEWAY_RATES = {"gateway": (2000.0, 4000), "address": (20.0, 200)}
 HOST_ROLE_ID = env["ENVFORGE_HOST_ROLE_ID"]
 AWS_ACCOUNT_ID = env["ENVFORGE_AWS_ACCOUNT_ID"]
 STS_URL = env["ENVFORGE_STS_URL"] or AWS_ENDPOINT_URL or f"https://sts.{AWS_REGION}.amazonaws.com"

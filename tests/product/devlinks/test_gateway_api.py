@@ -35,7 +35,7 @@ def test_g5_each_process_registers_with_the_deployments_credential_and_gets_its_
     assert stored.leased_until is None
 
 
-@pytest.mark.parametrize("credential", ["", "wrong" * 10, "envf_gateway_x"])
+@pytest.mark.parametrize("credential", ["none", "wrong" * 10, "envf_gateway_x"])
 def test_g5_without_the_credential_nobody_is_let_in(address: str, credential: str) -> None:
     request = {"instance": str(uuid4()), "name": "g", "version": "1"}
     answer = Program(address).raw("POST", "register", request, token=credential)
@@ -45,7 +45,7 @@ def test_g5_without_the_credential_nobody_is_let_in(address: str, credential: st
 
 @pytest.mark.parametrize("path", PATHS)
 def test_g5_nothing_is_answered_without_a_gateways_token(address: str, gateway: Program, path: str) -> None:
-    for token in ("", "envf_gateway_" + "x" * 43, settings.GATEWAY_CREDENTIALS[0]):
+    for token in ("none", "envf_gateway_" + "x" * 43, settings.GATEWAY_CREDENTIALS[0]):
         answer = gateway.raw("POST", path, {}, token=token)
         assert answer.status_code == 401
         assert answer.json()["word"] == "token"
@@ -57,7 +57,7 @@ def test_g5_a_token_ends_by_time_and_with_leaving(gateway: Program, clock: Clock
     assert gateway.raw("POST", "leave").status_code == 204
     for token in (gateway.token, renewed.json()["token"]):
         assert gateway.raw("POST", "renew", token=token).status_code == 401
-    other = Program(str(gateway.http.base_url)).register()
+    other = Program(gateway.address).register()
     clock.pass_(minutes=11)
     assert other.raw("POST", "renew").status_code == 401
 
@@ -67,7 +67,7 @@ def test_messages_are_strict(gateway: Program) -> None:
     assert gateway.raw("GET", "resolve").status_code == 405
     assert gateway.raw("POST", "nothing", {}).status_code == 404
     assert gateway.raw("GET", "events?after=x").status_code == 400
-    assert gateway.raw("POST", "renew", headers={"envforge-protocol": "99"}).status_code == 426
+    assert gateway.raw("POST", "renew", headers={"EnvForge-Protocol": "99"}).status_code == 426
 
 
 def test_another_host_has_no_such_addresses(gateway: Program) -> None:

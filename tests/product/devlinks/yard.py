@@ -167,7 +167,7 @@ class Gateway:
     """A gateway process as the control plane meets it: over HTTP, with an identity of its own."""
 
     def __init__(self, address: str, name: str = "gateway-1") -> None:
-        self.http = httpx2.Client(base_url=address, timeout=20)
+        self.address = address
         self.name = name
         self.token = ""
         self.id: UUID | None = None
@@ -195,7 +195,7 @@ class Gateway:
         }
         if body is not None:
             more["json"] = body
-        return self.http.request(method, f"/gateway/v1/{path}", headers=headers, **more)
+        return httpx2.request(method, f"{self.address}/gateway/v1/{path}", headers=headers, timeout=20, **more)
 
     def ask(self, path: str, **body: Any) -> dict[str, Any]:
         answer = self.raw("POST", path, body)
