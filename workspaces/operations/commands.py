@@ -114,7 +114,7 @@ def cancel_run(*, actor: Actor, org_id: UUID, workspace_id: UUID, run_id: UUID) 
 
 def _end_on_vm(run: CommandRun, actor: Actor) -> None:
     # The VM's command before the receipt, as whoever records its end locks them.
-    asked = HostCommand.objects.select_for_update().filter(id=run.host_command_id).first()
+    asked = HostCommand.objects.select_for_update().filter(id__in=[run.host_command_id]).first()
     if asked is None or asked.finished_at is not None:
         return
     CommandRun.objects.filter(id=run.id).update(cancelled_by=actor.label[:200])
