@@ -200,10 +200,7 @@ class EventKind(Enum):
         "shell.certificate_issued", "{actor} got shell access to {target}", expires_at=TIME
     )
     SHELL_ACCESS_ENDED = kind(
-        "shell.access_ended",
-        "{actor} ended {holder}'s shell access to {target}: {cause}",
-        holder=NAME,
-        cause=WORD,
+        "shell.access_ended", "{holder}'s shell access to {target} ended: {cause}", holder=NAME, cause=WORD
     )
     SHELL_CONNECTED = kind("shell.connected", "{actor} connected to the shell of {target}")
     SHELL_DISCONNECTED = kind(
