@@ -58,7 +58,9 @@ def caused(yard: Yard, count: int) -> None:
             purge("session", uuid4(), reason="test")
 
 
-def test_g1_the_stream_begins_with_hello_and_tells_what_was_missed_in_order(yard: Yard, gateway: Gateway) -> None:
+def test_g1_the_stream_begins_with_hello_and_tells_what_was_missed_in_order(
+    yard: Yard, gateway: Gateway
+) -> None:
     after = revision_now()
     caused(yard, 5)
     with stream(gateway, after) as told:
@@ -76,7 +78,9 @@ def test_g1_what_is_not_known_any_more_or_not_yet_is_a_new_beginning(yard: Yard,
             assert told.next("hello")["starts_after"] == revision_now()
 
 
-def test_g1_a_commit_is_told_at_once_and_the_heartbeat_after_it_covers_it(yard: Yard, gateway: Gateway) -> None:
+def test_g1_a_commit_is_told_at_once_and_the_heartbeat_after_it_covers_it(
+    yard: Yard, gateway: Gateway
+) -> None:
     issued = yard.issue()
     with stream(gateway, revision_now()) as told:
         told.next("heartbeat")

@@ -179,9 +179,7 @@ def test_l4_a_link_is_never_extended_beyond_the_policy(yard: Yard) -> None:
     latest = issued.link.issued_at + timedelta(seconds=rules.Rules().longest_s)
     for wrong in (issued.link.expires_at, latest + timedelta(seconds=1)):
         with pytest.raises(Invalid):
-            links.extend_dev_link(
-                actor=yard.alice, org_id=yard.org, link_id=issued.link.id, expires_at=wrong
-            )
+            links.extend_dev_link(actor=yard.alice, org_id=yard.org, link_id=issued.link.id, expires_at=wrong)
     longer = links.extend_dev_link(
         actor=yard.alice, org_id=yard.org, link_id=issued.link.id, expires_at=latest
     )
@@ -246,7 +244,8 @@ def test_l4_all_links_of_a_workspace_or_of_a_person_end_at_once(yard: Yard, worl
             actor=world.vera.as_actor(), org_id=yard.org, workspace_id=yard.workspace.id
         )
     assert (
-        links.revoke_links_of_workspace(actor=yard.alice, org_id=yard.org, workspace_id=yard.workspace.id) == 2
+        links.revoke_links_of_workspace(actor=yard.alice, org_id=yard.org, workspace_id=yard.workspace.id)
+        == 2
     )
     assert links.revoke_links_of_person(actor=yard.alice, org_id=yard.org, person_id=world.adam.id) == 1
     assert len(yard.events("dev_link.revoked")) == 3
@@ -256,7 +255,8 @@ def test_i4_offboarding_ends_a_members_links_or_they_were_handed_over(yard: Yard
     assert world.bob
     kept, lost = yard.issue(actor=world.adam.as_actor()), None
     assert (
-        links.hand_over_links(actor=yard.alice, org_id=yard.org, person_id=world.adam.id, to=world.bob.id) == 1
+        links.hand_over_links(actor=yard.alice, org_id=yard.org, person_id=world.adam.id, to=world.bob.id)
+        == 1
     )
     lost = yard.issue(actor=world.adam.as_actor())
     done = operations.remove_member(actor=yard.alice, org_id=yard.org, person_id=world.adam.id)
@@ -271,7 +271,11 @@ def test_i4_offboarding_ends_a_members_links_or_they_were_handed_over(yard: Yard
 
 
 def test_l2_names_are_short_deterministic_and_nobody_elses() -> None:
-    long = ["service-" + "s" * 50, "a-branch-with-a-very-long-name-indeed-it", "an-organization-of-forty-characters-here"]
+    long = [
+        "service-" + "s" * 50,
+        "a-branch-with-a-very-long-name-indeed-it",
+        "an-organization-of-forty-characters-here",
+    ]
     tried = list(labels.candidates(*long))
     assert tried == list(labels.candidates(*long))
     assert len(set(tried)) == len(tried)

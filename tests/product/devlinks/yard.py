@@ -195,7 +195,9 @@ class Gateway:
         }
         if body is not None:
             more["json"] = body
-        return httpx2.request(method, f"{self.address}/gateway/v1/{path}", headers=headers, timeout=20, **more)
+        return httpx2.request(
+            method, f"{self.address}/gateway/v1/{path}", headers=headers, timeout=20, **more
+        )
 
     def ask(self, path: str, **body: Any) -> dict[str, Any]:
         answer = self.raw("POST", path, body)
@@ -206,7 +208,9 @@ class Gateway:
     def open(self, token: str, state: str = "state") -> dict[str, Any]:
         return self.ask("open", token=token, state=digest(state))
 
-    def redeem(self, opened: dict[str, Any], state: str = "state", value: str | None = None) -> dict[str, Any]:
+    def redeem(
+        self, opened: dict[str, Any], state: str = "state", value: str | None = None
+    ) -> dict[str, Any]:
         self.value = value or secrets.token_urlsafe(32)
         return self.ask(
             "redeem",
