@@ -255,8 +255,8 @@ class Allow(OrgAPIView):
         responses={200: OneLinkOut, **WRITES},
     )
     def post(self, request: Request, slug: str, link_id: UUID) -> Response:
-        given = read_body(AllowIn, request.data)
         org_id = organization(actor=self.actor, slug=slug).id
+        given = read_body(AllowIn, request.data)
         operations.change_allowlist(
             actor=self.actor, org_id=org_id, link_id=link_id, surfaces=given["surfaces"]
         )
@@ -270,7 +270,7 @@ class LinkPolicy(_ReadAndWrite):
         responses={200: PolicyOut, **REFUSALS},
     )
     def get(self, request: Request, slug: str) -> Response:
-        return Response(PolicyOut(selectors.link_rules(actor=self.actor, slug=slug)[1]).data)
+        return Response(PolicyOut(selectors.link_rules(actor=self.actor, slug=slug).rules).data)
 
     @extend_schema(
         operation_id="set_link_policy",

@@ -67,6 +67,15 @@ class Links:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkRules:
+    """An organization's policy for links, and whether the actor may change it."""
+
+    organization: Organization
+    rules: Rules
+    set_policy: Answer
+
+
+@dataclass(frozen=True, slots=True)
 class OneLink:
     """A link, what its revocations did at each gateway, and what the actor may do with it."""
 
@@ -167,10 +176,10 @@ def new_link(*, actor: Actor, slug: str, workspace_id: UUID) -> NewLink:
         return _new_link(actor, found, workspace)
 
 
-def link_rules(*, actor: Actor, slug: str) -> tuple[Organization, Rules, Answer]:
-    """The organization's policy for links, and whether the actor may change it. Raises NotVisible."""
+def link_rules(*, actor: Actor, slug: str) -> LinkRules:
+    """The organization's policy for links. Raises NotVisible."""
     with visible(actor, slug, Action.DEV_LINK_SET_POLICY) as (found, answers):
-        return found, rules.current(), answers[Action.DEV_LINK_SET_POLICY]
+        return LinkRules(found, rules.current(), answers[Action.DEV_LINK_SET_POLICY])
 
 
 def on_page(actor: Actor, workspace: Workspace) -> Mapping[str, Any] | None:

@@ -185,11 +185,12 @@ def policy(request: HttpRequest, visitor: Visitor, slug: str) -> HttpResponse:
             wrong, status = refused.fields, refused.status
         else:
             return see_other(reverse("dev-link-policy", args=[slug]))
-    found, current, answer = selectors.link_rules(actor=visitor.actor, slug=slug)
+    seen = selectors.link_rules(actor=visitor.actor, slug=slug)
+    current = seen.rules
     context = {
         "here": "links",
         "rules": current,
-        "may": answer,
+        "may": seen.set_policy,
         "wrong": wrong,
         "longest": spoken(current.longest_s),
         "hours": current.awake_budget_s // 3600,
@@ -200,8 +201,7 @@ def policy(request: HttpRequest, visitor: Visitor, slug: str) -> HttpResponse:
         "surfaces": list(SURFACES.items()),
         "chosen": set(current.surfaces),
     }
-    about = selectors.links(actor=visitor.actor, slug=slug)
-    return page(request, visitor, "devlinks/policy.html", context, about=about, status=status)
+    return page(request, visitor, "devlinks/policy.html", context, about=seen, status=status)
 
 
 def _page_of(
