@@ -1,4 +1,4 @@
-"""The words that facts of one kind may be, and what several kinds of events declare alike."""
+"""The words that facts of events choose from (`audit.kinds`)."""
 
 from audit.facts import COUNT, Choice, Choices, Fact
 

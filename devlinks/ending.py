@@ -15,6 +15,7 @@ from devlinks.models import DevCode, DevLink, DevSession, ShellTicket
 from devlinks.purges import purge
 from envforge import tenancy
 from envforge.actor import SYSTEM, Actor
+from orgs.access import Narrowed
 from orgs.models import Person
 from orgs.offboarding import Closing
 
@@ -80,9 +81,10 @@ def sign_in_ended(session_id: UUID) -> None:
         purge("session", dev_session_id, reason="signed_out", org_id=org_id)
 
 
-def role_lost(person_id: UUID) -> None:
+def access_narrowed(narrowed: Narrowed) -> None:
     """A member lost a role: those of their sessions that no role allows any more end (L8)."""
-    lost = [session for session in _of_person(person_id) if not may_stay(session)]
+    person_id = narrowed.holder_id
+    lost = [session for session in _of_person(person_id) if narrowed.everything or not may_stay(session)]
     end_each(lost, cause="not_allowed")
     # What is decided just now about a session that began meanwhile.
     purge("person", person_id, reason="not_allowed", cut=False)

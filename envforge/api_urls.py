@@ -10,10 +10,15 @@ from projects import api as projects
 from secrets_ref import api as secrets
 from timeline import api as timeline
 from workspaces import api as workspaces
+from workspaces import runs_api as runs
+from workspaces import shells_api as shells
+from workspaces import usage_api as usage
 
 PROJECT = "orgs/<slug:slug>/projects/<slug:project>"
 REPOSITORY = f"{PROJECT}/repositories/<slug:repository>"
 PROPOSAL = f"{PROJECT}/proposals/<uuid:proposal_id>"
+WORKSPACE = "orgs/<slug:slug>/workspaces/<uuid:workspace_id>"
+RUN = f"{WORKSPACE}/runs/<uuid:run_id>"
 
 urlpatterns = [
     path("orgs", orgs.Organizations.as_view(), name="api-organizations"),
@@ -54,6 +59,30 @@ urlpatterns = [
         "orgs/<slug:slug>/workspaces/<uuid:workspace_id>/restore",
         workspaces.Restore.as_view(),
         name="api-workspace-restore",
+    ),
+    path(
+        "orgs/<slug:slug>/workspaces/<uuid:workspace_id>/leases",
+        usage.Leases.as_view(),
+        name="api-leases",
+    ),
+    path(
+        "orgs/<slug:slug>/workspaces/<uuid:workspace_id>/leases/<uuid:lease_id>",
+        usage.OneLease.as_view(),
+        name="api-lease",
+    ),
+    path("orgs/<slug:slug>/usage", usage.Usage.as_view(), name="api-usage"),
+    path("orgs/<slug:slug>/usage/windows", usage.Windows.as_view(), name="api-usage-windows"),
+    path("orgs/<slug:slug>/caps", usage.Caps.as_view(), name="api-caps"),
+    path(f"{WORKSPACE}/runs", runs.Runs.as_view(), name="api-runs"),
+    path(RUN, runs.OneRun.as_view(), name="api-run"),
+    path(f"{RUN}/output", runs.RunOutput.as_view(), name="api-run-output"),
+    path(f"{RUN}/cancel", runs.CancelRun.as_view(), name="api-run-cancel"),
+    path(f"{WORKSPACE}/shell", shells.ShellAccess.as_view(), name="api-shell"),
+    path(f"{WORKSPACE}/shell/certificates", shells.Certificates.as_view(), name="api-certificates"),
+    path(
+        f"{WORKSPACE}/shell/sessions/<uuid:session_id>/end",
+        shells.EndSession.as_view(),
+        name="api-shell-session-end",
     ),
     path("orgs/<slug:slug>/projects", projects.Projects.as_view(), name="api-projects"),
     path(PROJECT, projects.Project.as_view(), name="api-project"),

@@ -38,6 +38,12 @@ app.conf.update(
         },
         "hosts.due.sweep": {"task": "hosts.due.sweep", "schedule": 5.0, "options": {"expires": 5}},
         "hosts.files.sweep": {"task": "hosts.files.sweep", "schedule": 15.0, "options": {"expires": 15}},
+        "hosts.volumes.sweep": {"task": "hosts.volumes.sweep", "schedule": 5.0, "options": {"expires": 5}},
+        "hosts.volumes.compare": {
+            "task": "hosts.volumes.compare",
+            "schedule": 900.0,
+            "options": {"expires": 900},
+        },
         "hosts.fleet.compare": {"task": "hosts.fleet.compare", "schedule": 30.0, "options": {"expires": 30}},
         "hosts.commands.sweep": {
             "task": "hosts.commands.sweep",
@@ -47,6 +53,11 @@ app.conf.update(
         "devlinks.sweep": {"task": "devlinks.sweep", "schedule": 5.0, "options": {"expires": 5}},
         "devlinks.tidy": {"task": "devlinks.tidy", "schedule": 300.0, "options": {"expires": 300}},
         "workspaces.due.sweep": {"task": "workspaces.due.sweep", "schedule": 5.0, "options": {"expires": 5}},
+        "workspaces.output.sweep": {
+            "task": "workspaces.output.sweep",
+            "schedule": 600.0,
+            "options": {"expires": 600},
+        },
         "workspaces.idle.sweep": {
             "task": "workspaces.idle.sweep",
             "schedule": 5.0,

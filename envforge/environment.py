@@ -67,7 +67,7 @@ def _boolean(value: str) -> bool:
     return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[value.lower()]
 
 
-def _positive(value: str) -> int:
+def _seconds(value: str) -> int:
     seconds = int(value)
     if seconds <= 0:
         raise ValueError
@@ -119,7 +119,7 @@ SETTINGS = (
         default="",
         production=_needs_https,
     ),
-    Setting("ENVFORGE_SUPPORT_VISIT_S", "seconds after which a support visit ends", _positive, default=1800),
+    Setting("ENVFORGE_SUPPORT_VISIT_S", "seconds after which a support visit ends", _seconds, default=1800),
     Setting(
         "ENVFORGE_STATIC_ROOT", "a directory that `collectstatic` may fill", _text, default="staticfiles"
     ),
@@ -196,7 +196,7 @@ SETTINGS = (
         default="",
     ),
     Setting(
-        "ENVFORGE_AUDIT_CHECKPOINT_S", "seconds between a chain's signed checkpoints", _positive, default=60
+        "ENVFORGE_AUDIT_CHECKPOINT_S", "seconds between a chain's signed checkpoints", _seconds, default=60
     ),
     Setting(
         "ENVFORGE_HOST_API_URL",
@@ -256,8 +256,14 @@ SETTINGS = (
     Setting(
         "ENVFORGE_RETENTION_DAYS",
         "days for which the files of archived workspaces are kept",
-        _positive,
+        _seconds,
         default=30,
+    ),
+    Setting(
+        "ENVFORGE_OUTPUT_DAYS",
+        "days for which the output of commands is kept",
+        _seconds,
+        default=14,
     ),
     Setting(
         "ENVFORGE_HOST_WALLS",

@@ -167,6 +167,14 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "v1",
     "DESCRIPTION": "Everything the console shows, for programs.",
     "SERVE_INCLUDE_SCHEMA": False,
+    # Fields of one name with other choices are told apart in the description.
+    "ENUM_NAME_OVERRIDES": {
+        "ResourceMode": "projects.choices.Mode.values",
+        "CapMode": "workspaces.models.meters.CapMode",
+        "SecretState": "secrets_ref.api.STATES",
+        "WorkspaceState": "workspaces.api.STATES",
+        "RunState": "workspaces.runs_api.STATES",
+    },
 }
 
 CELERY_BROKER_URL = env["CELERY_BROKER_URL"]
@@ -202,6 +210,7 @@ WORKSPACE_FILES = env["ENVFORGE_FILES"]
 # What awake hours cost, by size and day; without rows no page shows money.
 PRICES = env["ENVFORGE_PRICES"]
 WORKSPACE_RETENTION = timedelta(days=env["ENVFORGE_RETENTION_DAYS"])
+COMMAND_OUTPUT_RETENTION = timedelta(days=env["ENVFORGE_OUTPUT_DAYS"])
 # Where VMs speak (`/host/v1/`), what they must be, and the one place that says so (H4).
 # HOST:PORT of Git servers from which VMs may clone over plain http.
 PLAIN_GIT_HOSTS = frozenset(filter(None, env["ENVFORGE_PLAIN_GIT_HOSTS"].split(",")))

@@ -11,9 +11,13 @@ from orgs.console import account, closing, invitations, members, organizations, 
 from projects.console import projects, repositories, reviews, sources
 from secrets_ref import console as secrets_console
 from timeline import console as timeline_console
+from workspaces.console import commands as workspace_commands
 from workspaces.console import pages as workspaces_console
+from workspaces.console import shells as workspace_shells
+from workspaces.console import usage as usage_console
 
 REPOSITORY = "o/<slug:slug>/projects/<slug:project>/repositories/<slug:repository>"
+WORKSPACE = "o/<slug:slug>/workspaces/<uuid:workspace_id>"
 
 urlpatterns = [
     path("", organizations.home, name="home"),
@@ -56,7 +60,14 @@ urlpatterns = [
         workspaces_console.receipt,
         name="wake-receipt",
     ),
+    path(f"{WORKSPACE}/runs", workspace_commands.runs, name="runs"),
+    path(f"{WORKSPACE}/runs/<uuid:run_id>", workspace_commands.run, name="run"),
+    path(f"{WORKSPACE}/runs/<uuid:run_id>/output", workspace_commands.output, name="run-output"),
+    path(f"{WORKSPACE}/runs/<uuid:run_id>/cancel", workspace_commands.cancel, name="run-cancel"),
+    path(f"{WORKSPACE}/shell", workspace_shells.shell, name="workspace-shell"),
+    path(f"{WORKSPACE}/shell/sessions/<uuid:session_id>/end", workspace_shells.end, name="shell-session-end"),
     path("o/<slug:slug>/hosts", hosts_console.hosts, name="hosts"),
+    path("o/<slug:slug>/usage", usage_console.usage, name="usage"),
     path("o/<slug:slug>/hosts/export", hosts_console.export, name="placements-export"),
     path("o/<slug:slug>/members", members.members, name="members"),
     path("o/<slug:slug>/members/<uuid:person_id>", members.member, name="member"),

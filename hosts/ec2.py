@@ -227,6 +227,17 @@ def _image(image_id: str) -> Image:
     return Image(image_id, images[0].get("RootDeviceName") or "/dev/xvda", tags.get(IMAGE_TAG, ""))
 
 
+@cache
+def zone_of_subnet(subnet: str) -> str:
+    """The zone a subnet is in, which never changes.
+
+    Raises:
+        Refused: there is no such subnet.
+    """
+    found = ask(_client().describe_subnets, SubnetIds=[subnet])["Subnets"]
+    return str(found[0]["AvailabilityZone"])
+
+
 def security_group(org_id: UUID) -> str:
     """The organization's own security group, made or put right where it must be.
 

@@ -5,10 +5,9 @@ on a file system of EFS, an access point for each workspace; or in a directory t
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-import structlog
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
@@ -16,17 +15,14 @@ from django.utils import timezone
 from envforge import tenancy
 from envforge.nudge import nudge
 from envforge_protocol.host.workspaces import ACCOUNTS_PER_WORKSPACE
-from hosts import efs
+from hosts import due, efs
 from hosts.lookups import workspace_files_due
 from hosts.models import WorkspaceFiles
-from hosts.reconcile import backoff
-from hosts.vendor import Refused, VendorError
+from hosts.vendor import Refused
 
 FIRST_UID = 100_000
-LEASE = timedelta(seconds=60)
+ACCESS_POINT = "fsap-"
 MOST_DUE = 200
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,34 +81,8 @@ def files_of(*, org_id: UUID, workspace_id: UUID) -> FilesView | None:
 
 
 def settle(org_id: UUID, files_id: UUID) -> bool:
-    """Take the step that is due; answers whether one was. Safe to run twice, at any time, in two workers."""
-    with tenancy.enter(org_id):
-        row = WorkspaceFiles.objects.select_for_update(skip_locked=True).filter(id=files_id).first()
-        now = timezone.now()
-        if row is None or row.due_at is None or row.due_at > now:
-            return False
-        row.due_at = now + LEASE
-        row.save(update_fields=["due_at"])
-    place, failed = row.access_point, ""
-    try:
-        place = _bring_about(row)
-    except VendorError as error:
-        failed = error.trouble
-        log.warning("files.put_off", files=str(files_id), trouble=failed, code=error.code)
-    with tenancy.enter(org_id):
-        # Where something else is wanted meanwhile, it is due already, and finds by its token what was made here.
-        current = WorkspaceFiles.objects.select_for_update().get(id=files_id)
-        if current.version != row.version:
-            return True
-        if failed:
-            current.attempts += 1
-            current.due_at = timezone.now() + backoff(current.attempts)
-        else:
-            current.access_point, current.attempts, current.due_at = place, 0, None
-            current.removed_at = None if current.wanted_present else timezone.now()
-        current.version += 1
-        current.save()
-    return True
+    """Take the step that is due; answers whether one was (`hosts.due`)."""
+    return due.settle(WorkspaceFiles.objects, org_id, files_id, _bring_about)
 
 
 def sweep() -> int:
@@ -120,20 +90,21 @@ def sweep() -> int:
     return sum(settle(*pair) for pair in workspace_files_due(timezone.now(), MOST_DUE))
 
 
-def _bring_about(row: WorkspaceFiles) -> str:
+def _bring_about(row: WorkspaceFiles) -> dict[str, Any]:
     """The place as it is wanted; empty for none."""
     where = settings.WORKSPACE_FILES
     if where is None:
         raise Refused("ENVFORGE_FILES")
+    if not row.wanted_present:
+        if row.access_point.startswith(ACCESS_POINT):
+            efs.remove_access_point(row.access_point)
+        return {"access_point": "", "removed_at": timezone.now()}
     if where.kind == "directory":
-        return f"{where.place}/{row.workspace_id}" if row.wanted_present else ""
-    if row.wanted_present:
-        return efs.ensure_access_point(
-            file_system=where.place, org_id=row.org_id, workspace_id=row.workspace_id, uid=row.uid
-        )
-    if row.access_point:
-        efs.remove_access_point(row.access_point)
-    return ""
+        return {"access_point": f"{where.place}/{row.workspace_id}", "removed_at": None}
+    made = efs.ensure_access_point(
+        file_system=where.place, org_id=row.org_id, workspace_id=row.workspace_id, uid=row.uid
+    )
+    return {"access_point": made, "removed_at": None}
 
 
 def _next_uid() -> int:
@@ -145,7 +116,7 @@ def _next_uid() -> int:
 
 def _view(row: WorkspaceFiles) -> FilesView:
     place = row.access_point
-    kind = ("access_point" if place.startswith("fsap-") else "directory") if place else ""
+    kind = ("access_point" if place.startswith(ACCESS_POINT) else "directory") if place else ""
     where = settings.WORKSPACE_FILES
     file_system = where.place if where and kind == "access_point" else ""
     return FilesView(row.workspace_id, row.uid, kind, file_system, place)

@@ -22,7 +22,8 @@ from audit.append import append_platform
 from audit.kinds import EventKind
 from envforge import tenancy
 from envforge.actor import SYSTEM, Target
-from hosts import ec2
+from hosts import ebs, ec2
+from hosts.adrift import VOLUME_PREFIX
 from hosts.ec2 import Seen
 from hosts.lookups import organizations_with_hosts
 from hosts.models import Host, Observed, Orphan
@@ -157,7 +158,9 @@ class Comparison:
             return
         now = timezone.now()
         with transaction.atomic():
-            Orphan.objects.exclude(instance_id__in=ids).delete()
+            Orphan.objects.exclude(instance_id__in=ids).exclude(
+                instance_id__startswith=VOLUME_PREFIX
+            ).delete()
             for one in orphans:
                 values = {"state": one.state, "tagged_org": one.org_id, "tagged_host": one.host_id}
                 begun = {**values, "launched_at": one.launched_at, "found_at": now}
@@ -194,16 +197,20 @@ def look_at_all() -> Compared:
 
 
 def end_orphan(instance_id: str) -> None:
-    """End an instance that the last comparison found to be nobody's; an operator's decision, recorded for EnvForge itself.
+    """End an instance, or delete a volume, that the last comparison found to be nobody's; an operator's decision, recorded for EnvForge itself.
 
     Raises:
         Orphan.DoesNotExist: it is somebody's, or gone.
         VendorError: EC2 did not do it.
     """
     orphan = Orphan.objects.get(instance_id=instance_id)
-    ec2.end(instance_id)
+    if instance_id.startswith(VOLUME_PREFIX):
+        ebs.delete(instance_id)
+    else:
+        ec2.end(instance_id)
     with transaction.atomic():
-        target = Target("instance", instance_id, instance_id)
+        kind = "volume" if instance_id.startswith(VOLUME_PREFIX) else "instance"
+        target = Target(kind, instance_id, instance_id)
         append_platform(
             EventKind.HOST_ORPHAN_ENDED, actor=SYSTEM, target=target, launched_at=orphan.launched_at
         )

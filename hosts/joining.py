@@ -143,7 +143,8 @@ def _not_now(host: Host, voice: HostVoice, request: JoinRequest) -> str | None:
 
 def _begin(host: Host, voice: HostVoice, request: JoinRequest, protocol: int) -> None:
     now = timezone.now()
-    if (voice.generation, voice.boot_id) != (host.generation, request.boot_id):
+    # One that was taken for stopped meanwhile has to be heard of anew, too, before it is counted on.
+    if (voice.generation, voice.boot_id) != (host.generation, request.boot_id) or host.joined_at is None:
         voice.generation, voice.boot_id, voice.sequence = host.generation, request.boot_id, 0
     note_joined(host, boot_id=request.boot_id, now=now)
     voice.protocol = protocol

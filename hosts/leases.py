@@ -15,7 +15,7 @@ from envforge import tenancy
 from envforge.actor import HostActor
 from envforge.errors import EnvForgeError, Invalid, NotVisible
 from envforge_protocol.host.commands import MOST_AT_ONCE, Extended, Failure, Leased, Payload, Progress, Result
-from hosts import hooks, queue, tokens, walls
+from hosts import hooks, queue, tokens, volumes, walls
 from hosts.errors import LeaseLost
 from hosts.hooks import CannotFill, CommandRef
 from hosts.models import Host, HostCommand
@@ -53,7 +53,8 @@ def lease(held: str) -> list[Taken]:
         earlier = HostCommand.objects.filter(
             host=OuterRef("host"), lane=OuterRef("lane"), position__lt=OuterRef("position"), finished_at=None
         )
-        held_back = () if _may_let_in(actor) else LETTING_IN
+        missing, instance_id = Host.objects.values_list("missing_walls", "instance_id").get(id=actor.host_id)
+        held_back = () if walls.may_let_in(missing) else LETTING_IN
         free = (
             HostCommand.objects.select_for_update(skip_locked=True)
             .filter(
@@ -65,13 +66,11 @@ def lease(held: str) -> list[Taken]:
                 not_before__lte=now,
             )
             .exclude(kind__in=held_back)
+            # Managed data first: nothing starts before its volume is attached.
+            .exclude(Q(kind=volumes.USES) & Exists(volumes.waits(OuterRef("workspace_id"), instance_id)))
             .order_by("position")[:MOST_AT_ONCE]
         )
         return [taken for one in free if (taken := _take(one)) is not None]
-
-
-def _may_let_in(actor: HostActor) -> bool:
-    return walls.may_let_in(Host.objects.values_list("missing_walls", flat=True).get(id=actor.host_id))
 
 
 def _take(command: HostCommand) -> Taken | None:
@@ -91,6 +90,8 @@ def _take(command: HostCommand) -> Taken | None:
     command.leased_until = now + timedelta(seconds=LEASE_S)
     command.due_at = queue.due_at(command, command.leased_until)
     command.save(update_fields=["attempts", "lease", "leased_until", "due_at"])
+    if command.kind == volumes.USES:
+        volumes.used(command.workspace_id)
     return Taken(queue.ref(command), payload, command.lease, command.attempts)
 
 

@@ -31,6 +31,11 @@ def workspace_files_due(moment: datetime, most: int) -> list[Pair]:
     return list(_pairs("SELECT lookup.workspace_files_due(%s, %s)", moment, most))
 
 
+def data_volumes_due(moment: datetime, most: int) -> list[Pair]:
+    """Volumes for managed data that a reconciler should look at by this moment, the longest due first."""
+    return list(_pairs("SELECT lookup.data_volumes_due(%s, %s)", moment, most))
+
+
 def _pairs(query: str, *arguments: Any) -> Iterator[Pair]:
     ids = iter(_ids(query, *arguments))
     return zip(ids, ids, strict=True)

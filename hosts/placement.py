@@ -18,6 +18,7 @@ from envforge.actor import Actor
 from envforge.errors import Conflict, NotVisible
 from hosts.models import Host, HostRole, Mend, Observed, Placement, PlacementPolicy, Power, Size, Slot
 from hosts.sizes import room_of, size_of_new_host, units_of
+from hosts.volumes import follow, zone_needed, zone_of
 from hosts.walls import keep_out
 from hosts.wants import is_used, leave, lock_placements, new_host, unused, used
 
@@ -73,8 +74,10 @@ def activate_slot(*, actor: Actor, org_id: UUID, slot_id: UUID) -> SlotView:
             slot.active, slot.active_since = True, now
             slot.save(update_fields=["active", "active_since"])
             _place(actor, slot)
+            follow([slot.workspace_id])
         elif not _open_placements(slot):
             _place(actor, slot)
+            follow([slot.workspace_id])
         return _view(slot)
 
 
@@ -134,6 +137,7 @@ def dedicate_slots(*, actor: Actor, org_id: UUID, workspace_id: UUID, dedicated:
                 slot.save(update_fields=["dedicated"])
                 if slot.active:
                     _place(actor, slot)
+                    follow([slot.workspace_id])
             views.append(_view(slot))
         return views
 
@@ -165,6 +169,7 @@ def _sleep(slot: Slot) -> None:
     slot.save(update_fields=["active", "active_since"])
     for placement in _open_placements(slot):
         _left_by_one(placement.host_id)
+    follow([slot.workspace_id])
 
 
 def _left_by_one(host_id: UUID) -> None:
@@ -208,8 +213,13 @@ def _choose(slot: Slot, present_id: UUID | None) -> Host | None:
     hosts = Host.objects.filter(role=slot.role, dedicated_to=alone).exclude(wanted=Power.ENDED)
     taken = _taken(slot)
     needed = units_of(slot.role, slot.size)
-    free = {host.id: room_of(host.role, host.size) - taken.get(host.id, 0) - needed for host in hosts}
-    fitting = [host for host in hosts if free[host.id] >= 0]
+    zone = zone_of(slot.workspace_id) if slot.role == HostRole.RUNTIME else ""
+    free = {
+        host.id: room_of(host.role, host.size) - taken.get(host.id, 0) - needed
+        for host in hosts
+        if not zone or zone == (host.zone or zone_needed(host))
+    }
+    fitting = [host for host in hosts if free.get(host.id, -1) >= 0]
     # Running before stopped, where it was before elsewhere, the fullest before the emptiest.
     fitting.sort(key=lambda one: (_distance(one), one.id != present_id, free[one.id], one.number))
     for host in fitting:

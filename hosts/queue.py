@@ -13,7 +13,7 @@ from django.utils import timezone
 from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 
 from envforge import tenancy
-from envforge_protocol.host.commands import EndShell, Failure, Outcome, Payload
+from envforge_protocol.host.commands import EndShell, Failure, Outcome, Payload, RunCommand
 from hosts import hooks
 from hosts.hooks import CommandRef, Finished
 from hosts.models import Host, HostCommand
@@ -35,6 +35,7 @@ LANES = {
     "grant_root": "access",
     "drop_root": "access",
     "run_command": "",
+    "end_run": "",
 }
 
 PAYLOAD: TypeAdapter[Payload] = TypeAdapter(Payload)
@@ -103,13 +104,34 @@ def want(
     return command.id
 
 
-def withdraw(*, host_id: UUID, key: str, cause: str) -> bool:
-    """Take back the command of this key, if it is not over: no VM begins it any more, and whoever does it is told 409."""
+def withdraw(*, host_id: UUID, key: str, cause: str, begun: bool = True) -> bool:
+    """Take back the command of this key, if it is not over: no VM begins it any more, and whoever does it is told 409.
+
+    Args:
+        begun: take it back even if a VM was given it already.
+    """
     found = HostCommand.objects.select_for_update().filter(host_id=host_id, key=key, finished_at=None)
+    if not begun:
+        found = found.filter(attempts=0)
     withdrawn = [
         give_up(one, "withdrawn", f"It was taken back before it was done: {cause}.") for one in found
     ]
     return bool(withdrawn)
+
+
+def asked(*, host_id: UUID, generation: int, key: str) -> Payload | None:
+    """What this generation of a VM was asked by this key, without credentials; None where that is not known (any more)."""
+    found = HostCommand.objects.filter(host_id=host_id, generation=generation, key=key).first()
+    return payload_of(found) if found is not None else None
+
+
+def forget_words(command_id: UUID) -> None:
+    """Forget what words a finished `run_command` was, since they may hold more than a name."""
+    command = HostCommand.objects.select_for_update().get(id=command_id)
+    payload = payload_of(command)
+    if isinstance(payload, RunCommand):
+        command.payload = payload.model_copy(update={"command": ()}).model_dump(mode="json")
+        command.save(update_fields=["payload"])
 
 
 def withdraw_all(*, host_id: UUID, word: str, sentence: str) -> int:

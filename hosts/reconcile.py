@@ -6,7 +6,6 @@ anew, and finds by its tag what was made. Asking for an instance again is harmle
 """
 
 import hashlib
-import random
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,18 +18,18 @@ from django.utils import timezone
 from envforge import tenancy
 from hosts import ec2, records
 from hosts.changes import may_go
+from hosts.due import backoff
 from hosts.ec2 import Order, Seen
 from hosts.lookups import hosts_due, hosts_silent
 from hosts.models import Host, Mend, Observed, Power
 from hosts.steps import POLL, SILENT_AFTER, Decision, Step, decide
 from hosts.user_data import user_data
 from hosts.vendor import InsufficientCapacity, OutcomeUnknown, Refused, Vanished, VendorError
+from hosts.volumes import zone_needed
 from hosts.wants import END_AFTER, STOP_AFTER, is_used, want
 
 # Longer than the calls of one step can take.
 LEASE = timedelta(seconds=90)
-FIRST_BACKOFF = timedelta(seconds=4)
-LONGEST_BACKOFF = timedelta(minutes=5)
 STEPS_AT_ONCE = 6
 SWEEP_S = 20
 MOST_DUE = 500
@@ -140,9 +139,9 @@ def _carry_out(host: Host) -> Outcome:
     try:
         seen = ec2.describe(host.instance_id) if host.instance_id else _find(host)
         with tenancy.enter(host.org_id):
-            let_go = may_go(host)
+            let_go, zone = may_go(host), zone_needed(host)
         decision = decide(host, seen, timezone.now(), let_go=let_go)
-        made = _do(host, seen, decision.step)
+        made = _do(host, seen, decision.step, zone)
         return Outcome(made or seen, decision)
     except VendorError as failed:
         log.warning(
@@ -161,16 +160,17 @@ def _find(host: Host) -> Seen | None:
     found = ec2.find_by_host(host.id)
     own = [seen for seen in found if seen.generation == host.generation and seen.org_id == str(host.org_id)]
     for seen in found:
-        if seen not in own[:1]:
+        # One of a later generation is somebody's who overtook us.
+        if seen not in own[:1] and seen.generation <= host.generation:
             log.warning("host.duplicate_ended", host=str(host.id), instance=seen.instance_id)
             ec2.end(seen.instance_id)
     return own[0] if own else None
 
 
-def _do(host: Host, seen: Seen | None, step: Step) -> Seen | None:
+def _do(host: Host, seen: Seen | None, step: Step, zone: str) -> Seen | None:
     """Ask EC2 for what the step needs of it."""
     if step is Step.RUN:
-        kind, subnet = option_of(host)
+        kind, subnet = option_of(host, zone)
         return ec2.run(
             Order(
                 token=client_token(host),
@@ -195,9 +195,13 @@ def _do(host: Host, seen: Seen | None, step: Step) -> Seen | None:
     return None
 
 
-def options(host: Host) -> list[tuple[str, str]]:
-    """Types and subnets of the host's size in the order they are tried: the best type in every zone, then the next."""
-    subnets = list(settings.HOST_SUBNETS)
+def options(host: Host, zone: str) -> list[tuple[str, str]]:
+    """Types and subnets of the host's size in the order they are tried: the best type in every zone, then the next.
+
+    Args:
+        zone: the only one that will do, for the sake of volumes; empty for any.
+    """
+    subnets = [one for one in settings.HOST_SUBNETS if not zone or ec2.zone_of_subnet(one) == zone]
     # Hosts begin in different zones.
     first = host.id.int % len(subnets) if subnets else 0
     return [
@@ -207,13 +211,13 @@ def options(host: Host) -> list[tuple[str, str]]:
     ]
 
 
-def option_of(host: Host) -> tuple[str, str]:
+def option_of(host: Host, zone: str) -> tuple[str, str]:
     """What is tried now.
 
     Raises:
-        Refused: the settings name no subnet.
+        Refused: the settings name no subnet, or none in this zone.
     """
-    choices = options(host)
+    choices = options(host, zone)
     if not choices:
         raise Refused("NoSubnets")
     return choices[host.option % len(choices)]
@@ -286,7 +290,8 @@ def _put_off(host: Host, outcome: Outcome, failed: VendorError, now: datetime) -
         return
     if running and isinstance(failed, InsufficientCapacity):
         host.option += 1
-        if host.option % len(options(host)):
+        # Zones were looked up by the step that failed.
+        if host.option % len(options(host, zone_needed(host))):
             host.trouble, host.due_at = failed.trouble, now
             return
     if isinstance(failed, Vanished) or failed.code == "IncorrectInstanceState":
@@ -297,9 +302,3 @@ def _put_off(host: Host, outcome: Outcome, failed: VendorError, now: datetime) -
     host.due_at = now + (
         POLL if isinstance(failed, OutcomeUnknown) and host.attempts == 1 else backoff(host.attempts)
     )
-
-
-def backoff(attempts: int) -> timedelta:
-    """Full of jitter, so that many hosts that were refused together do not come back together."""
-    longest = min(FIRST_BACKOFF * (1 << min(attempts, 10)), LONGEST_BACKOFF)
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret

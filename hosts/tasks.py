@@ -4,7 +4,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from hosts import files, fleet, overdue, reconcile
+from hosts import adrift, files, fleet, overdue, reconcile, volumes
 
 
 @shared_task(name="hosts.host.reconcile")
@@ -40,3 +40,18 @@ def settle_files(org_id: str, files_id: str) -> None:
 @shared_task(name="hosts.files.sweep")
 def sweep_files() -> None:
     files.sweep()
+
+
+@shared_task(name="hosts.volumes.settle")
+def settle_volume(org_id: str, volume_id: str) -> None:
+    volumes.settle(UUID(org_id), UUID(volume_id))
+
+
+@shared_task(name="hosts.volumes.sweep")
+def sweep_volumes() -> None:
+    volumes.sweep()
+
+
+@shared_task(name="hosts.volumes.compare")
+def compare_volumes() -> None:
+    adrift.compare()

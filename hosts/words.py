@@ -11,6 +11,7 @@ TROUBLE: dict[str, str] = {
     "checks": "The machine does not pass its health checks. It is replaced.",
     "gives_up": "Several machines in a row did not come up. The next try is in an hour; support has been told.",
     "walls": "The machine cannot keep workspaces apart as it must, so none runs on it. It is replaced; support has been told.",
+    "data_lost": "The disk with this workspace's data is gone. Nothing is started without it; support has been told.",
     "holders": "It waits until nobody is led to this machine any more.",
 }
 

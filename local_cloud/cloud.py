@@ -129,6 +129,11 @@ class Cloud:
         return self.home.root / "files"
 
     @property
+    def volumes_directory(self) -> Path:
+        """The volumes for managed data, as directories."""
+        return self.home.root / "volumes"
+
+    @property
     def postgres(self) -> Postgres:
         return Postgres(
             self.home.root / "postgres",

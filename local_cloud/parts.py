@@ -105,7 +105,8 @@ def vm_parts(cloud: Cloud) -> list[Part]:
             command=(
                 *(sys.executable, "-m", "local_cloud.vms", "--aws-url", cloud.aws_url, "--region", REGION),
                 *("--root-key-file", str(cloud.aws_root_key_file), "--state", str(cloud.vms_directory)),
-                *("--files", str(cloud.files_directory), "--hide", str(cloud.home.root)),
+                *("--files", str(cloud.files_directory), "--volumes", str(cloud.volumes_directory)),
+                *("--hide", str(cloud.home.root)),
                 *("--stop-grace-s", str(VM_STOP_GRACE_S), "--plain-git-host", urlsplit(cloud.git_url).netloc),
             ),
             environment=ambient(cloud.caller),

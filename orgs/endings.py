@@ -1,4 +1,4 @@
-"""Who hears that a sign-in ended, or that a member lost a role, so that what hangs on it ends in the same commit (I3, L8).
+"""Who hears that a sign-in ended, so that what hangs on it ends in the same commit (I3, L8).
 
 Registered from `AppConfig.ready` by the apps above.
 """
@@ -8,11 +8,8 @@ from uuid import UUID
 
 # Told the console session's id, inside the transaction that ends it; an organization may be entered, or none.
 SignInEnded = Callable[[UUID], None]
-# Told the person's id, inside the organization and transaction in which they lost a role.
-RoleLost = Callable[[UUID], None]
 
 _sign_ins: list[SignInEnded] = []
-_roles: list[RoleLost] = []
 
 
 def on_sign_in_ended(listener: SignInEnded) -> None:
@@ -20,16 +17,6 @@ def on_sign_in_ended(listener: SignInEnded) -> None:
     _sign_ins.append(listener)
 
 
-def on_role_lost(listener: RoleLost) -> None:
-    """Register what is told when a role is taken from a member who stays one."""
-    _roles.append(listener)
-
-
 def sign_in_ended(session_id: UUID) -> None:
     for listener in _sign_ins:
         listener(session_id)
-
-
-def role_lost(person_id: UUID) -> None:
-    for listener in _roles:
-        listener(person_id)

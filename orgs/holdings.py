@@ -6,6 +6,7 @@ from django.utils import timezone
 from audit.append import append
 from audit.kinds import EventKind
 from envforge.actor import Actor
+from orgs.access import Narrowed, tell_narrowed
 from orgs.models import Invitation, RoleGrant, ServiceAccount, Token
 from orgs.offboarding import Closing
 
@@ -51,6 +52,9 @@ def end_tokens(tokens: "QuerySet[Token]", *, actor: Actor, cause: str) -> int:
         token.ended_at = now
         token.save(update_fields=["ended_at"])
         append(EventKind.TOKEN_REVOKED, actor=actor, target=token, cause=cause)
+    for account_id in sorted({token.account_id for token in working}):
+        if not Token.objects.filter(_working(now), account_id=account_id).exists():
+            tell_narrowed(Narrowed(actor, account_id, "token_revoked", everything=True))
     return len(working)
 
 
@@ -60,6 +64,7 @@ def end_account(account: ServiceAccount, *, actor: Actor, cause: str) -> None:
     account.removed_at = timezone.now()
     account.save(update_fields=["removed_at"])
     append(EventKind.SERVICE_ACCOUNT_REMOVED, actor=actor, target=account, cause=cause)
+    tell_narrowed(Narrowed(actor, account.id, "account_removed", everything=True))
 
 
 def end_invitation(invitation: Invitation, *, actor: Actor, cause: str) -> None:

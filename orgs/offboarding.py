@@ -60,15 +60,16 @@ class Holding:
 _holdings: list[Holding] = []
 
 
-def on_offboarding(held: Held, *, count: Half, close: Half) -> None:
+def on_offboarding(held: Held, *, count: Half, close: Half, first: bool = False) -> None:
     """Register one kind of thing a member holds, from `AppConfig.ready`.
 
     Args:
         held: the name of its count; several may share one.
         count: how many `close` would close now; it changes nothing.
         close: closes them in the transaction of the removal or suspension, each with its own event, and answers how many.
+        first: before what is registered already, since that, closing, would close some of these too.
     """
-    _holdings.append(Holding(held, count, close))
+    _holdings.insert(0 if first else len(_holdings), Holding(held, count, close))
 
 
 def count_everything(closing: Closing) -> dict[Held, int]:

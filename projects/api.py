@@ -67,7 +67,12 @@ class Projects(ProjectView):
         made = operations.create_project(
             actor=self.actor, org_id=org_id, slug=given["slug"], name=given["name"], key=read_key(request)
         )
-        shown = {"slug": made.slug, "name": made.name, "archived_at": made.archived_at, "repositories": []}
+        shown: dict[str, Any] = {
+            "slug": made.slug,
+            "name": made.name,
+            "archived_at": made.archived_at,
+            "repositories": [],
+        }
         return Response(wire.OneProjectOut(shown).data)
 
 

@@ -62,9 +62,9 @@ class BindingOut(serializers.Serializer[Any]):
 
     name = serializers.CharField()
     kind = serializers.CharField()
-    required = serializers.BooleanField()
+    required = serializers.BooleanField()  # type: ignore[assignment]
     default = serializers.CharField(allow_null=True)
-    source = serializers.ChoiceField(choices=Source.values, allow_blank=True)
+    source = serializers.ChoiceField(choices=Source.values, allow_blank=True)  # type: ignore[assignment]
     secret = serializers.UUIDField(source="secret_id", allow_null=True)
     literal = serializers.CharField(allow_blank=True)
     route_to = serializers.CharField(allow_blank=True)
@@ -82,7 +82,7 @@ class ResourceOut(serializers.Serializer[Any]):
 
     name = serializers.CharField()
     type = serializers.CharField()
-    required = serializers.BooleanField()
+    required = serializers.BooleanField()  # type: ignore[assignment]
     mode = serializers.ChoiceField(choices=Mode.values, allow_blank=True)
     owner = serializers.CharField(allow_blank=True)
     ready_within_s = serializers.IntegerField()
@@ -173,7 +173,7 @@ class NewRepository(RepositoryIn):
 class BindingIn(serializers.Serializer[Any]):
     """With its `source` the one of the others that says which: a secret's id, text, a repository, or `NAME.PROPERTY`."""
 
-    source = serializers.ChoiceField(choices=Source.values)
+    source = serializers.ChoiceField(choices=Source.values)  # type: ignore[assignment]
     secret = serializers.UUIDField(required=False, allow_null=True, default=None)
     literal = serializers.CharField(
         required=False, allow_blank=True, default="", trim_whitespace=False, max_length=10_000

@@ -239,11 +239,11 @@ def _names(wanted: set[tuple[UUID | None, UUID | None]]) -> dict[tuple[UUID | No
     )
     named: dict[tuple[UUID | None, UUID | None], str] = {}
     for project_id, workspace_id in wanted:
-        kind, name = "workspace" if workspace_id else "project", names.get(workspace_id or project_id)
         if project_id is None:
             named[project_id, workspace_id] = WHOLE_ORGANIZATION
-        else:
-            named[project_id, workspace_id] = f"the {kind} {name}" if name else SOMEWHERE
+            continue
+        kind, name = "workspace" if workspace_id else "project", names.get(workspace_id or project_id)
+        named[project_id, workspace_id] = f"the {kind} {name}" if name else SOMEWHERE
     return named
 
 

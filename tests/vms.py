@@ -62,6 +62,7 @@ class Vms:
             *("--root-key-file", str(self.root_key_file), "--region", self.client.region),
             *("--state", str(self.state), "--files", str(self.directory / "files")),
             *("--hide", str(self.directory / "hidden"), "--daemon", self.daemon),
+            *("--volumes", str(self.directory / "volumes")),
             *("--stop-grace-s", str(self.stop_grace_s)),
             *(("--plain-git-host", self.plain_git_host) if self.plain_git_host else ()),
             *(() if self.everything else ("--only", str(self.directory / "only.json"))),

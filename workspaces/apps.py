@@ -12,6 +12,15 @@ class WorkspacesConfig(AppConfig):
 
         offer_places(Scope.WORKSPACE, Workspaces())
         self._listen_to_vms()
+        self._let_people_in()
+        self._run_commands()
+        self._offer_parts()
+        self._remove_parts()
+
+    def _remove_parts(self) -> None:
+        from workspaces import managed, removals  # noqa: PLC0415 - as above
+
+        removals.remove_with("managed data", managed.remove)
 
     def _listen_to_vms(self) -> None:
         from hosts import changes, hooks  # noqa: PLC0415 - as above
@@ -29,3 +38,35 @@ class WorkspacesConfig(AppConfig):
         hooks.on_heartbeat(beats.note_health)
         changes.on_host_change(news.note)
         changes.before_host_goes("workspaces.routes", routes.let_go)
+
+    def _let_people_in(self) -> None:
+        from hosts import changes, hooks  # noqa: PLC0415 - as above
+        from orgs.access import on_access_narrowed  # noqa: PLC0415
+        from orgs.offboarding import on_offboarding  # noqa: PLC0415
+        from workspaces import certificates, sessions  # noqa: PLC0415
+
+        on_offboarding(
+            "certificates", count=certificates.count_held, close=certificates.close_held, first=True
+        )
+        on_access_narrowed(certificates.access_narrowed)
+        hooks.on_result("prepare_shell", certificates.repeat_on_new_vm)
+        hooks.on_report("shell_connected", sessions.connected)
+        hooks.on_report("shell_disconnected", sessions.disconnected)
+        changes.on_host_change(sessions.host_changed)
+
+    def _run_commands(self) -> None:
+        from hosts import hooks  # noqa: PLC0415 - as above
+        from workspaces import credentials, routes, runs  # noqa: PLC0415
+
+        hooks.on_lease("run_command", credentials.fill_run)
+        hooks.on_result("run_command", runs.ran)
+        hooks.on_result("start_runtime", runs.setup_ran)
+        hooks.on_output(runs.put_out)
+        routes.on_route_change(runs.routes_changed)
+
+    def _offer_parts(self) -> None:
+        from workspaces import parts  # noqa: PLC0415 - as above
+        from workspaces.page_parts import offer_part  # noqa: PLC0415
+
+        offer_part(parts.COMMANDS)
+        offer_part(parts.SHELL)

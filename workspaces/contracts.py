@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from envforge_protocol.contract import Contract
+from projects.choices import Decision
 from projects.contracts import approved, contract_of
-from projects.models import Decision, Proposal, Repository
+from projects.models import Proposal, Repository
 from workspaces.models import Checkout, Workspace
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from uuid import UUID
 
+from pydantic import SecretStr
+
 from envforge_protocol.host.commands import Payload, PrepareShell, RunCommand, StartRuntime
 from envforge_protocol.host.runtimes import Reference, ScopedCredential
 from hosts.hooks import CommandRef
@@ -56,8 +58,8 @@ def credentials_for(org_id: UUID, references: Iterable[Reference]) -> tuple[Scop
         ScopedCredential(
             arns=session.arns,
             access_key_id=session.credentials.access_key_id,
-            secret_access_key=session.credentials.secret_access_key.reveal_text(),
-            session_token=session.credentials.session_token.reveal_text(),
+            secret_access_key=SecretStr(session.credentials.secret_access_key.reveal_text()),
+            session_token=SecretStr(session.credentials.session_token.reveal_text()),
             expires_at=session.credentials.expires_at,
         )
         for session in mint_for(org_id=org_id, arns=[one.arn for one in references])

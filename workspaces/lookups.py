@@ -1,6 +1,7 @@
 """What sweeps must know before the organization is: functions in PostgreSQL that answer ids alone (THREATS N1)."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -39,6 +40,11 @@ def host_news(moment: datetime, most: int) -> list[Pair]:
     return _pairs("SELECT lookup.workspace_host_news(%s, %s)", moment, most)
 
 
+def runs_due(moment: datetime, most: int) -> list[Pair]:
+    """The same of commands that are not over."""
+    return _pairs("SELECT lookup.runs_due(%s, %s)", moment, most)
+
+
 def organizations_with_old_output(finished_before: datetime, most: int) -> list[UUID]:
     """Organizations that keep output of commands which ended before this moment."""
     return _ids("SELECT lookup.organizations_with_old_output(%s, %s)", finished_before, most)
@@ -54,7 +60,7 @@ def _pairs(query: str, moment: datetime, most: int) -> list[Pair]:
     return list(zip(ids, ids, strict=True))
 
 
-def _ids(query: str, *arguments: object) -> list[UUID]:
+def _ids(query: str, *arguments: Any) -> list[UUID]:
     with connection.cursor() as cursor:
         cursor.execute(query, arguments)
         return [row[0] for row in cursor.fetchall()]

@@ -21,6 +21,7 @@ from projects.models import Binding, ResourceMode
 from projects.needs import missing
 from secrets_ref.grants import SecretsNotReady, resolve_grants
 from workspaces.contracts import Chosen, Contracts
+from workspaces.managed import Managed, resources_of
 from workspaces.models import Checkout, RunningService, Runtime
 from workspaces.values import Environment, environment, values_of
 from workspaces.wire import LIMITS, account_of
@@ -54,14 +55,24 @@ def build(runtime: Runtime, contracts: Contracts, host_id: UUID) -> Built:
         return built
     _require_trees(built, runtime)
     environments = _environments(built, runtime)
+    managed = resources_of(
+        runtime.workspace,
+        built.chosen,
+        {repository_id: made.resources for repository_id, made in environments.items() if made.resources},
+        built.block,
+    )
     _require_ports_apart(built)
     references = _references(built, runtime, environments)
     services = [
-        _service(built, runtime, one, environments[one.repository.id], references, host_id)
+        _service(built, runtime, one, environments[one.repository.id], references, managed, host_id)
         for one in built.chosen
     ]
     if not built.blockers:
-        built.manifest = Manifest(epoch=runtime.epoch, services=tuple(one for one in services if one))
+        built.manifest = Manifest(
+            epoch=runtime.epoch,
+            services=tuple(one for one in services if one),
+            resources=tuple(managed.resources),
+        )
     return built
 
 
@@ -91,15 +102,7 @@ def _environments(built: Built, runtime: Runtime) -> dict[UUID, Environment]:
                 "inputs",
                 f"It lacks {lacking}. Bind it in the project, then wake again.",
             )
-        made = environment(one.contract, values_of(one.contract, own, provided, leads))
-        found[one.repository.id] = made
-        if made.resources:
-            named = ", ".join(sorted(made.resources))
-            built.block(
-                one.contract.service.name,
-                "resource",
-                f"EnvForge does not run {named} beside the service yet. Choose in the project who provides it.",
-            )
+        found[one.repository.id] = environment(one.contract, values_of(one.contract, own, provided, leads))
     return found
 
 
@@ -149,6 +152,7 @@ def _service(
     one: Chosen,
     values: Environment,
     references: dict[UUID, tuple[Reference, ...]],
+    managed: Managed,
     host_id: UUID,
 ) -> Service | None:
     contract, name = one.contract, one.contract.service.name
@@ -180,6 +184,7 @@ def _service(
         ),
         environment=values.texts,
         references=references.get(one.repository.id, ()),
+        resources=managed.names.get(one.repository.id, {}),
         setup=tuple(
             Step(
                 name=step.name,
@@ -191,6 +196,7 @@ def _service(
         ),
         health=_health(contract, contract.health) if contract.health else None,
         smoke=_smoke(contract, contract.smoke) if contract.smoke else None,
+        once=contract.service.kind == "job",
         limits=LIMITS[Size(runtime.size)],
     )
 
@@ -252,4 +258,5 @@ def patience_s(manifest: Manifest) -> float:
         ),
         default=0.0,
     )
-    return longest + 300.0
+    resources = max((resource.ready_within_s for resource in manifest.resources), default=0.0)
+    return longest + resources + 300.0

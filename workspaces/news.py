@@ -76,7 +76,7 @@ def _concerned(news: HostNews, change: Change) -> list[UUID]:
 
 def _shell(shell: Shell, news: HostNews, change: Change) -> None:
     was_there = shell.host_id == news.host_id and shell.generation <= news.generation
-    if change in GONE and was_there and shell.observed not in {ShellState.ABSENT}:
+    if change in GONE and was_there and shell.observed != ShellState.ABSENT:
         shell.observed, shell.observed_at = ShellState.ABSENT, news.at
     elif change is not Change.READY and not (change in GONE and was_there):
         return

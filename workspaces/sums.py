@@ -27,7 +27,7 @@ workspaces_meterwindow WHERE org_id = %(org)s AND opened_at < %(ends)s AND (clos
 """
 # A row for each day (UTC) that a window has a part in.
 _PARTS = f"""
-SELECT w.id, w.workspace_id, w.size, d.day, width_bucket(d.day, %(periods)s::timestamptz[]) AS period,
+SELECT w.id, w.workspace_id, w.size, d.day, d.day <= greatest(w.opened_at, %(begins)s) AS first, width_bucket(d.day, %(periods)s::timestamptz[]) AS period,
        extract(epoch FROM least(w.until, d.ends) - greatest(w.opened_at, d.day))::bigint AS seconds,
        greatest(0, extract(epoch FROM least(w.until, d.ends) - greatest(w.heard_until, w.opened_at, d.day)))::bigint AS disputed_s
 FROM (SELECT id, workspace_id, size, opened_at, coalesce(closed_at, greatest(%(now)s, opened_at)) AS until,
@@ -42,7 +42,7 @@ _BY_DAY = f"""
 SELECT day, size, sum(seconds)::bigint, sum(disputed_s)::bigint, count(DISTINCT id) FROM ({_PARTS}) parts GROUP BY day, size
 """  # noqa: S608 - text of ours
 _BY_WORKSPACE = f"""
-SELECT workspace_id, size, period, sum(seconds)::bigint, sum(disputed_s)::bigint, count(DISTINCT id)
+SELECT workspace_id, size, period, sum(seconds)::bigint, sum(disputed_s)::bigint, count(*) FILTER (WHERE first)
 FROM ({_PARTS}) parts GROUP BY workspace_id, size, period
 """  # noqa: S608 - text of ours
 _CHARGED = f"""
@@ -91,7 +91,7 @@ class DaySum:
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceSum:
-    """A workspace at one size, in a period of prices."""
+    """A workspace at one size, in a period of prices; each of its `windows` counts in the period that it began in."""
 
     workspace_id: UUID
     size: str

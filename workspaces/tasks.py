@@ -5,7 +5,7 @@ from uuid import UUID
 from celery import shared_task
 
 from workspaces import idle, news
-from workspaces.reconcile import removal, runtimes, shells, sweeps
+from workspaces.reconcile import commands, removal, runtimes, shells, sweeps
 
 
 @shared_task(name="workspaces.runtime.reconcile")
@@ -23,6 +23,21 @@ def reconcile_workspace(org_id: str, workspace_id: str) -> None:
     removal.reconcile(UUID(org_id), UUID(workspace_id))
 
 
+@shared_task(name="workspaces.run.reconcile")
+def reconcile_run(org_id: str, run_id: str) -> None:
+    commands.reconcile(UUID(org_id), UUID(run_id))
+
+
+@shared_task(name="workspaces.runs.reconcile")
+def reconcile_runs(org_id: str, workspace_id: str) -> None:
+    commands.reconcile_all(UUID(org_id), UUID(workspace_id))
+
+
+@shared_task(name="workspaces.output.sweep")
+def sweep_output() -> None:
+    commands.sweep_output()
+
+
 @shared_task(name="workspaces.host_news.follow")
 def follow_host_news(org_id: str, news_id: str) -> None:
     news.follow(UUID(org_id), UUID(news_id))
@@ -34,8 +49,9 @@ def sweep_due() -> None:
 
 
 @shared_task(name="workspaces.idle.rest")
-def rest_idle(org_id: str) -> None:
-    idle.rest(UUID(org_id))
+def rest_idle(*org_ids: str) -> None:
+    for org_id in org_ids:
+        idle.rest(UUID(org_id))
 
 
 @shared_task(name="workspaces.idle.sweep")

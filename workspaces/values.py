@@ -8,7 +8,8 @@ from uuid import UUID
 from envforge_protocol.contract import Contract
 from envforge_protocol.contract.references import Reference, split
 from envforge_protocol.contract.resources import PROPERTIES
-from projects.models import Binding, Mode, ResourceMode, Source
+from projects.choices import Mode, Source
+from projects.models import Binding, ResourceMode
 from workspaces.contracts import Chosen
 
 # What the VM would take for a reference (envforge_daemon.services.values), were it not marked as plain text.
@@ -59,18 +60,7 @@ def values_of(
         modes: the repository's, with their values and the values' secrets.
         leads: by repository, the contracts of this wake: where routes lead.
     """
-    found: dict[str, Value] = {}
-    for mode in modes:
-        declared = contract.resources.get(mode.resource)
-        if declared is None or mode.mode == Mode.DISABLED:
-            continue
-        if mode.mode == Mode.MANAGED_LOCAL:
-            for name in PROPERTIES[declared.type]:
-                found[f"resources.{mode.resource}.{name}"] = FromResource(mode.resource, name)
-            continue
-        for given in mode.values.all():
-            value: Value = FromSecret(given.secret.name) if given.secret else Plain(given.literal)
-            found[f"resources.{mode.resource}.{given.property}"] = value
+    found = _resources(contract, modes)
     for one in bindings:
         bound = _bound(one, found, leads)
         if bound is not None:
@@ -115,6 +105,22 @@ def _written(piece: object, value: Value, secrets: dict[str, str], resources: se
     name = piece.key.replace("resources.", "given.", 1)
     secrets[name] = value.secret
     return f"${{{name}}}"
+
+
+def _resources(contract: Contract, modes: list[ResourceMode]) -> dict[str, Value]:
+    found: dict[str, Value] = {}
+    for mode in modes:
+        declared = contract.resources.get(mode.resource)
+        if declared is None or mode.mode == Mode.DISABLED:
+            continue
+        if mode.mode == Mode.MANAGED_LOCAL:
+            for name in PROPERTIES[declared.type]:
+                found[f"resources.{mode.resource}.{name}"] = FromResource(mode.resource, name)
+            continue
+        for given in mode.values.all():
+            value: Value = FromSecret(given.secret.name) if given.secret else Plain(given.literal)
+            found[f"resources.{mode.resource}.{given.property}"] = value
+    return found
 
 
 def _bound(one: Binding, resources: Mapping[str, Value], leads: Mapping[UUID, Chosen]) -> Value | None:

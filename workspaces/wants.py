@@ -10,10 +10,11 @@ from django.utils import timezone
 from audit.append import append
 from audit.kinds import EventKind
 from envforge.actor import SYSTEM, Actor
+from envforge.errors import Conflict
 from envforge.nudge import nudge
 from workspaces import activity, meter, routes
 from workspaces.contracts import chosen
-from workspaces.models import Observed, Power, Runtime, SleepCause, Wake, WakeCause
+from workspaces.models import Observed, Power, Presence, Runtime, SleepCause, Wake, WakeCause
 from workspaces.needed import idle_timeout_of, size_of
 
 
@@ -47,6 +48,19 @@ def want_awake(runtime: Runtime, *, actor: Actor, cause: WakeCause, detail: str 
     runtime.save()
     append(EventKind.RUNTIME_WAKE_REQUESTED, actor=actor, target=runtime, cause=cause)
     return True
+
+
+def ask_awake(runtime: Runtime, *, actor: Actor, cause: WakeCause, detail: str = "") -> None:
+    """`want_awake` for whoever uses the workspace: where it is awake or waking already, this is activity.
+
+    Raises:
+        CapReached: as `want_awake`.
+        Conflict: the workspace is archived.
+    """
+    if runtime.workspace.wanted != Presence.PRESENT:
+        raise Conflict("This workspace is archived. Restore it, then wake it.")
+    if not want_awake(runtime, actor=actor, cause=cause, detail=detail):
+        activity.note(runtime, at=timezone.now(), cause=cause)
 
 
 def wake_again(runtime: Runtime, *, at: datetime) -> None:

@@ -66,12 +66,21 @@ def read_after(request: Request) -> UUID | None:
     Raises:
         Invalid: it is the `next` of no page.
     """
-    text = request.query_params.get("after")
+    return uuid_parameter("after", request.query_params.get("after"))
+
+
+def uuid_parameter(
+    name: str, text: str | None, *, words: str = "Use the `next` of the page before."
+) -> UUID | None:
+    """An id that stands among a request's parameters, if it does.
+
+    Raises:
+        Invalid: it is no id.
+    """
     try:
         return UUID(text) if text is not None else None
     except ValueError:
-        words = "Use the `next` of the page before."
-        raise Invalid("This parameter cannot be used.", {"after": words}) from None
+        raise Invalid("This parameter cannot be used.", {name: words}) from None
 
 
 def _first(words: Any) -> str:

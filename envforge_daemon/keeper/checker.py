@@ -110,6 +110,17 @@ def until_healthy(check: dict[str, Any], environment: dict[str, str]) -> None:
     tell(health="healthy", reason="")
 
 
+def ask_for_a_while(check: dict[str, Any], environment: dict[str, str]) -> str:
+    """Ask until it passes or its time is over: services come up side by side, and it may need one that is later than its own."""
+    ends_at = time.monotonic() + check["timeout_s"]
+    while True:
+        left = max(ends_at - time.monotonic(), 0.1)
+        reason = ask(check | {"timeout_s": left}, environment)
+        if not reason or time.monotonic() + LONGEST_PAUSE_S >= ends_at:
+            return reason
+        time.sleep(LONGEST_PAUSE_S)
+
+
 def watch(check: dict[str, Any], environment: dict[str, str]) -> None:
     """Ask at the check's pace, and tell when the answer holds."""
     failures, healthy = 0, True
@@ -135,7 +146,7 @@ def main() -> int:
     else:
         tell(health="healthy", reason="")
     if smoke:
-        reason = ask(smoke, environment)
+        reason = ask_for_a_while(smoke, environment)
         tell(smoke=not reason, reason=reason)
     if health:
         watch(health, environment)

@@ -13,12 +13,14 @@ NAME = "app"
 # The cluster's owner: has no password, and no way in but single-user mode.
 OWNER = "envforge"
 
-# Nobody comes in but by password, over the namespace's loopback. Whole or not at all: the directory gets its name at the end.
+# Nobody comes in but by password, over the namespace's loopback. Whole or not at all: the directory gets its name at
+# the end, when all of it is on the disk, at one go and not file by file.
 _MAKE = """set -eu
 rm -rf partial
-"$BIN/initdb" -D partial -U "$OWNER" --auth=reject --encoding=UTF8 --locale=C.UTF-8 --no-instructions
+"$BIN/initdb" -D partial -U "$OWNER" --auth=reject --encoding=UTF8 --locale=C.UTF-8 --no-instructions --no-sync
 printf 'host all all 127.0.0.1/32 scram-sha-256\\n' > partial/pg_hba.conf
 "$BIN/postgres" --single -c exit_on_error=on -D partial postgres
+sync -f partial
 mv partial data
 """
 _CHANGE = 'exec "$BIN/postgres" --single -c exit_on_error=on -D data postgres\n'

@@ -22,6 +22,7 @@ from envforge_daemon.services.keepers import Keepers, Kept, Wanted
 from envforge_daemon.services.starting import listening
 from envforge_daemon.services.values import Unresolved
 from envforge_protocol.contract.resources import SECRET_PROPERTIES
+from envforge_protocol.host import workspaces as wire
 from envforge_protocol.host.limits import Health
 from envforge_protocol.host.resources import Resource, ResourceReadiness, ResourceState
 
@@ -54,6 +55,7 @@ class Resources:
         self._workspaces = workspaces
         self._keepers = keepers
         self._remembering = asyncio.Lock()
+        workspaces.leaving.append(self._leave)
 
     async def start(
         self, workspace: Workspace, resources: Sequence[Resource], epoch: int, say: Say
@@ -128,6 +130,12 @@ class Resources:
                     )
                 )
         return found
+
+    async def _leave(self, workspace: wire.Workspace) -> None:
+        """Servers end cleanly before all that is left of a workspace is killed."""
+        known = self._workspaces.get(workspace.id)
+        if known is not None:
+            await self.stop(known)
 
     async def _end(self, kept: Kept) -> None:
         await kept.stop(float(kept.about.get("grace_s", 10.0)) + 2.0)

@@ -17,6 +17,7 @@ from envforge_protocol.host import workspaces as wire
 from envforge_protocol.host.commands import (
     CommandRan,
     Done,
+    EndRun,
     RunCommand,
     RuntimeStarted,
     StartRuntime,
@@ -41,7 +42,6 @@ class Services(Part):
             context.config, context.workspaces, self._keepers, self._resources, context.ingress, ask
         )
         self._runs = Runs(context.workspaces, self._keepers, self._resources, ask, self._upload)
-        context.workspaces.leaving.append(self._leave)
         # How often each service had ended by itself when that was last told.
         self._told: dict[tuple[int, str], tuple[int, bool]] = {}
 
@@ -50,6 +50,7 @@ class Services(Part):
             Doing(StartRuntime, self._start, lane="runtime"),
             Doing(StopRuntime, self._stop, lane="runtime", interrupts=("start_runtime",)),
             Doing(RunCommand, self._run),
+            Doing(EndRun, self._end_run),
         )
 
     async def adopt(self) -> None:
@@ -91,16 +92,16 @@ class Services(Part):
 
     async def _stop(self, task: Task, asked: StopRuntime) -> Done:
         task.progress("stopping")
-        return Done(kind="stop_runtime", ended=await self._runtimes.stop(asked))
+        ended = await self._runtimes.stop(asked)
+        known = self.context.workspaces.get(asked.workspace.id)
+        # What ran beside the services was of this wake, too.
+        return Done(kind="stop_runtime", ended=ended + (await self._runs.stop(known) if known else 0))
 
     async def _run(self, task: Task, asked: RunCommand) -> CommandRan:
         return await self._runs.run(task.id, asked, task.progress)
 
-    async def _leave(self, workspace: wire.Workspace) -> None:
-        """Servers end cleanly before all that is left of a workspace is killed."""
-        known = self.context.workspaces.get(workspace.id)
-        if known is not None:
-            await self._resources.stop(known)
+    async def _end_run(self, task: Task, asked: EndRun) -> Done:
+        return Done(kind="end_run", ended=await self._runs.end(asked))
 
     async def _upload(self, command_id: object, offset: int, piece: bytes) -> None:
         await self.context.control_plane.ask_until_answered(

@@ -11,7 +11,7 @@ from envforge_daemon.isolation import Workspace, Workspaces
 from envforge_daemon.resources.running import Resources
 from envforge_daemon.services.keepers import Keepers, Kept, State, Wanted
 from envforge_daemon.services.values import Ask, Unresolved, environment, resolve
-from envforge_protocol.host.commands import CommandRan, RunCommand
+from envforge_protocol.host.commands import CommandRan, EndRun, RunCommand
 
 PREFIX = "run-"
 PIECE = 65536
@@ -69,6 +69,16 @@ class Runs:
         kept = [one for one in self._keepers.of(workspace, PREFIX) if not one.state().ended]
         await asyncio.gather(*(one.stop(5.0) for one in kept))
         return len(kept)
+
+    async def end(self, asked: EndRun) -> int:
+        """End one command, if it runs; how many that was. Whoever waits for it answers for it."""
+        workspace = await self._workspaces.ensure(asked.workspace)
+        await self._keepers.adopt(workspace)
+        kept = self._keepers.get(workspace, f"{PREFIX}{asked.command_id.hex}")
+        if kept is None or kept.state().ended:
+            return 0
+        await kept.stop(5.0)
+        return 1
 
     async def _start(self, workspace: Workspace, name: str, asked: RunCommand) -> Kept:
         offered = await self._resources.offered(workspace, asked.resources)

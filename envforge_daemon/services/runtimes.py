@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from envforge_daemon.config import Config
@@ -24,9 +24,12 @@ from envforge_protocol.host.runtimes import (
     Reference,
     Service,
     ServiceReadiness,
+    StepRan,
 )
 
 PREFIX = "service-"
+# A job that fails within this keeps its wake from being ready; later it is told as a service that ended.
+JOB_BEGINS_WITHIN_S = 1.0
 Say = Callable[[str], None]
 
 
@@ -121,7 +124,7 @@ class Runtimes:
                         workspace_id=workspace.id,
                         epoch=about["epoch"],
                         name=about["service"],
-                        health=Health(state.health),
+                        health=_health(state, once=bool(about.get("once"))),
                         since=datetime.fromtimestamp(state.changed_at, UTC),
                         restarts=state.restarts,
                     )
@@ -132,7 +135,11 @@ class Runtimes:
         """End what is of another wake or no longer wanted, and what gave up."""
         wanted = {f"{PREFIX}{service.name}" for service in manifest.services}
         for kept in self._keepers.of(workspace, PREFIX):
-            if kept.about.get("epoch") != manifest.epoch or kept.name not in wanted or kept.state().ended:
+            if (
+                kept.about.get("epoch") != manifest.epoch
+                or kept.name not in wanted
+                or _is_to_begin_anew(kept)
+            ):
                 await kept.stop(10.0)
                 await self._keepers.forget(kept)
 
@@ -147,6 +154,7 @@ class Runtimes:
         began = time.monotonic()
         consumed: tuple[Reference, ...] = ()
         blocker: Blocker | None = None
+        ran: list[StepRan] = []
         try:
             for name in service.resources.values():
                 problem = (await resources[name]).problem
@@ -157,22 +165,22 @@ class Runtimes:
                 offered = await self._resources.offered(workspace, service.resources)
                 values = await resolve(service.references, manifest.credentials, self._ask)
                 consumed = service.references
-                started = await self._launch(workspace, manifest, service, values, offered, say)
+                started = await self._launch(workspace, manifest, service, values, offered, say, ran)
                 if isinstance(started, Blocker):
-                    return _not_up(service, consumed), started
+                    return _not_up(service, consumed, ran), started
                 kept = started
             else:
                 consumed = service.references
             blocker = await _until_ready(service, kept, say)
             ready = None if blocker else round((time.monotonic() - began) * 1000)
-            return _readiness(service, kept.state(), ready, consumed), blocker
+            return _readiness(service, kept.state(), ready, consumed, ran), blocker
         except Unresolved as error:
             blocker = Blocker(service=service.name, at="secrets", reason=str(error))
         except Unreachable as error:
             blocker = Blocker(service=service.name, at="secrets", reason=str(error))
         except IsolationError as error:
             blocker = Blocker(service=service.name, at="host", reason=str(error))
-        return _not_up(service, consumed), blocker
+        return _not_up(service, consumed, ran), blocker
 
     async def _launch(
         self,
@@ -182,6 +190,7 @@ class Runtimes:
         values: dict[str, str],
         offered: Offered,
         say: Say,
+        ran: list[StepRan],
     ) -> Kept | Blocker:
         own = workspace.environment(service.account) | environment(
             service.environment, values | offered.values
@@ -198,6 +207,7 @@ class Runtimes:
             masks=masks,
             image=self._config.image,
             say=say,
+            ran=ran,
         )
         blocker = blocker or await port_taken(workspace, service)
         if blocker:
@@ -218,13 +228,20 @@ class Runtimes:
                     "service": service.name,
                     "contract_digest": service.contract_digest,
                     "ports": [port.model_dump(mode="json") for port in service.ports],
+                    "once": service.once,
                 },
                 log=f"{service.name}.log",
-                restarts=True,
-                health=check_of(service),
-                smoke=service.smoke,
+                restarts=not service.once,
+                health=None if service.once else check_of(service),
+                smoke=None if service.once else service.smoke,
             ),
         )
+
+
+def _is_to_begin_anew(kept: Kept) -> bool:
+    """Whether it gave up. A job that has ended well is done: asked for again in the same wake, it does not run twice."""
+    state = kept.state()
+    return state.ended and not (kept.about.get("once") and state.exit_status == 0)
 
 
 def _routes(manifest: Manifest) -> list[Route]:
@@ -248,6 +265,8 @@ def _unused(manifest: Manifest, resources: Mapping[str, Started]) -> tuple[Block
 
 async def _until_ready(service: Service, kept: Kept, say: Say) -> Blocker | None:
     """Wait until the service is healthy and its smoke check passed; or why that will not be."""
+    if service.once:
+        return await _until_begun(service, kept)
     check = check_of(service)
     patience = (
         (check.start_period_s if check else 5.0) + (service.smoke.timeout_s if service.smoke else 0.0) + 1.0
@@ -259,13 +278,7 @@ async def _until_ready(service: Service, kept: Kept, say: Say) -> Blocker | None
         if state.health == "healthy" and (service.smoke is None or state.smoke is not None):
             break
         if state.ended or state.restarts >= 2:
-            log = f"Its output is in logs/{service.name}.log of the workspace."
-            return Blocker(
-                service=service.name,
-                at="start",
-                reason=f"It ended with exit status {state.exit_status}. {log}",
-                exit_status=state.exit_status,
-            )
+            return _ended(service, state)
         left = until - time.monotonic()
         if left <= 0:
             why = f": {state.reason}" if state.reason else ""
@@ -278,24 +291,59 @@ async def _until_ready(service: Service, kept: Kept, say: Say) -> Blocker | None
     return None
 
 
+async def _until_begun(service: Service, kept: Kept) -> Blocker | None:
+    """A job is there once it runs, or has ended well; one that fails at once keeps the wake from being ready."""
+    until = time.monotonic() + JOB_BEGINS_WITHIN_S
+    while not (state := kept.state()).ended and (left := until - time.monotonic()) > 0:
+        await kept.next(left)
+    return _ended(service, state) if state.ended and state.exit_status != 0 else None
+
+
+def _ended(service: Service, state: State) -> Blocker:
+    log = f"Its output is in logs/{service.name}.log of the workspace."
+    return Blocker(
+        service=service.name,
+        at="start",
+        reason=f"It ended with exit status {state.exit_status}. {log}",
+        exit_status=state.exit_status,
+    )
+
+
+def _health(state: State, *, once: bool) -> Health:
+    """How it does; a job that runs is well, and one that ended well has stopped."""
+    if not once:
+        return Health(state.health)
+    if not state.ended:
+        return Health.HEALTHY
+    return Health.CRASHED if state.exit_status else Health.STOPPED
+
+
 def _readiness(
-    service: Service, state: State, ready_ms: int | None, consumed: tuple[Reference, ...]
+    service: Service,
+    state: State,
+    ready_ms: int | None,
+    consumed: tuple[Reference, ...],
+    ran: Sequence[StepRan],
 ) -> ServiceReadiness:
     return ServiceReadiness(
         name=service.name,
         contract_digest=service.contract_digest,
-        health=Health(state.health),
+        health=_health(state, once=service.once),
         ready_ms=ready_ms,
         ingress={port.name: port.ingress for port in service.ports if port.ingress is not None},
         consumed=consumed,
+        setup=tuple(ran),
     )
 
 
-def _not_up(service: Service, consumed: tuple[Reference, ...]) -> ServiceReadiness:
+def _not_up(
+    service: Service, consumed: tuple[Reference, ...], ran: Sequence[StepRan] = ()
+) -> ServiceReadiness:
     return ServiceReadiness(
         name=service.name,
         contract_digest=service.contract_digest,
         health=Health.STOPPED,
         ready_ms=None,
         consumed=consumed,
+        setup=tuple(ran),
     )

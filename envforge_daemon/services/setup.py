@@ -6,13 +6,14 @@ forges it skips their own setup.
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
 from envforge_daemon.errors import IsolationError
 from envforge_daemon.isolation import Workspace
 from envforge_daemon.services.keepers import Keepers, State, Wanted
-from envforge_protocol.host.runtimes import Blocker, Service, Step
+from envforge_protocol.host.runtimes import Blocker, Service, Step, StepRan
 
 RECORDS = ".envforge/setup"
 LONGEST_FILE = 16 << 20
@@ -44,8 +45,9 @@ async def run_setup(
     masks: tuple[bytes, ...],
     image: str,
     say: Say,
+    ran: list[StepRan],
 ) -> Blocker | None:
-    """Run the steps that are due, in order; why the service is not set up, or None."""
+    """Run the steps that are due, in order, and note each in `ran`; why the service is not set up, or None."""
     record = await _read(workspace, service)
     for step in service.setup:
         now = await digest(workspace, service, step, image) if step.cache_files else ""
@@ -53,6 +55,7 @@ async def run_setup(
             continue
         say("setting_up")
         state = await _run(keepers, workspace, service, step, environment=environment, masks=masks)
+        ran.append(_receipt(step, state))
         blocker = _blocker(service, step, state)
         if blocker:
             return blocker
@@ -102,6 +105,16 @@ async def _run(
         return state
     finally:
         await keepers.forget(kept)
+
+
+def _receipt(step: Step, state: State) -> StepRan:
+    until = state.ended_at or time.time()
+    return StepRan(
+        name=step.name,
+        exit_status=state.exit_status,
+        duration_ms=max(0, round((until - (state.began_at or until)) * 1000)),
+        timed_out=state.timed_out,
+    )
 
 
 def _blocker(service: Service, step: Step, state: State) -> Blocker | None:

@@ -1,5 +1,7 @@
 """The credential of a repository, read by the VM itself from the parameter the customer keeps it in (THREATS H2, S1)."""
 
+from pydantic import SecretStr
+
 from envforge_daemon.errors import Unreachable
 from envforge_daemon.services.values import Ask, Unresolved, resolve
 from envforge_daemon.shell.git import GitFailed
@@ -7,6 +9,7 @@ from envforge_protocol.host.workspaces import Repository, RepositoryCredential
 
 # What Git hosts take beside a token, whatever its kind.
 USER = "x-access-token"
+GONE = "The secret that gives access to this repository is gone. Set it again, or choose another one."
 
 
 async def with_credential(repository: Repository, ask: Ask) -> Repository:
@@ -17,20 +20,19 @@ async def with_credential(repository: Repository, ask: Ask) -> Repository:
     """
     if repository.access is None or repository.credential is not None:
         return repository
-    reader = (repository.reader,) if repository.reader else ()
+    if repository.reader is None:
+        raise GitFailed(GONE)
     try:
-        values = await resolve((repository.access,), reader, ask)
+        values = await resolve((repository.access,), (repository.reader,), ask)
     except Unresolved:
-        raise GitFailed(
-            "The secret that gives access to this repository is gone. Set it again, or choose another one."
-        ) from None
+        raise GitFailed(GONE) from None
     except Unreachable:
         raise GitFailed(
             "The secret that gives access to this repository could not be read. Try again in a while."
         ) from None
     credential = RepositoryCredential(
         username=USER,
-        password=values[repository.access.input],  # type: ignore[arg-type]  # pydantic wraps it
-        expires_at=reader[0].expires_at,
+        password=SecretStr(values[repository.access.input]),
+        expires_at=repository.reader.expires_at,
     )
     return repository.model_copy(update={"credential": credential})

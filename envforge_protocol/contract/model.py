@@ -228,7 +228,10 @@ class Health(Part):
 
 
 class Smoke(Part):
-    """One request or command, once after the service is healthy, that shows it really works: by `http` or by `command`."""
+    """One request or command, after the service is healthy, that shows it really works: by `http` or by `command`.
+
+    Services come up side by side, so it is tried again for as long as `timeout` says, and then has failed.
+    """
 
     http: UrlPath | None = Field(default=None, description="A path to get.")
     status: int = Field(
@@ -242,7 +245,9 @@ class Smoke(Part):
     )
     command: Command | None = Field(default=None, description="A command that must exit with 0.")
     timeout_s: Annotated[int, Duration("1s", "10m")] = Field(
-        default=30, alias="timeout", description="After this long it has failed."
+        default=30,
+        alias="timeout",
+        description="It is tried again until then, since what it leads to comes up side by side; after this long it has failed.",
     )
 
 

@@ -6,7 +6,7 @@ ended by `POST /host/v1/commands/ID/result` (204); the same result again is a su
 lease is told 409 and stops reporting: the command was leased again, to the same VM, or is over.
 
 Of one workspace's commands on a VM at most one per lane is leased at a time, in the order they were asked for: `work`
-(files and services) and `access` (who may come in). `run_command` waits for nothing.
+(files and services) and `access` (who may come in). `run_command` and `end_run` wait for nothing.
 """
 
 from datetime import datetime
@@ -81,6 +81,14 @@ class RunCommand(Revealing):
     output_limit_bytes: int = 1_048_576
 
 
+class EndRun(Message):
+    """End a `run_command`, if it runs still: SIGTERM, and SIGKILL a little later. It answers for itself."""
+
+    kind: Literal["end_run"] = "end_run"
+    workspace: Workspace
+    command_id: UUID
+
+
 class AuthorizeShell(Message):
     """Let certificates of this authority for this workspace in; earlier ones of other authorities no longer."""
 
@@ -137,6 +145,7 @@ Payload = Annotated[
     | StartRuntime
     | StopRuntime
     | RunCommand
+    | EndRun
     | AuthorizeShell
     | EndShell
     | RemoveWorkspace
@@ -214,7 +223,13 @@ class Done(Message):
     """The result of every command that has nothing more to say."""
 
     kind: Literal[
-        "stop_runtime", "authorize_shell", "end_shell", "remove_workspace", "grant_root", "drop_root"
+        "stop_runtime",
+        "end_run",
+        "authorize_shell",
+        "end_shell",
+        "remove_workspace",
+        "grant_root",
+        "drop_root",
     ]
     ended: int = 0
 

@@ -84,6 +84,8 @@ class Service(Message):
     setup: tuple[Step, ...] = ()
     health: Check | None = None
     smoke: Check | None = None
+    # A job: it runs once in a wake, to its end, and nobody waits for that.
+    once: bool = False
     limits: Limits
 
 
@@ -121,6 +123,15 @@ class Blocker(Message):
     exit_status: int | None = None
 
 
+class StepRan(Message):
+    """A setup step that was run at this wake; those that nothing had changed for are not among them."""
+
+    name: str
+    exit_status: int | None
+    duration_ms: int
+    timed_out: bool = False
+
+
 class ServiceReadiness(Message):
     """How one service came up."""
 
@@ -130,6 +141,7 @@ class ServiceReadiness(Message):
     ready_ms: int | None
     ingress: dict[str, Port] = {}
     consumed: tuple[Reference, ...] = ()
+    setup: tuple[StepRan, ...] = ()
 
 
 class Readiness(Message):

@@ -1,22 +1,22 @@
 """VMs that belong to one organization, and what stands on them."""
 
+from hosts.choices import HostRole, Size
 from hosts.models.commands import HostCommand, HostReport
 from hosts.models.machines import (
     Host,
-    HostRole,
     Mend,
     Observed,
     Orphan,
     Placement,
     PlacementPolicy,
     Power,
-    Size,
     Slot,
-    WorkspaceFiles,
 )
+from hosts.models.places import DataVolume, Place, WorkspaceFiles
 from hosts.models.speaking import HostToken, HostVoice, SpentNonce
 
 __all__ = [
+    "DataVolume",
     "Host",
     "HostCommand",
     "HostReport",
@@ -26,6 +26,7 @@ __all__ = [
     "Mend",
     "Observed",
     "Orphan",
+    "Place",
     "Placement",
     "PlacementPolicy",
     "Power",

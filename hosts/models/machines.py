@@ -6,21 +6,7 @@ from django.db.models import F, Q
 
 from envforge.actor import Target
 from envforge.tenancy.models import TenantModel
-
-
-class HostRole(models.TextChoices):
-    """A shell VM is the always-on baseline, a runtime VM runs services while they are awake (W5)."""
-
-    SHELL = "shell"
-    RUNTIME = "runtime"
-
-
-class Size(models.TextChoices):
-    """The sizes people choose from (W8); settings say how much of a VM each is."""
-
-    SMALL = "small"
-    MEDIUM = "medium"
-    LARGE = "large"
+from hosts.choices import HostRole, Size
 
 
 class Power(models.TextChoices):
@@ -197,7 +183,8 @@ class Placement(TenantModel):
 class Orphan(models.Model):
     """An instance that carries our tags and that no host has: found by the fleet's sweep, ended by an operator's decision.
 
-    It belongs to no organization that we could be sure of; the ids are what its tags say.
+    A volume for managed data that no workspace has is one as well: `instance_id` then is the volume's. It belongs to no
+    organization that we could be sure of; the ids are what its tags say.
     """
 
     instance_id = models.TextField(primary_key=True)
@@ -221,28 +208,3 @@ class PlacementPolicy(TenantModel):
 
     def __str__(self) -> str:
         return f"placement policy of {self.org_id}"
-
-
-class WorkspaceFiles(TenantModel):
-    """Where a workspace's files and managed data are, and the accounts they belong to (DESIGN 6, storage).
-
-    `uid` is the first of the workspace's accounts, the same on every VM, since the files are shared between them.
-    """
-
-    workspace_id = models.UUIDField()
-    uid = models.PositiveBigIntegerField(unique=True)
-    # The provider's name for the place: an access point's id, or a directory.
-    access_point = models.TextField(blank=True, default="")
-    wanted_present = models.BooleanField(default=True)
-    version = models.PositiveBigIntegerField(default=1)
-    attempts = models.PositiveIntegerField(default=0)
-    due_at = models.DateTimeField(null=True)
-    removed_at = models.DateTimeField(null=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["org_id", "workspace_id"], name="hosts_files_once")]
-        indexes = [models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="hosts_files_due")]
-
-    def __str__(self) -> str:
-        return f"files of {self.workspace_id}"

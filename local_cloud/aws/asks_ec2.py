@@ -41,6 +41,8 @@ def asks_for(call: Call, context: Context) -> list[Ask]:
         return [Ask(f"ec2:{call.action}", "*", context)]
     tags = _tags(call)
     own = context | {f"aws:requesttag/{key.lower()}": (value,) for key, value in tags.items()}
+    if call.action == "CreateVolume":
+        own["ec2:encrypted"] = (params.get("Encrypted", "false").lower(),)
     if tags:
         own["aws:tagkeys"] = tuple(tags)
     named = [

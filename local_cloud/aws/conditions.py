@@ -19,7 +19,7 @@ _KNOWN_KEYS: dict[str, frozenset[str]] = {
         "aws:principalaccount", "aws:principalarn", "aws:principaltype", "aws:requestedregion", "aws:tagkeys",
         "aws:userid", "aws:username",
     }),
-    "ec2": frozenset({"ec2:createaction"}),
+    "ec2": frozenset({"ec2:createaction", "ec2:encrypted"}),
     "elasticfilesystem": frozenset({"elasticfilesystem:createaction"}),
     "iam": frozenset({"iam:passedtoservice"}),
     "kms": frozenset({"kms:encryptioncontextkeys", "kms:requestalias", "kms:resourcealiases", "kms:viaservice"}),

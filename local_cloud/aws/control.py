@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from local_cloud.aws import faults, instance_credentials, sts, world
+from local_cloud.aws import faults, instance_credentials, sts, volumes, world
 from local_cloud.aws.control_client import PREFIX
 from local_cloud.aws.describing import Console
 from local_cloud.aws.ec2 import Ec2
@@ -89,6 +89,7 @@ class Control:
         return {
             "revision": self._ec2.revision,
             "instances": [self._shown(region, one) for region, one in world.every_instance()],
+            "volumes": volumes.existing(),
         }
 
     def _act(self, document: dict[str, Any], now: datetime) -> dict[str, Any]:
@@ -135,6 +136,7 @@ class Control:
             "tags": dict(model.tags.get(one.id, {})),
             "impaired": one.id in self._ec2.impaired,
             "boots": self._ec2.boots.get(one.id, 0),
+            "volumes": volumes.attached(region, one.id),
         }
 
 

@@ -72,8 +72,12 @@ class ControlClient:
 
     def instances(self, since: int | None = None) -> tuple[int, list[dict[str, Any]] | None]:
         """The revision and all instances, or None when nothing changed since that revision."""
-        found = self._post("instances/list", {"since": since})
+        found = self.listing(since)
         return int(found["revision"]), found.get("instances")
+
+    def listing(self, since: int | None = None) -> dict[str, Any]:
+        """`revision`; and where something changed since that one `instances`, and `volumes` for data, by their ids."""
+        return self._post("instances/list", {"since": since})
 
     def act(self, act: str, instance_id: str) -> dict[str, Any]:
         """Do one of `control.ACTS` to an instance."""

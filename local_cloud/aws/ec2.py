@@ -7,7 +7,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from local_cloud.aws import describing, instances, world
+from local_cloud.aws import describing, instances, volumes, world
 from local_cloud.aws.addresses import Addresses
 from local_cloud.aws.describing import Console
 from local_cloud.aws.transitions import Delays, Transitions, forget
@@ -84,6 +84,7 @@ class Ec2:
         if earlier is not None:
             return earlier
         instances.require_small_user_data(call)
+        volumes.require_attachable(call)
         if call.action in describing.ACTIONS:
             return describing.answer(call, self.impaired, self.consoles)
         return self.transitions.states_before(call)

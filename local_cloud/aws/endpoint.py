@@ -10,6 +10,7 @@ import logging
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,7 +20,19 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from local_cloud.aws import asks, asks_s3, file_systems, instances, keys, parameters, sigv4, sts, wire, world
+from local_cloud.aws import (
+    asks,
+    asks_s3,
+    faults,
+    file_systems,
+    instances,
+    keys,
+    parameters,
+    sigv4,
+    sts,
+    wire,
+    world,
+)
 from local_cloud.aws.control import Control
 from local_cloud.aws.control_client import PREFIX
 from local_cloud.aws.ec2 import Ec2
@@ -107,7 +120,7 @@ class Endpoint:
             if claim.service in wire.PROTOCOL_BY_SERVICE:
                 trace.service = claim.service
             with self.lock:
-                return self._answer_claim(request, claim, trace)
+                answer = self._answer_claim(request, claim, trace)
         except RefusedError as refused:
             return wire.refusal_answer(protocol, refused, head=trace.method == "HEAD")
         except ConnectionCutError:
@@ -116,6 +129,9 @@ class Endpoint:
             log.error("internal error: %s", _where(error))  # noqa: TRY400 - a traceback's message may hold a value
             failed = RefusedError("The local cloud failed on this request.", fault=Fault.INTERNAL)
             return wire.refusal_answer(protocol, failed, head=trace.method == "HEAD")
+        while trace.held_by is not None and self._faults.holds(trace.held_by):
+            time.sleep(0.05)
+        return answer
 
     def _answer_claim(self, request: AwsRequest, claim: sigv4.Claim, trace: "_Trace") -> AwsAnswer:
         now = datetime.now(UTC)
@@ -132,14 +148,15 @@ class Endpoint:
             self._require_allowed(call, caller)
         waiting = len(self._faults.waiting)
         try:
-            loses_answer = self._faults.meet(call, now)
+            after = self._faults.meet(call, now)
             boot_s = self._faults.boot_delay(call, now)
         finally:
             if waiting:
                 self._save_layer()
         answer = self._answer_allowed(call, claim.access_key_id, caller, now, boot_s)
-        if loses_answer:
+        if after is not None and after.kind == "lose_answer":
             raise ConnectionCutError
+        trace.held_by = after
         return answer
 
     def _answer_control(self, path: str, payload: bytes, caller: Identity, now: datetime) -> AwsAnswer:
@@ -234,6 +251,7 @@ class _Trace:
     def __init__(self, method: str) -> None:
         self.method = method
         self.service = self.action = self.identity = "-"
+        self.held_by: faults.Fault | None = None
 
 
 def _cut(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -19,6 +19,7 @@ KINDS = {
     "no_capacity": "RunInstances and StartInstances find no capacity (InsufficientInstanceCapacity)",
     "throttle": "requests are refused as too many (RequestLimitExceeded)",
     "lose_answer": "the request is done, and the connection cut before the answer",
+    "hold_answer": "the request is done, and its answer waits until the fault is cleared, or for_s seconds",
     "lose_request": "the connection is cut before anything is done",
     "slow_boot": "an instance takes boot_s seconds longer from pending to running",
     "down": "every connection but those of the control door is cut, for for_s seconds",
@@ -95,8 +96,10 @@ def read(document: dict[str, Any]) -> Fault:
         raise InvalidFaultError("rate is at most 1, and times is a whole number.")
     if document["kind"] == "slow_boot" and "boot_s" not in numbers:
         raise InvalidFaultError("slow_boot needs boot_s, the seconds a boot takes longer.")
-    if document["kind"] == "down" and "for_s" not in numbers:
-        raise InvalidFaultError("down needs for_s, the seconds it lasts.")
+    if document["kind"] in {"down", "hold_answer"} and "for_s" not in numbers:
+        raise InvalidFaultError(f"{document['kind']} needs for_s, the seconds it lasts.")
+    if document["kind"] == "hold_answer" and "times" in numbers:
+        raise InvalidFaultError("hold_answer holds every answer until it is cleared; it takes no times.")
     for_s = numbers.pop("for_s", None)
     until = datetime.now(UTC) + timedelta(seconds=for_s) if for_s else None
     return Fault(kind=document["kind"], until=until, **texts, **numbers)
@@ -127,15 +130,15 @@ class Faults:
         if any(one.kind == "down" for one in self.live(now)):
             raise ConnectionCutError
 
-    def meet(self, call: Call, now: datetime) -> bool:
-        """What a verified and allowed request meets before it is done; whether its answer is to be lost afterwards.
+    def meet(self, call: Call, now: datetime) -> Fault | None:
+        """What a verified and allowed request meets before it is done; what its answer meets afterwards.
 
         Raises:
             RefusedError: throttled, or without capacity.
             ConnectionCutError: the request is lost.
         """
         if not self.waiting:
-            return False
+            return None
         if self._takes("lose_request", call, now):
             raise ConnectionCutError
         if self._takes("throttle", call, now):
@@ -153,7 +156,11 @@ class Faults:
                 code="InsufficientInstanceCapacity",
                 status=500,
             )
-        return self._takes("lose_answer", call, now) is not None
+        return self._takes("lose_answer", call, now) or self._takes("hold_answer", call, now)
+
+    def holds(self, fault: Fault) -> bool:
+        """Whether an answer that met this fault is to wait on."""
+        return fault in self.waiting and fault.until is not None and datetime.now(UTC) < fault.until
 
     def boot_delay(self, call: Call, now: datetime) -> float:
         """How many seconds longer than usual this start takes."""

@@ -90,7 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     adding = switches.add_parser("add", help="switch one on")
     adding.add_argument(
-        "kind", help="no_capacity, throttle, lose_answer, lose_request, slow_boot (--boot-s), down (--for-s)"
+        "kind",
+        help="no_capacity, throttle, lose_answer, hold_answer (--for-s), lose_request, slow_boot (--boot-s), down (--for-s)",
     )
     for name, what in (
         ("service", "such as ec2 (all)"),

@@ -13,6 +13,7 @@ from local_cloud.aws.control_client import ControlClient
 from local_cloud.aws.identities import load_or_create_root_key
 from local_cloud.vms.shapes import Shapes, possible_kind
 from local_cloud.vms.simulator import Simulator
+from local_cloud.vms.volumes import Volumes
 
 
 def main() -> int:
@@ -31,6 +32,9 @@ def main() -> int:
     parser.add_argument(
         "--files", type=Path, required=True, metavar="DIR", help="the shared file system of all VMs"
     )
+    parser.add_argument(
+        "--volumes", type=Path, required=True, metavar="DIR", help="where volumes for data are kept"
+    )
     parser.add_argument("--hide", type=Path, required=True, metavar="DIR", help="what no VM may see")
     parser.add_argument(
         "--stop-grace-s", type=float, default=1.0, metavar="S", help="from power button to power cut (1)"
@@ -48,7 +52,7 @@ def main() -> int:
     arguments = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     logging.getLogger("local_cloud").setLevel(logging.INFO)
-    for directory in (arguments.state, arguments.files):
+    for directory in (arguments.state, arguments.files, arguments.volumes):
         directory.mkdir(mode=0o711, parents=True, exist_ok=True)
     lock = os.open(arguments.state / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -64,6 +68,7 @@ def main() -> int:
         files=arguments.files.resolve(),
         hidden=arguments.hide.resolve(),
         kind=possible_kind(),
+        volumes=Volumes(arguments.volumes.resolve()),
         daemon=arguments.daemon,
         plain_git_hosts=tuple(arguments.plain_git_hosts),
     )

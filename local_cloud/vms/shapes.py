@@ -15,6 +15,7 @@ from local_cloud.vms.boot import CLONE_NEWNS, MS_PRIVATE, MS_REC, mount
 from local_cloud.vms.machines import Boot, Kind, Machine
 from local_cloud.vms.metadata import PORT
 from local_cloud.vms.programs import link_all
+from local_cloud.vms.volumes import Volumes
 from local_cloud.vms.wanted import Instance
 
 LONGEST_RUN_DIRECTORY = 64  # for the sockets in it
@@ -41,6 +42,7 @@ class Shapes:
     files: Path
     hidden: Path
     kind: Kind
+    volumes: Volumes
     daemon: str = "envforge_daemon"
     plain_git_hosts: tuple[str, ...] = ()
 
@@ -78,7 +80,7 @@ class Shapes:
             kind=self.kind,
             command=command,
             environment=self._environment(machine),
-            mounts=self._mounts(machine),
+            mounts=self._mounts(instance, machine),
             messages=tuple(messages),
             boots=instance.boots,
             tag=tag,
@@ -146,6 +148,7 @@ class Shapes:
             "state_dir": self._seen(machine, "/var/lib/envforge"),
             "run_dir": run,
             "files_root": str(self.files),
+            "volumes_dir": str(self.volumes.of(instance.instance_id)),
             "programs": self._seen(machine, PROGRAMS),
             "machine": "shared",
             "walls": "where_possible",
@@ -153,12 +156,16 @@ class Shapes:
             "cgroup": f"envforge-vm-{instance.instance_id}",
         }
 
-    def _mounts(self, machine: Machine) -> tuple[tuple[str, str, str], ...]:
+    def _mounts(self, instance: Instance, machine: Machine) -> tuple[tuple[str, str, str], ...]:
         if self.kind is Kind.TREE:
             return ()
         mounts = [("read_only", str(REPOSITORY), str(REPOSITORY))] if self.kind is Kind.DISK else []
         mounts.append(("hide", str(self.hidden), ""))
-        shown = [("read_only", Path(sys.prefix)), ("bind", self.files)]
+        shown = [
+            ("read_only", Path(sys.prefix)),
+            ("bind", self.files),
+            ("bind", self.volumes.of(instance.instance_id)),
+        ]
         if Path(sys.base_prefix).stat().st_dev != Path("/").stat().st_dev:
             shown.append(("read_only", Path(sys.base_prefix)))
         if self.kind is Kind.NAMESPACES:

@@ -77,14 +77,15 @@ class Simulator:
     async def _ask(self) -> bool:
         """Whether the endpoint answered."""
         try:
-            revision, listed = await asyncio.to_thread(self._client.instances, self._revision)
+            found = await asyncio.to_thread(self._client.listing, self._revision)
         except (EndpointGoneError, ControlRefusedError) as error:
             self._complain("", str(error))
             return False
         self._complain("", "")
-        if listed is not None:
-            self._listed = wanted.read(listed)
-            self._revision = revision
+        if "instances" in found:
+            self._listed = wanted.read(found["instances"])
+            self._revision = found["revision"]
+            await asyncio.to_thread(self._shapes.volumes.keep_only, found["volumes"])
         self._instances = self._listed if self._only is None else self._chosen(self._only)
         return True
 
@@ -131,6 +132,7 @@ class Simulator:
         if machine is not None:
             log.info("%s ends", instance_id)
             await asyncio.to_thread(machine.remove)
+            self._shapes.volumes.forget(instance_id)
 
     async def _keep_on(self, instance: Instance, machine: Machine) -> None:
         self._machines[instance.instance_id] = machine
@@ -149,6 +151,7 @@ class Simulator:
         if instance.state != "running":
             return
         await self._serve_metadata(instance, machine)
+        self._shapes.volumes.arrange(instance.instance_id, instance.volumes)
         if not machine.is_on:
             await self._boot(instance, machine)
             await self._serve_metadata(instance, machine)

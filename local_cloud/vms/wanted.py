@@ -30,6 +30,7 @@ class Instance:
     tags: dict[str, str]
     impaired: bool
     boots: int
+    volumes: tuple[str, ...] = ()
 
     @property
     def is_wanted_on(self) -> bool:
@@ -73,4 +74,7 @@ class Instance:
 
 def read(listed: list[dict[str, Any]]) -> dict[str, Instance]:
     """The instances of a listing, by id."""
-    return {one["instance_id"]: Instance(**one | {"roles": tuple(one["roles"])}) for one in listed}
+    return {
+        one["instance_id"]: Instance(**one | {name: tuple(one[name]) for name in ("roles", "volumes")})
+        for one in listed
+    }

@@ -38,12 +38,17 @@ def recognise(request: HttpRequest, *, in_use: bool = True) -> Visitor | str:
     return visitor
 
 
+def is_live(request: HttpRequest) -> bool:
+    """Whether a page asks by itself what has become of it (static/js/live.js), and not a person."""
+    return request.headers.get("X-Live") == "1"
+
+
 def signed_in(view: "Callable[Concatenate[HttpRequest, Visitor, P], HttpResponse]") -> "View[P]":
     """Give the view its visitor; send everybody else to the sign-in page, whatever there is behind the address."""
 
     @wraps(view)
     def door(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        visitor = recognise(request)
+        visitor = recognise(request, in_use=not is_live(request))
         if isinstance(visitor, Visitor):
             return view(request, visitor, *args, **kwargs)
         back = request.get_full_path() if request.method in {"GET", "HEAD"} else ""

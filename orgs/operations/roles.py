@@ -8,7 +8,7 @@ from envforge import tenancy
 from envforge.actor import Actor, Target
 from envforge.errors import Conflict, Invalid, NotVisible
 from orgs import policy
-from orgs.endings import role_lost
+from orgs.access import Narrowed, tell_narrowed
 from orgs.memberships import lock_member, require_an_owner
 from orgs.models import Person, RoleGrant
 from orgs.places import Place, place_at
@@ -95,7 +95,7 @@ def revoke_role(
             scope=scope,
             scope_id=where,
         )
-        role_lost(person_id)
+        tell_narrowed(Narrowed(actor, person_id, "role_revoked"))
 
 
 def _target(person: Person, scope: Scope, where: UUID) -> Target | None:

@@ -13,6 +13,7 @@ from envforge.actor import Actor
 from envforge.errors import Conflict, Invalid, NotVisible
 from envforge.secret_value import SecretValue
 from orgs import policy
+from orgs.access import hold_access
 from orgs.digests import digest
 from orgs.holdings import end_account, end_tokens
 from orgs.models import Membership, Organization, Person, RoleGrant, ServiceAccount, Token
@@ -129,6 +130,7 @@ def revoke_token(*, actor: Actor, org_id: UUID, token_id: UUID) -> None:
         NotVisible, NotAllowed: see `policy.require`.
     """
     with tenancy.enter(org_id):
+        hold_access()
         policy.require_here(actor, Action.SERVICE_ACCOUNT_MANAGE)
         tokens = Token.objects.filter(id=token_id)
         if not tokens.exists():

@@ -4,6 +4,7 @@ from orgs.policy.actions import Action
 from orgs.policy.conditions import About
 from orgs.policy.decide import (
     Answer,
+    covers,
     explain,
     grantable,
     grantable_at,
@@ -24,6 +25,7 @@ __all__ = [
     "Answer",
     "Reach",
     "Rule",
+    "covers",
     "explain",
     "grantable",
     "grantable_at",

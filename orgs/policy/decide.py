@@ -176,6 +176,14 @@ def held(actor: Actor, target: Target) -> frozenset[Role]:
     )
 
 
+def covers(actor: Actor, role: Role, target: HasTarget | Target) -> bool:
+    """Whether the roles that the actor holds where the target is allow all that this role would."""
+    if isinstance(actor, SystemActor):
+        return True
+    roles = held(actor, as_target(target))
+    return all(roles & rule.roles for rule in RULES.values() if role in rule.roles)
+
+
 def grants_of(actor: Actor) -> Q | None:
     """The role grants that count for the actor; None for one who is never given any."""
     match actor:

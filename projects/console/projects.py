@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from envforge.errors import Conflict, Invalid
-from orgs.console.door import page, see_other, signed_in
+from orgs.console.door import is_live, page, see_other, signed_in
 from orgs.console.forms import uuid_or_none
 from orgs.policy import Action
 from orgs.selectors import Visitor, organization
@@ -86,7 +86,7 @@ def project(request: HttpRequest, visitor: Visitor, slug: str, project: str) -> 
             wrong, status = {"name": conflict.detail}, conflict.status
         else:
             return see_other(reverse("project", args=[slug, project]))
-    context = {**_told(seen), "given": given, "wrong": wrong}
+    context = {**_told(seen), "given": given, "wrong": wrong, "live": is_live(request)}
     return page(request, visitor, "projects/one.html", context, about=seen, status=status)
 
 

@@ -8,12 +8,14 @@ from django.utils import timezone
 from audit.append import append
 from audit.kinds import EventKind
 from envforge import tenancy
-from envforge.actor import Actor
+from envforge.actor import SYSTEM, Actor, UserActor
 from envforge.errors import Conflict, Invalid, NotVisible
 from envforge.ids import id_of_request
 from envforge_protocol.credentials import credential_in
 from orgs import policy
+from orgs.operations import grant_role
 from orgs.policy import Action
+from orgs.roles import Role, Scope
 from projects.models import NAME_FORM, Project
 
 NAME_WORDS = "Use one line of 1 to 80 characters that is no credential."
@@ -23,7 +25,7 @@ MAX_NAME_LENGTH = 80
 
 
 def create_project(*, actor: Actor, org_id: UUID, slug: str, name: str, key: str = "") -> Project:
-    """Create a project.
+    """Create a project; a person whose roles do not let them run it becomes its maintainer.
 
     Args:
         key: the same for the same request sent twice; the second then changes and records nothing.
@@ -52,6 +54,16 @@ def create_project(*, actor: Actor, org_id: UUID, slug: str, name: str, key: str
         if not made:
             raise Conflict("There is a project with this short name already. Choose another.")
         append(EventKind.PROJECT_CREATED, actor=actor, target=project)
+        if isinstance(actor, UserActor) and not policy.covers(actor, Role.MAINTAINER, project):
+            # EnvForge's act: the creator may be nobody who gives roles.
+            grant_role(
+                actor=SYSTEM,
+                org_id=org_id,
+                person_id=actor.person_id,
+                role=Role.MAINTAINER,
+                scope=Scope.PROJECT,
+                scope_id=project.id,
+            )
         return project
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -253,3 +254,17 @@ def test_every_state_is_seen_on_the_way(tmp_path: Any) -> None:
         assert seen == expected
     finally:
         server.end()
+
+
+def test_an_answer_is_held_until_it_is_let_go(server: Server, control: ControlClient) -> None:
+    """What was asked is done long before its answer comes, and nobody else waits meanwhile."""
+    fault = control.add_fault("hold_answer", action="RunInstances", for_s=60)
+    before = {one["instance_id"] for one in control.instances()[1] or ()}
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(launch, server)
+        while not (made := {one["instance_id"] for one in control.instances()[1] or ()} - before):
+            time.sleep(0.02)
+        assert not asked.done()
+        assert state(server, *made)
+        control.clear_faults(fault)
+        assert {asked.result(timeout=10)} == made

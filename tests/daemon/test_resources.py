@@ -1,5 +1,6 @@
 """Managed resources on a VM (W3): real servers in the workspace's namespace, used by a service through its environment."""
 
+import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -99,6 +100,10 @@ def test_s1_the_password_is_nowhere_but_where_it_must_be(on_resources: Play) -> 
         started = await rig.start(workspace, *services, resources=all_)
         assert started.readiness.blockers == ()
         await use(rig, workspace, all_[0], "x")
+        rig.uploaded.clear()
+        asked = {"environment": {"URL": "${resources.it.url}"}, "resources": {"it": all_[0].name}}
+        await rig.run(workspace, "echo $URL", **asked)
+        assert rig.uploaded == b"[masked]\n"
         inside = rig.vm.workspaces.get(workspace.id)
         assert inside
         await until((inside.directory / "logs" / "mail.log").exists)
@@ -138,13 +143,20 @@ def test_postgres_is_stopped_cleanly_and_needs_no_recovery(on_resources: Play) -
 
     async def scene(rig: Rig, workspace: wire.Workspace) -> None:
         one = resource("postgres")
-        holding = user_of(one).model_copy(
-            update={"command": ("sh", "-c", f'{PSQL} "$URL" -c "select pg_sleep(600)"')}
+        assert (await rig.start(workspace, user_of(one), resources=[one])).readiness.blockers == ()
+        inside = await rig.vm.workspaces.ensure(workspace)
+        offered = await rig.resources.offered(inside, {"it": one.name})
+        # Somebody's shell, which stays when services end.
+        client = await inside.spawn(
+            ("sh", "-c", f'{PSQL} "$URL" -c "select 1" -c "select pg_sleep(600)" > held.txt'),
+            group="shell-x",
+            env=inside.environment(0) | {"URL": offered.values["resources.it.url"]},
         )
-        assert (await rig.start(workspace, holding, resources=[one])).readiness.blockers == ()
+        held = inside.directory / "held.txt"
+        await until(lambda: held.exists() and held.stat().st_size > 0)
+        assert client.process.lives()
         await rig.stop(workspace)
         assert (await rig.start(workspace, user_of(one), resources=[one], epoch=2)).readiness.blockers == ()
-        inside = await rig.vm.workspaces.ensure(workspace)
         log = (inside.directory / "logs" / f"resource-{one.name}.log").read_text()
         assert log.count("database system is ready") == 2
         assert "recovery" not in log
@@ -244,6 +256,34 @@ def test_data_of_another_major_version_is_left_alone(on_resources: Play) -> None
     on_resources(scene)
 
 
+def test_a_start_that_was_cut_off_is_begun_again(on_resources: Play) -> None:
+    """W11: half a cluster is none; and a cluster whose password nobody knows any more gets another one."""
+
+    async def scene(rig: Rig, workspace: wire.Workspace) -> None:
+        one = resource("postgres")
+        starting = asyncio.create_task(rig.start(workspace, user_of(one), resources=[one]))
+        assert rig.vm.config.volumes_dir
+        assert workspace.data
+        place = rig.vm.config.volumes_dir / workspace.data.id
+        await until((place / "resources" / one.name / "partial" / "PG_VERSION").exists)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        inside = await rig.vm.workspaces.ensure(workspace)
+        assert inside.groups("prepare-*") == []
+        assert (await rig.start(workspace, user_of(one), resources=[one])).readiness.blockers == ()
+        assert await use(rig, workspace, one, "kept") == "kept"
+        await rig.stop(workspace)
+        before = password_of(rig, workspace, one.name)
+        (place / "known" / f"{one.name}.json").unlink()
+        assert (await rig.start(workspace, user_of(one), resources=[one], epoch=2)).readiness.blockers == ()
+        assert password_of(rig, workspace, one.name) != before
+        assert await use(rig, workspace, one) == "kept"
+        await rig.stop(workspace, epoch=2)
+
+    on_resources(scene)
+
+
 def test_w12_cleanup_deletes_what_it_names_and_keeps_the_rest(on_resources: Play) -> None:
     """Servers that still run when a workspace is removed end first; data goes by its account (H2)."""
 
@@ -251,14 +291,14 @@ def test_w12_cleanup_deletes_what_it_names_and_keeps_the_rest(on_resources: Play
         kept, gone = resource("redis"), resource("mail")
         await rig.start(workspace, user_of(kept), resources=[kept, gone])
         await use(rig, workspace, kept, "kept")
-        await rig.stop(workspace)
         assert rig.vm.config.volumes_dir
         assert workspace.data
         place = rig.vm.config.volumes_dir / workspace.data.id
         await rig.vm.workspaces.remove(workspace, delete_files=True, delete_resources=(gone.name,))
         assert [path.name for path in (place / "resources").iterdir()] == [kept.name]
         assert [path.name for path in (place / "known").iterdir()] == [f"{kept.name}.json"]
-        await rig.vm.workspaces.ensure(workspace)
+        assert (await rig.start(workspace, resources=[kept])).readiness.blockers == ()
+        assert await use(rig, workspace, kept) == "kept"
         await rig.vm.workspaces.remove(workspace, delete_files=True, delete_resources=(kept.name,))
         assert not [path for name in ("resources", "known") for path in (place / name).iterdir()]
 

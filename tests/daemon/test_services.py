@@ -13,7 +13,9 @@ from envforge_protocol.host.commands import RuntimeStarted
 from envforge_protocol.host.runtimes import (
     Blocker,
     Check,
+    Health,
     Reference,
+    Service,
     Step,
 )
 from tests.daemon.machine import Machine
@@ -170,6 +172,26 @@ def test_what_cannot_be_executed_is_told(on_services: Play) -> None:
     on_services(scene)
 
 
+def test_a_job_runs_once_and_holds_nobody_up(on_services: Play) -> None:
+    """W1: ready while it runs, and asked for again in the same wake it is not begun again; one that fails at once is told."""
+
+    async def scene(rig: Rig, workspace: wire.Workspace) -> None:
+        def job(command: str) -> Service:
+            return web("job", once=True, ports=(), health=None, command=("sh", "-c", command))
+
+        (ready,) = (await rig.start(workspace, job("echo x >> ran; sleep 2"))).readiness.services
+        assert (ready.health, ready.ready_ms is not None) == (Health.HEALTHY, True)
+        await asyncio.sleep(2.5)
+        (done,) = (await rig.start(workspace, job("echo x >> ran; sleep 2"))).readiness.services
+        assert done.health == Health.STOPPED
+        count = job('test "$(wc -l < ran)" = 1')
+        assert (await rig.start(workspace, count, epoch=2)).readiness.blockers == ()
+        assert blocked(await rig.start(workspace, job("exit 3"), epoch=3)).exit_status == 3
+        await rig.stop(workspace, epoch=3)
+
+    on_services(scene)
+
+
 def test_health_and_smoke_say_what_they_saw(on_services: Play) -> None:
     """H1: a redirect is not followed; its status counts as it is."""
 
@@ -177,10 +199,14 @@ def test_health_and_smoke_say_what_they_saw(on_services: Play) -> None:
         moved = Check(kind="http", port=3000, path="/moved", expect_status=(200, 200), start_period_s=2)
         blocker = blocked(await rig.start(workspace, web(health=moved)))
         assert (blocker.at, "302" in blocker.reason) == ("health", True)
-        smoke = Check(kind="command", command=("sh", "-c", 'test "$TOKEN" = other'))
+        smoke = Check(kind="command", command=("sh", "-c", 'test "$TOKEN" = other'), timeout_s=1.0)
         blocker = blocked(await rig.start(workspace, web(smoke=smoke), epoch=2))
         assert (blocker.at, "exit status 1" in blocker.reason) == ("smoke", True)
-        smoke = Check(kind="command", command=("sh", "-c", f'test "$TOKEN" = {CANARY}'))
+        # What it leads to may come up a little later: it is asked again until its time is over.
+        later = "test -e later || { touch later; exit 1; }"
+        smoke = Check(
+            kind="command", command=("sh", "-c", f'{later}; test "$TOKEN" = {CANARY}'), timeout_s=10.0
+        )
         assert (await rig.start(workspace, web(smoke=smoke), epoch=3)).readiness.blockers == ()
         await rig.stop(workspace, epoch=3)
 

@@ -206,4 +206,4 @@ def test_outputs_are_settings_that_the_product_can_read() -> None:
     }
     assert settings_like == found.keys()
     of_vms = {name for name in known if name.startswith("ENVFORGE_HOST_")}
-    assert of_vms - found.keys() == {"ENVFORGE_HOST_API_URL", "ENVFORGE_HOST_TYPES"}
+    assert of_vms - found.keys() == {"ENVFORGE_HOST_API_URL", "ENVFORGE_HOST_TYPES", "ENVFORGE_HOST_WALLS"}

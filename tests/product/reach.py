@@ -133,6 +133,8 @@ def for_staff(status: int) -> dict[str, int]:
 
 ACME = "/o/{slug}/"
 PROJECT = ACME + "projects/{project}"
+READY = ACME + "workspaces/{ready}"
+API_READY = "/api/v1/orgs/{slug}/workspaces/{ready}"
 REPOSITORY = PROJECT + "/repositories/{repository}"
 API_PROJECT = "/api/v1/orgs/{slug}/projects/{project}"
 API_REPOSITORY = API_PROJECT + "/repositories/{repository}"
@@ -209,6 +211,19 @@ CONSOLE = (
     Row("workspace-close", "POST", ACME + "workspaces/{archived}/close", of_workspace(303, developer=403), {"act": "delete"}),
     Row("workspace-restore", "POST", ACME + "workspaces/{archived}/restore", of_workspace(303, developer=403)),
     Row("wake-receipt", "GET", ACME + "workspaces/{workspace}/wakes/1", of_workspace(404, viewer=404)),
+    Row("runs", "GET", READY + "/runs", of_workspace(200, viewer=200)),
+    Row("runs", "GET", ACME + "workspaces/{nobody}/runs", members(404)),
+    Row("runs", "POST", READY + "/runs", of_workspace(303), {"service": "web", "line": "true"}),
+    Row("run", "GET", READY + "/runs/{run}", of_workspace(200, viewer=200)),
+    Row("run", "GET", READY + "/runs/{nobody}", of_workspace(404, viewer=404)),
+    Row("run-output", "GET", READY + "/runs/{run}/output", of_workspace(200)),
+    Row("run-cancel", "POST", READY + "/runs/{run}/cancel", of_workspace(303)),
+    Row("workspace-shell", "GET", READY + "/shell", of_workspace(200, viewer=200)),
+    # A role in the organization opens no shell.
+    Row("workspace-shell", "POST", READY + "/shell", of_workspace(200, developer=403), {"public_key": "{public_key}"}),
+    Row("workspace-shell", "POST", READY + "/shell", of_workspace(422, developer=403), {"public_key": "x"}),
+    Row("shell-session-end", "POST", READY + "/shell/sessions/{shell_session}/end", of_workspace(303, developer=403)),
+    Row("shell-session-end", "POST", READY + "/shell/sessions/{nobody}/end", of_workspace(404, viewer=404)),
     Row("projects", "GET", ACME + "projects", lookers(200)),
     Row("projects", "POST", ACME + "projects", workers(303), {"name": "New", "slug": "{new_slug}"}),
     Row("project", "GET", PROJECT, of_project(200)),
@@ -230,6 +245,8 @@ CONSOLE = (
     Row("proposal", "POST", PROJECT + "/proposals/{proposal}", maintainers(303), {"decision": "approve"}),
     Row("proposal", "POST", PROJECT + "/proposals/{proposal}", maintainers(303), {"decision": "reject"}),
     Row("hosts", "GET", ACME + "hosts", lookers(200)),
+    Row("usage", "GET", ACME + "usage", members(200)),
+    Row("usage", "POST", ACME + "usage", managers(303, billing=303), {"scope": "", "mode": "warn", "hours": "40"}),
     Row("hosts", "POST", ACME + "hosts", managers(303), {"vm_per_workspace": "on"}),
     Row("placements-export", "POST", ACME + "hosts/export", managers(200), {"form": "csv"}),
     Row("health-live", "GET", "/health/live", same(200)),
@@ -253,10 +270,26 @@ CONSOLE = (
     Row("api-workspaces", "GET", "/api/v1/orgs/{slug}/workspaces", api(200, billing=403)),
     Row("api-workspaces", "POST", "/api/v1/orgs/{slug}/workspaces", api_workers(200) | {"viewer": 403, "billing": 404}, {"project": "{project_id}", "branch": "main"}),
     Row("api-workspace", "GET", "/api/v1/orgs/{slug}/workspaces/{workspace}", api_of_workspace(200, viewer=200)),
+    Row("api-workspace", "PATCH", "/api/v1/orgs/{slug}/workspaces/{workspace}", api_of_workspace(200), {"size": "large"}),
     Row("api-workspace", "DELETE", "/api/v1/orgs/{slug}/workspaces/{workspace}", api_of_workspace(202, developer=403)),
+    Row("api-leases", "GET", "/api/v1/orgs/{slug}/workspaces/{workspace}/leases", api_of_workspace(200, viewer=200)),
+    Row("api-leases", "POST", "/api/v1/orgs/{slug}/workspaces/{workspace}/leases", api_of_workspace(200), {"name": "nightly", "for_s": "600"}),
+    Row("api-lease", "DELETE", "/api/v1/orgs/{slug}/workspaces/{workspace}/leases/{nobody}", api_of_workspace(404)),
+    Row("api-usage", "GET", "/api/v1/orgs/{slug}/usage", api(200)),
+    Row("api-usage-windows", "GET", "/api/v1/orgs/{slug}/usage/windows", api(200)),
+    Row("api-caps", "GET", "/api/v1/orgs/{slug}/caps", api(200)),
+    Row("api-caps", "POST", "/api/v1/orgs/{slug}/caps", api_managers(200) | {"billing": 200}, {"mode": "warn", "hours": "40"}),
     Row("api-workspace-wake", "POST", "/api/v1/orgs/{slug}/workspaces/{workspace}/wake", api_of_workspace(202)),
     Row("api-workspace-sleep", "POST", "/api/v1/orgs/{slug}/workspaces/{workspace}/sleep", api_of_workspace(202)),
     Row("api-workspace-archive", "POST", "/api/v1/orgs/{slug}/workspaces/{workspace}/archive", api_of_workspace(202, developer=403)),
+    Row("api-runs", "GET", API_READY + "/runs", api_of_workspace(200, viewer=200)),
+    Row("api-runs", "POST", API_READY + "/runs", api_of_workspace(202), {"service": "web", "type": "agent", "argv": ["true"]}),
+    Row("api-run", "GET", API_READY + "/runs/{run}", api_of_workspace(200, viewer=200)),
+    Row("api-run-output", "GET", API_READY + "/runs/{run}/output", api_of_workspace(200)),
+    Row("api-run-cancel", "POST", API_READY + "/runs/{run}/cancel", api_of_workspace(202)),
+    Row("api-shell", "GET", API_READY + "/shell", api_of_workspace(200, viewer=200)),
+    Row("api-certificates", "POST", API_READY + "/shell/certificates", api_of_workspace(201, developer=403), {"public_key": "{public_key}"}),
+    Row("api-shell-session-end", "POST", API_READY + "/shell/sessions/{shell_session}/end", api_of_workspace(204, developer=403)),
     Row("api-workspace-restore", "POST", "/api/v1/orgs/{slug}/workspaces/{archived}/restore", api_of_workspace(202, developer=403)),
     Row("api-projects", "GET", "/api/v1/orgs/{slug}/projects", api(200, billing=403)),
     Row("api-projects", "POST", "/api/v1/orgs/{slug}/projects", api_workers(200), {"name": "New", "slug": "{new_slug}"}),
@@ -372,6 +405,8 @@ def ask(browser: Client, row: Row, things: Things) -> Any:
     match row.method:
         case "GET":
             answer = browser.get(address, data or None)
+        case "PATCH":
+            answer = browser.patch(address, data, content_type=form)
         case "DELETE":
             answer = browser.delete(address)
         case "PUT":

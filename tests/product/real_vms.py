@@ -76,6 +76,7 @@ class Chain:
         )
         view = placement.slot_of(org_id=self.org_id, workspace_id=slot.workspace_id, role=slot.role)
         assert view is not None
+        assert view.host_id is not None
         with tenancy.enter(self.org_id):
             return Host.objects.get(id=view.host_id)
 

@@ -85,6 +85,22 @@ def test_a_window_ends_no_earlier_than_it_began(metered: Metered, times: Times) 
     assert recomputed(metered).differences == []
 
 
+def test_a_window_begins_no_earlier_than_the_last_one_ended(metered: Metered, times: Times) -> None:
+    workspace = metered.workspace()
+    metered.awake(workspace, hours=1)
+    ended = times.at
+    metered.wake(workspace)
+    metered.sleep(workspace)
+    with tenancy.enter(metered.org_id):
+        runtime = metered.runtime(workspace)
+        wake = Wake.objects.create(
+            runtime=runtime, epoch=runtime.epoch + 1, cause="api", asked_by="x", asked_at=ended, size="small"
+        )
+        # Told late, of a time that another wake was.
+        assert meter.open_window(runtime, wake, ended - timedelta(minutes=30)).opened_at == ended
+    assert recomputed(metered).differences == []
+
+
 def test_h6_time_nobody_heard_of_is_counted_apart_and_not_charged(metered: Metered, times: Times) -> None:
     times.at = utc(2026, 11, 30, 23, 50)
     workspace = metered.workspace()

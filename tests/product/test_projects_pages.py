@@ -1,25 +1,29 @@
 """The pages of projects: what a reader is told, what a maintainer does, and what nobody else may (W1-W3)."""
 
 import re
+from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from envforge import tenancy
-from orgs.models import Person
-from orgs.roles import Role
+from orgs.models import ConsoleSession, RoleGrant
+from orgs.operations import create_service_account
+from orgs.policy import Action
+from orgs.roles import Role, Scope
 from projects import operations, selectors
-from projects.choices import Mode
 from projects.console.reviews import lines_of
-from projects.models import Binding, Project, Repository, ResourceMode
+from projects.models import Project, Repository
 from tests.product.secret_places import maintainer
 from tests.product.store import set_secret
-from tests.product.things import propose
-from tests.product.visitors import signed_in
+from tests.product.test_timeline import events
+from tests.product.things import issue, propose
+from tests.product.visitors import anonymous, signed_in
 from tests.product.world import World
 
 WEB = """version: 1
@@ -109,6 +113,18 @@ def test_the_difference_is_shown_line_by_line_with_the_weight_of_each_change(
     assert "Until it is approved, wakes use the contract that Alice approved" in words(seen)
 
 
+def test_w2_a_contract_cannot_write_into_the_page_of_its_review(world: World, alice: Client) -> None:
+    hostile = WEB.replace("command: run", "command: run # <script>x</script>").replace(
+        "LEVEL: literal", 'LEVEL: {kind: literal, description: "a ` <img src=x> ` b"}'
+    )
+    proposal = propose(world, repository(world), hostile)
+    seen = alice.get(at(world, f"/scheduler/proposals/{proposal}")).content.decode()
+    assert "&lt;script&gt;x&lt;/script&gt;" in seen
+    assert "<script>x" not in seen
+    assert "<img" not in seen
+    assert "<img" not in alice.get(at(world, "/scheduler")).content.decode()
+
+
 def test_lines_are_numbered_in_both_files_and_gaps_are_told() -> None:
     old = [f"line {number}" for number in range(1, 21)]
     new = [*old[:9], "-- other", *old[10:]]
@@ -154,17 +170,13 @@ def test_a_maintainer_of_one_project_decides_there_and_sees_no_other(world: Worl
     alice.post(at(world), {"name": "Other", "slug": "other"})
     with tenancy.enter(world.acme.id):
         project = Project.objects.get(slug="scheduler")
-    mia = signed_in(_reader_of(world, project.id))
+    mia = signed_in(maintainer(world, project.id))
     proposal = propose(world, repository(world), WEB)
     assert mia.post(at(world, f"/scheduler/proposals/{proposal}"), {"decision": "reject"}).status_code == 303
     assert "Mia rejected this contract of web" in words(
         mia.get(at(world, f"/scheduler/proposals/{proposal}"))
     )
     assert mia.post(at(world, "/other/archive")).status_code in {403, 404}
-
-
-def _reader_of(world: World, project_id: UUID) -> Person:
-    return maintainer(world, project_id)
 
 
 def test_i5_a_proposal_is_found_in_its_own_project_alone(world: World, alice: Client) -> None:
@@ -181,110 +193,18 @@ def test_i5_a_proposal_is_found_in_its_own_project_alone(world: World, alice: Cl
     assert stranger.get(f"/o/{world.mallet.slug}/projects/scheduler/proposals/{proposal}").status_code == 404
 
 
-CANARY = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
-
-
-@pytest.mark.parametrize(
-    ("tail", "form"),
-    [
-        ("", {"name": CANARY, "slug": "x"}),
-        ("", {"name": "x", "slug": CANARY}),
-        ("/scheduler", {"name": "b", "url": f"https://u:{CANARY}@git.test/b.git", "default_branch": "main"}),
-        (
-            "/scheduler/repositories/web",
-            {"url": f"https://{CANARY}@git.test/b.git", "default_branch": "main"},
-        ),
-        ("/scheduler/repositories/web/inputs/LEVEL", {"value": CANARY}),
-        (
-            "/scheduler/repositories/web/resources/database",
-            {
-                "mode": "customer_provided",
-                "owner": "Ops",
-                "ready_within_s": "5",
-                "cleanup": "keep",
-                "values.host": CANARY,
-            },
-        ),
-        (
-            "/scheduler/repositories/web/resources/database",
-            {
-                "mode": "customer_cloud",
-                "owner": CANARY,
-                "ready_within_s": "5",
-                "cleanup": "keep",
-                "request": CANARY,
-            },
-        ),
-    ],
-)
-def test_k3_a_credential_in_the_wrong_field_is_refused_and_not_repeated(
-    world: World, alice: Client, tail: str, form: dict[str, str]
-) -> None:
-    propose(world, repository(world), WEB)
-    answer = alice.post(at(world, tail), form)
-    assert answer.status_code == 422
-    assert CANARY not in answer.content.decode()
-
-
-def test_what_cannot_be_done_is_said_beside_its_field(world: World, alice: Client) -> None:
-    page = at(world, "/scheduler")
-    propose(world, repository(world), WEB)
-    again = alice.post(page, {"name": "web", "url": "https://git.test/b.git", "default_branch": "main"})
-    assert again.status_code == 409
-    assert "The project has a repository web already" in words(again)
-    web = f"{page}/repositories/web"
-    for tail, form, said in (
-        ("/inputs/KEY", {"value": str(uuid4())}, "There is no such secret"),
-        ("/inputs/BACKEND", {"value": "nowhere"}, "Choose another repository"),
-        (
-            "/resources/database",
-            {"mode": "disabled", "owner": "x", "ready_within_s": "5", "cleanup": "keep"},
-            "cannot start without",
-        ),
-        (
-            "/resources/database",
-            {"mode": "managed_local", "owner": "x", "ready_within_s": "soon", "cleanup": "keep"},
-            "whole number",
-        ),
-        (
-            "/resources/database",
-            {"mode": "none", "owner": "x", "ready_within_s": "5", "cleanup": "keep"},
-            "Choose one of the list",
-        ),
-    ):
-        answer = alice.post(web + tail, form)
-        assert answer.status_code == 422
-        assert said in words(answer)
-    assert alice.post(at(world), {"name": "Again", "slug": "scheduler"}).status_code == 409
-
-
-def test_what_customers_provide_is_a_secret_or_text_and_other_modes_forget_it(
+def test_a_page_that_follows_by_itself_says_what_came_and_keeps_no_session_alive(
     world: World, alice: Client
 ) -> None:
+    page, earlier = at(world, "/scheduler"), timezone.now() - timedelta(minutes=30)
     propose(world, repository(world), WEB)
-    address = at(world, "/scheduler/repositories/web/resources/database")
-    secret = set_secret(world, "DATABASE_URL")
-    said = {"mode": "customer_provided", "owner": "Ops", "ready_within_s": "30", "cleanup": "keep"}
-    values = {"values.url": str(secret.id), "values.host": "db.test"}
-    assert alice.post(address, said | values).status_code == 303
-    with tenancy.enter(world.acme.id):
-        kept = ResourceMode.objects.get()
-        assert dict(kept.values.values_list("property", "literal")) == {"url": "", "host": "db.test"}
-    form = alice.get(address).content.decode()
-    assert f'<option value="{secret.id}" selected>' in form
-    # The input can take it from there now.
-    key = at(world, "/scheduler/repositories/web/inputs/KEY")
-    assert alice.post(key, {"value": "resource:database.url"}).status_code == 303
-    assert "KEY comes from database.url" in words(alice.get(key))
-    taken = alice.post(address, said | values | {"mode": "managed_local"})
-    assert taken.status_code == 409
-    assert "KEY takes its value from database" in words(taken)
-    alice.post(key, {"forget": "yes"})
-    assert alice.post(address, said | values | {"mode": "managed_local"}).status_code == 303
-    with tenancy.enter(world.acme.id):
-        assert ResourceMode.objects.get().mode == Mode.MANAGED_LOCAL
-        assert not ResourceMode.objects.get().values.exists()
-        assert not Binding.objects.exists()
+    ConsoleSession.objects.filter(person=world.alice).update(last_seen_at=earlier)
+    seen = alice.get(page, headers={"X-Live": "1"}).content.decode()
+    # The heading leads to the page as it is now; nothing on the page moves.
+    assert f'<h1><a class="named" href="{page}">1 contract waits' in seen
+    assert ConsoleSession.objects.get(person=world.alice).last_seen_at == earlier
+    assert "<h1>1 contract waits" in alice.get(page).content.decode()
+    assert ConsoleSession.objects.get(person=world.alice).last_seen_at > earlier
 
 
 def test_an_archived_project_is_read_and_has_no_form(world: World, alice: Client) -> None:
@@ -338,6 +258,7 @@ def test_each_page_takes_the_same_number_of_queries_whatever_there_is(
         )
         other = repository(world, f"r{number}")
         proposal = propose(world, other, WEB.replace("name: web", f"name: w{number}"))
+        assert proposal
         operations.approve_contract(actor=world.alice.as_actor(), org_id=world.acme.id, proposal_id=proposal)
         propose(world, other, "no contract", branch=f"b{number}")
         secret = set_secret(world, f"KEY{number}")
@@ -358,6 +279,47 @@ def test_no_page_shows_an_id_but_in_what_it_sends(world: World, alice: Client) -
         "/scheduler/repositories/web/inputs/KEY",
     ):
         assert not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}", words(alice.get(at(world, tail))))
+
+
+def test_who_creates_a_project_can_run_it(world: World) -> None:
+    bob = signed_in(world.bob)
+    assert bob.post(at(world), {"name": "Bob's", "slug": "bobs"}).status_code == 303
+    given = next(one for one in events(world, kind="role.granted") if one.facts["scope"] == "project")
+    assert given.target_id == str(world.bob.id)
+    assert (given.actor_kind, given.facts["role"], given.facts["scope"]) == (
+        "system",
+        "maintainer",
+        "project",
+    )
+    added = {"name": "web", "url": "https://git.test/web.git", "default_branch": "main"}
+    assert bob.post(at(world, "/bobs"), added).status_code == 303
+    proposal = propose(world, repository(world), WEB)
+    assert bob.post(at(world, f"/bobs/proposals/{proposal}"), {"decision": "approve"}).status_code == 303
+
+
+def test_whose_role_in_the_organization_covers_it_is_given_no_other(world: World, alice: Client) -> None:
+    adam = signed_in(world.adam)
+    assert adam.post(at(world), {"name": "Adam's", "slug": "adams"}).status_code == 303
+    with tenancy.enter(world.acme.id):
+        assert not RoleGrant.objects.filter(scope=Scope.PROJECT).exists()
+
+
+def test_n2_a_program_that_creates_a_project_is_given_nothing(world: World) -> None:
+    account = create_service_account(
+        actor=world.alice.as_actor(),
+        org_id=world.acme.id,
+        creator=world.alice,
+        name="ci",
+        role=Role.DEVELOPER,
+    )
+    token = issue(world, account.id, Action.PROJECT_CREATE, Action.PROJECT_VIEW, Action.REPOSITORY_MANAGE)[1]
+    api = f"/api/v1/orgs/{world.acme.slug}/projects"
+    program = anonymous()
+    program.defaults["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+    assert program.post(api, {"name": "Ci", "slug": "ci"}, content_type="application/json").status_code == 200
+    added = {"name": "web", "url": "https://git.test/web.git"}
+    answer = program.post(f"{api}/ci/repositories", added, content_type="application/json")
+    assert answer.status_code == 403
 
 
 def test_the_lists_of_a_viewer_and_of_nobody(world: World, alice: Client) -> None:

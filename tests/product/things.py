@@ -5,6 +5,8 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.utils import timezone
 
 from envforge import tenancy
@@ -12,18 +14,24 @@ from envforge.actor import SYSTEM
 from envforge.secret_value import SecretValue
 from envforge_protocol.contract import BadContract, parse
 from envforge_protocol.contract.digest import digest
+from hosts.models import HostRole
 from orgs import operations
 from orgs.links import invitation_path
 from orgs.models import ConsoleSession, Invitation, Person
 from orgs.policy import Action
 from orgs.roles import Role
 from projects import operations as project_operations
+from projects.operations import approve_contract
 from secrets_ref.operations import set_secret
+from tests.product.host_api.machines import new_host
 from tests.product.visitors import signed_in
 from tests.product.world import World
-from workspaces.models import Workspace
+from workspaces.models import Certificate, CommandType, Shell, ShellSession, ShellState, Workspace
+from workspaces.operations.certificates import issue_certificate
+from workspaces.operations.commands import run_command
 from workspaces.operations.workspaces import archive_workspace, open_workspace
 
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBAmIBuWIrsDUrAaAnXMWEcgv0+WnEyAYvuZ9pnzI2OB shell"
 CONTRACT = """version: 1
 service: {name: web}
 command: run
@@ -152,6 +160,47 @@ class Things(dict[str, str]):
         made = self._opened()
         archive_workspace(actor=self.world.alice.as_actor(), org_id=self.world.acme.id, workspace_id=made.id)
         return made.id
+
+    def _ready(self) -> object:
+        """A workspace whose contract is approved, and whose shell is there."""
+        alice, org_id = self.world.alice.as_actor(), self.world.acme.id
+        made = self._opened()
+        approve_contract(actor=alice, org_id=org_id, proposal_id=UUID(self["proposal"]))
+        host = new_host(self.world.acme, HostRole.SHELL)
+        with tenancy.enter(org_id):
+            Shell.objects.filter(workspace=made).update(
+                observed=ShellState.READY, host=host, generation=1, host_key=HOST_KEY, due_at=None
+            )
+        return made.id
+
+    def _run(self) -> object:
+        """A command that waits in it."""
+        return run_command(
+            actor=self.world.alice.as_actor(),
+            org_id=self.world.acme.id,
+            workspace_id=UUID(self["ready"]),
+            service="web",
+            type=CommandType.AGENT,
+            argv=("true",),
+        ).id
+
+    def _public_key(self) -> str:
+        key = Ed25519PrivateKey.generate().public_key()
+        return key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+    def _shell_session(self) -> object:
+        """Alice's connection to it."""
+        alice, workspace_id = self.world.alice.as_actor(), UUID(self["ready"])
+        where = {"actor": alice, "org_id": self.world.acme.id, "workspace_id": workspace_id}
+        issued = issue_certificate(**where, public_key=self["public_key"])
+        with tenancy.enter(self.world.acme.id):
+            return ShellSession.objects.create(
+                workspace_id=workspace_id,
+                certificate=Certificate.objects.get(serial=issued.serial),
+                session_id=uuid4(),
+                host=Shell.objects.get(workspace_id=workspace_id).host,
+                connected_at=timezone.now(),
+            ).id
 
     def _opened(self) -> Workspace:
         return open_workspace(

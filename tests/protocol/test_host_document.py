@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from envforge_protocol.host import base, commands, joining, reports
+from envforge_protocol.host import base, commands, joining, reports, resources
 
 DOCUMENT = Path("docs/host-protocol.md").read_text()
 MESSAGES = {
@@ -13,6 +13,7 @@ MESSAGES = {
     for kind in (
         *(base.Problem, joining.NonceRequest, joining.Nonce, joining.JoinRequest, joining.Joined),
         *(commands.Commands, commands.Progress, commands.Extended, commands.Result),
+        resources.Resource,
         *(reports.OutputTaken, reports.Heartbeat, reports.HeartbeatAnswer, reports.Reports, reports.Taken),
     )
 }

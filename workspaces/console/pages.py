@@ -10,14 +10,14 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from audit.sentences import sentence
 from envforge.errors import Conflict, EnvForgeError, Invalid
-from hosts.models import Size
+from hosts.choices import Size
 from orgs.console.door import page, see_other, signed_in
 from orgs.console.forms import uuid_or_none
 from orgs.policy import Action
 from orgs.selectors import Visitor, organization
+from workspaces.causes import WakeCause
 from workspaces.console import words
 from workspaces.console.pictures import picture
-from workspaces.models import WakeCause
 from workspaces.operations import runtimes
 from workspaces.operations import workspaces as lifecycle
 from workspaces.selectors import listed, one
@@ -136,13 +136,14 @@ def close(request: HttpRequest, visitor: Visitor, slug: str, workspace_id: UUID)
     refused: EnvForgeError | None = None
     if request.method == "POST":
         org_id = organization(actor=visitor.actor, slug=slug).id
-        act = {"archive": lifecycle.archive_workspace, "delete": lifecycle.delete_workspace}.get(
-            request.POST.get("act", "")
-        )
-        if act is None:
+        act = request.POST.get("act", "")
+        if act not in {"archive", "delete"}:
             raise Invalid("That is none of the choices.", {"act": "Choose archive or delete."})
         try:
-            act(actor=visitor.actor, org_id=org_id, workspace_id=workspace_id)
+            if act == "archive":
+                lifecycle.archive_workspace(actor=visitor.actor, org_id=org_id, workspace_id=workspace_id)
+            else:
+                lifecycle.delete_workspace(actor=visitor.actor, org_id=org_id, workspace_id=workspace_id)
         except Conflict as error:
             refused = error
         else:

@@ -42,7 +42,7 @@ def picture(seen: OneWorkspace) -> Picture:
     free_from = 0.0
     for wake in drawn:
         assert wake.ready_at is not None  # noqa: S101 - chosen so just before; for the types
-        begin = _place(max(wake.ready_at, since), since, until)
+        begin = min(_place(max(wake.ready_at, since), since, until), WIDTH - NARROWEST)
         width = max(_place(_end(wake, until), since, until) - begin, NARROWEST)
         label = short(wake.cause) if begin >= free_from and begin <= WIDTH - LABEL_ROOM else ""
         free_from = begin + LABEL_ROOM if label else free_from

@@ -1,6 +1,6 @@
 """What pages say of a workspace's states and causes, with the colours they have (see the design tokens)."""
 
-from workspaces.models import SleepCause, WakeCause
+from workspaces.causes import SleepCause, WakeCause
 from workspaces.states import ShellNow, State
 
 STATES = {

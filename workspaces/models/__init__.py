@@ -1,5 +1,6 @@
 """Workspaces and everything that belongs to one."""
 
+from workspaces.causes import SleepCause, WakeCause
 from workspaces.models.commands import CommandOutput, CommandRun, CommandType
 from workspaces.models.meters import Cap, CapMode, MeterWindow
 from workspaces.models.news import HostNews
@@ -10,9 +11,7 @@ from workspaces.models.runtimes import (
     Power,
     RunningService,
     Runtime,
-    SleepCause,
     Wake,
-    WakeCause,
 )
 from workspaces.models.shells import Certificate, CertificateAuthority, ShellSession
 

@@ -20,7 +20,8 @@ class CommandType(models.TextChoices):
 class CommandRun(TenantModel):
     """A command's receipt: metadata only, safe to paste.
 
-    `name` is the contract's name for it; of a command somebody wrote, its first word. `trouble` says in words why it did not run.
+    `name` is the contract's name for it; of a command somebody wrote, its first word. `trouble` says in words why it did not run,
+    or not to its end. `due_at` is when the reconciler should look.
     """
 
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="runs", db_index=False)
@@ -45,6 +46,8 @@ class CommandRun(TenantModel):
     output_bytes = models.PositiveBigIntegerField(default=0)
     truncated = models.BooleanField(default=False)
     output_gone_at = models.DateTimeField(null=True)
+    cancelled_by = models.CharField(max_length=200, blank=True, default="")
+    due_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [
@@ -62,6 +65,12 @@ class CommandRun(TenantModel):
                 fields=["org_id", "workspace"],
                 condition=Q(finished_at=None),
                 name="workspaces_run_open",
+            ),
+            models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="workspaces_run_due"),
+            models.Index(
+                fields=["org_id", "host_command_id"],
+                condition=Q(host_command_id__isnull=False),
+                name="workspaces_run_command",
             ),
             models.Index(
                 fields=["finished_at", "org_id"],

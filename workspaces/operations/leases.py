@@ -34,6 +34,10 @@ class LeaseView:
     until: datetime
     sleep_at: datetime | None
 
+    @classmethod
+    def of(cls, lease: JobLease, runtime: Runtime) -> "LeaseView":
+        return cls(lease.id, lease.name, lease.held_by, lease.began_at, lease.until, runtime.sleep_at)
+
 
 def hold_awake(*, actor: Actor, org_id: UUID, workspace_id: UUID, name: str, for_s: int) -> LeaseView:
     """Keep a workspace's runtime awake for a job, waking it if it sleeps; it counts as activity until then.
@@ -71,7 +75,7 @@ def hold_awake(*, actor: Actor, org_id: UUID, workspace_id: UUID, name: str, for
                 until=lease.until,
             )
         activity.reckon(runtime)
-        return _view(lease, runtime)
+        return LeaseView.of(lease, runtime)
 
 
 def release_lease(*, actor: Actor, org_id: UUID, workspace_id: UUID, lease_id: UUID) -> None:
@@ -138,7 +142,3 @@ def _job(name: str, for_s: int) -> str:
     if wrong:
         raise Invalid("This job cannot keep the workspace awake.", wrong)
     return name
-
-
-def _view(lease: JobLease, runtime: Runtime) -> LeaseView:
-    return LeaseView(lease.id, lease.name, lease.held_by, lease.began_at, lease.until, runtime.sleep_at)

@@ -1,7 +1,7 @@
 """Opening workspaces, archiving, restoring and deleting them, and what is chosen for one (W4, W8, W12)."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
@@ -20,6 +20,7 @@ from orgs.policy import Action
 from orgs.roles import Role, Scope
 from projects.git_addresses import require_branch
 from projects.locks import locked_project
+from workspaces import certificates
 from workspaces.locks import locked_workspace
 from workspaces.models import Presence, Runtime, Shell, SleepCause, Workspace
 from workspaces.wants import want_asleep
@@ -162,18 +163,6 @@ def choose_idle_timeout(*, actor: Actor, org_id: UUID, workspace_id: UUID, secon
     _choose(actor, org_id, workspace_id, "idle_timeout_s", seconds)
 
 
-def note_branch_gone(*, org_id: UUID, workspace_id: UUID, gone: bool, at: datetime) -> None:
-    """Remember whether the branch is in none of its repositories any more; SYSTEM's act, and no decision about the workspace."""
-    with tenancy.enter(org_id):
-        workspace = locked_workspace(SYSTEM, Action.WORKSPACE_VIEW, workspace_id)
-        if (workspace.branch_gone_at is not None) == gone:
-            return
-        workspace.branch_gone_at = at if gone else None
-        workspace.save(update_fields=["branch_gone_at"])
-        if gone:
-            append(EventKind.WORKSPACE_BRANCH_GONE, actor=SYSTEM, target=workspace, branch=workspace.branch)
-
-
 def _choose(actor: Actor, org_id: UUID, workspace_id: UUID, field: str, value: str | int | None) -> None:
     with tenancy.enter(org_id):
         workspace = locked_workspace(actor, Action.RUNTIME_WAKE, workspace_id)
@@ -204,6 +193,7 @@ def _let_go(workspace: Workspace, wanted: Presence, actor: Actor, *, keep_for: t
     shell.wanted, shell.due_at, shell.attempts = False, now, 0
     shell.version += 1
     shell.save()
+    certificates.end_all_of(workspace, actor=actor, cause=f"workspace_{wanted}")
     workspace.wanted, workspace.wanted_at, workspace.wanted_by = wanted, now, actor.label[:200]
     workspace.retain_until = now + keep_for
     workspace.due_at, workspace.attempts = now, 0

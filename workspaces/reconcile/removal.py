@@ -17,6 +17,7 @@ from hosts import queue
 from hosts.files import FilesView, drop_files, files_of
 from hosts.models import HostRole, Size
 from hosts.placement import SlotView, activate_slot, claim_slot, deactivate_slot, release_slot, slot_of
+from hosts.volumes import drop_volume
 from secrets_ref.models import Secret
 from secrets_ref.operations import delete_secret
 from workspaces.models import (
@@ -157,6 +158,7 @@ def _remove(org_id: UUID, workspace_id: UUID) -> None:
     """What lies outside of our database goes, and then the final receipt is written; again, from wherever it stopped."""
     with tenancy.enter(org_id):
         drop_files(org_id=org_id, workspace_id=workspace_id)
+        drop_volume(org_id=org_id, workspace_id=workspace_id)
         secrets = list(
             Secret.objects.filter(workspace_id=workspace_id, deleted_at=None).values_list("id", flat=True)
         )

@@ -187,6 +187,7 @@ def _read_trees(runtime: Runtime, shell: Shell, wake: Wake, now: datetime) -> bo
 
 def _start(runtime: Runtime, wake: Wake, built: Built, slot: SlotView, now: datetime) -> None:
     """Write down what this wake runs, and where."""
+    assert slot.host_id is not None  # noqa: S101 - as above
     RunningService.objects.filter(runtime=runtime).delete()
     RunningService.objects.bulk_create(
         RunningService(

@@ -86,10 +86,10 @@ def _step(org_id: UUID, shell_id: UUID, authority: str) -> bool:
         if shell.observed == ShellState.READY and there:
             _rest(shell, None)
             return False
-        if shell.observed == ShellState.PREPARING and there and shell.asked_at is not None:
-            if now - shell.asked_at <= PREPARES_WITHIN:
-                _rest(shell, shell.asked_at + PREPARES_WITHIN)
-                return False
+        asked_at = shell.asked_at if shell.observed == ShellState.PREPARING and there else None
+        if asked_at is not None and now - asked_at <= PREPARES_WITHIN:
+            _rest(shell, asked_at + PREPARES_WITHIN)
+            return False
         _ask(workspace, shell, slot, files, authority, now)
         return True
 

@@ -8,7 +8,7 @@ import structlog
 from django.utils import timezone
 
 from workspaces import lookups, news
-from workspaces.reconcile import removal, runtimes, shells
+from workspaces.reconcile import commands, removal, runtimes, shells
 
 SWEEP_S = 20
 MOST_DUE = 500
@@ -37,4 +37,5 @@ _KINDS: tuple[tuple[Callable[..., list[tuple[UUID, UUID]]], Callable[[UUID, UUID
     (lookups.shells_due, shells.reconcile),
     (lookups.runtimes_due, runtimes.reconcile),
     (lookups.workspaces_due, removal.reconcile),
+    (lookups.runs_due, commands.reconcile),
 )

@@ -1,24 +1,25 @@
-"""Instances that carry EnvForge's tags and that no host owns: `./dev manage orphans`, `… --end INSTANCE`."""
+"""Instances and volumes that carry EnvForge's tags and that no host or workspace owns: `./dev manage orphans`, `… --end INSTANCE`."""
 
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from hosts import fleet
+from hosts import adrift, fleet
 from hosts.models import Orphan
 from hosts.vendor import VendorError
 
 
 class Command(BaseCommand):
-    help = "List instances that nobody owns, as EC2 says now; end one by its id. Nothing ends one by itself."
+    help = "List instances and volumes that nobody owns, as EC2 says now; end one by its id. Nothing ends one by itself."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--end", metavar="INSTANCE", help="end this one, its disk with it")
+        parser.add_argument("--end", metavar="ID", help="end this one, its disk with it")
 
     def handle(self, *_: Any, end: str | None, **__: Any) -> None:
         try:
             fleet.look_at_all()
+            adrift.compare()
             if end is not None:
                 fleet.end_orphan(end)
         except VendorError as failed:
@@ -37,4 +38,4 @@ class Command(BaseCommand):
         if end is not None:
             self.stdout.write(f"{end} ends.")
         elif not Orphan.objects.exists():
-            self.stdout.write("Every instance has its host.")
+            self.stdout.write("Every instance has its host, and every volume its workspace.")

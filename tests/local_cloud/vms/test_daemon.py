@@ -48,6 +48,11 @@ def test_the_daemon_runs_on_a_vm_and_is_gone_with_it(daemons_cloud: Cloud) -> No
     if walled:
         eventually(lambda: f"envforge_{TAG}" in tables(), cloud.vms.console(one))
     assert eventually(lambda: machine.daemon_pid, "it ended") == first, cloud.vms.console(one)
+    if walled:
+        # W3: the servers that workspaces may have are where its daemon looks for them.
+        for program in ("valkey-server", "postgres/own/bin/postgres"):
+            asked = ["nsenter", "-t", str(first), "-m", f"/opt/envforge/programs/{program}", "--version"]
+            assert subprocess.run(asked, capture_output=True, check=False).returncode == 0, program
     # The same host one generation later: what ends of the first must not take the second's firewall away.
     later = {"path": "/etc/envforge/host.json", "content": json.dumps(HOST | {"generation": 2})}
     second = cloud.launch(cloud_config(write_files=[later]))

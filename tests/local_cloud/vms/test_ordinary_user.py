@@ -47,7 +47,12 @@ def nobodys_cloud() -> Iterator[Cloud]:
     vms = cloud.vms
     key = vms.directory / "nobodys-key.json"
     shutil.copy(vms.root_key_file, key)
-    for path in (vms.directory, key, vms.log, *vms.directory.glob("vms"), *vms.directory.glob("files")):
+    for path in (
+        vms.directory,
+        key,
+        vms.log,
+        *(vms.directory / name for name in ("vms", "files", "volumes")),
+    ):
         os.chown(path, nobody, nobody)
     shutil.rmtree(vms.state)
     vms.account, vms.root_key_file = nobody, key

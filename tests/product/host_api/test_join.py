@@ -15,8 +15,9 @@ from django.utils import timezone
 from audit.models import Event
 from envforge import tenancy
 from envforge_protocol.host import joining as wire
-from hosts import nonces
-from hosts.models import Host, HostToken, HostVoice
+from hosts import changes, nonces
+from hosts.changes import Change
+from hosts.models import Host, HostToken, HostVoice, Observed
 from hosts.tokens import revoke_host_tokens
 from tests.product.host_api.machines import Daemon, change, command, new_host, stop, want, workspace
 from tests.product.host_api.newcomers import Cloud, Newcomer
@@ -45,6 +46,22 @@ def test_h4_a_vm_proves_who_it_is_and_works_with_its_token(newcomer: Newcomer) -
     assert host.joined_at
     assert joined["token"] not in repr((vars(token), vars(voice), vars(host), vars(command(host, wanted))))
     assert timedelta(minutes=59) < token.expires_at - timezone.now() <= timedelta(hours=1)
+
+
+def test_a_vm_that_was_taken_for_stopped_is_counted_on_again_in_the_same_start(
+    newcomer: Newcomer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EC2's word was wrong for a moment: who waits for the VM is told that it is back, though it never started anew."""
+    told: list[Change] = []
+    monkeypatch.setattr(changes, "_listeners", [lambda one: told.append(one.change)])
+    daemon = Daemon(newcomer.address, newcomer.host, newcomer.boot_id, newcomer.join().json()["token"])
+    daemon.beat(1)
+    assert told == [Change.READY]
+    change(newcomer.host, observed=Observed.STOPPED, joined_at=None, boot_id=None)
+    assert daemon.beat(2).json()["instruction"] == "join_again"
+    daemon.token = newcomer.join().json()["token"]
+    assert daemon.beat(3).json()["instruction"] == "go_on"
+    assert told == [Change.READY, Change.READY]
 
 
 def test_h4_joining_again_renews_and_a_new_start_ends_the_earlier_token(newcomer: Newcomer) -> None:

@@ -1,0 +1,219 @@
+"""Waking and sleeping: from wanted to observed, with one receipt, one meter window and routes of one epoch (W5, W6, W10, G2)."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from envforge import tenancy
+from envforge_protocol.host.commands import Failure
+from envforge_protocol.host.runtimes import Blocker
+from tests.product.workspaces.desk import BACKEND, Desk
+from workspaces import routes
+from workspaces.models import WakeCause
+from workspaces.routes import RouteChange
+
+
+@pytest.fixture
+def led() -> Iterator[list[RouteChange]]:
+    """What devlinks is told of routes."""
+    told: list[RouteChange] = []
+    routes.on_route_change(told.append)
+    yield told
+    routes._listeners.remove(told.append)
+
+
+def lets_go(desk: Desk) -> bool:
+    """Whether nobody is led to its VM any more."""
+    with tenancy.enter(desk.org_id):
+        return routes.let_go(desk.vm())
+
+
+def test_w5_the_shell_is_there_without_a_wake(desk: Desk) -> None:
+    """W5: opening a workspace prepares its shell, and its trees are known; the runtime sleeps on."""
+    desk.shell_up()
+    shell = desk.shell()
+    assert (shell.observed, shell.ssh_port, shell.trouble) == ("ready", 2222, "")
+    assert desk.runtime().observed == "asleep"
+    assert {host.role for host in desk.fleet.hosts()} == {"shell"}
+    assert len(desk.events("shell.ready")) == 1
+
+
+def test_w10_a_wake_ends_with_receipt_meter_and_routes(desk: Desk, led: list[RouteChange]) -> None:
+    """W10, B1, G2: awake, the receipt, the meter and the routes come in one transaction."""
+    desk.awake()
+    runtime, [wake], [window] = desk.runtime(), desk.wakes(), desk.windows()
+    assert (runtime.observed, runtime.epoch, runtime.routed) == ("awake", 1, True)
+    assert (wake.cause, wake.ready_at is not None, wake.blockers) == ("console", True, [])
+    assert [(one["name"], one["repository"], one["health"]) for one in wake.services] == [
+        ("backend", "backend", "healthy"),
+        ("web", "web", "healthy"),
+    ]
+    assert (window.epoch, window.closed_at, window.size) == (1, None, "small")
+    with tenancy.enter(desk.org_id):
+        found = routes.routes_of(desk.workspace.id)
+    assert [(one.service, one.epoch, one.address) for one in found] == [
+        ("backend", 1, desk.vm().address),
+        ("web", 1, desk.vm().address),
+    ]
+    assert len({one.ingress for one in found}) == 2
+    assert led == [RouteChange(desk.workspace.id, 1, present=True)]
+    assert len(desk.events("runtime.started")) == 1
+
+
+def test_w1_the_manifest_says_what_contracts_and_bindings_say(desk: Desk) -> None:
+    """W1: another service's route is its port in the shared namespace; nothing of a credential stands in the queue (K2)."""
+    desk.shell_up()
+    desk.starting()
+    backend, web = desk.manifest().manifest.services
+    assert web.environment == {"BACKEND_URL": "http://127.0.0.1:4000", "PORT": "3000"}
+    assert (web.command, backend.command) == (("/bin/sh", "-c", "run web"), ("run", "it"))
+    assert (web.health.path if web.health else "", backend.health) == ("/health", None)
+    assert (backend.account, web.account) == (1, 2)
+    assert desk.manifest().manifest.credentials == ()
+
+
+def test_w6_asking_again_is_one_wake(desk: Desk) -> None:
+    """W6: whoever asks while it wakes, or is awake, begins no second one."""
+    desk.wake()
+    desk.wake(WakeCause.DEV_LINK, detail="Design review")
+    desk.awake()
+    desk.wake(WakeCause.TEST)
+    assert (len(desk.wakes()), len(desk.windows())) == (1, 1)
+    assert len(desk.events("runtime.wake_requested")) == 1
+
+
+def test_g2_routes_go_before_services_stop(desk: Desk, led: list[RouteChange]) -> None:
+    """G2: routes are withdrawn with the ask; no VM is asked to stop before every gateway has let go."""
+    holds = [True]
+    routes.before_routes_go("test", lambda workspace, epoch: not holds[0])
+    try:
+        desk.awake()
+        desk.sleep()
+        with tenancy.enter(desk.org_id):
+            assert routes.routes_of(desk.workspace.id) == []
+        assert led[-1] == RouteChange(desk.workspace.id, 1, present=False)
+        desk.pass_(seconds=2)
+        desk.pass_(seconds=2)
+        assert desk.commands("stop_runtime") == []
+        assert desk.windows()[0].closed_at is None
+        assert not lets_go(desk)
+        holds[0] = False
+        desk.pass_(seconds=2)
+        desk.stop()
+    finally:
+        del routes._holders["test"]
+    [wake], [window] = desk.wakes(), desk.windows()
+    assert (desk.runtime().observed, wake.end_cause) == ("asleep", "asked")
+    assert window.closed_at is not None
+    assert window.seconds is not None
+    assert lets_go(desk)
+    assert [one.facts["cause"] for one in desk.events("runtime.slept")] == ["asked"]
+
+
+def test_wake_while_it_falls_asleep_is_a_wake_of_its_own(desk: Desk) -> None:
+    """The services of the first wake stop, then those of the second start; each has its window."""
+    desk.awake()
+    desk.sleep()
+    desk.drive()
+    desk.wake(WakeCause.API)
+    desk.stop()
+    desk.read_contracts()
+    desk.pass_(seconds=25)
+    desk.start()
+    first, second = desk.wakes()
+    assert (first.end_cause, second.cause, second.ended_at) == ("asked", "api", None)
+    assert [one.epoch for one in desk.windows()] == [1, 2]
+    assert (desk.runtime().observed, desk.runtime().epoch) == ("awake", 2)
+
+
+def test_wake_right_after_sleep_before_any_step(desk: Desk) -> None:
+    """Nobody took a step between the two asks, and it wakes all the same."""
+    desk.awake()
+    desk.sleep()
+    desk.wake()
+    desk.drive()
+    desk.stop()
+    desk.read_contracts()
+    desk.pass_(seconds=25)
+    desk.start()
+    assert (desk.runtime().observed, desk.runtime().epoch) == ("awake", 2)
+
+
+def test_sleep_while_it_wakes(desk: Desk) -> None:
+    """Before its VM was asked for anything it simply sleeps again."""
+    desk.shell_up()
+    desk.wake()
+    desk.drive()
+    assert desk.runtime().observed == "waking"
+    desk.sleep()
+    desk.drive()
+    assert desk.runtime().observed == "asleep"
+    assert desk.windows() == []
+    assert desk.wakes()[0].ended_at is not None
+
+
+def test_sleep_while_it_starts_takes_the_start_back(desk: Desk) -> None:
+    """The stop does not wait for the end of a start that nobody wants any more."""
+    desk.shell_up()
+    desk.starting()
+    desk.sleep()
+    desk.drive()
+    [start] = desk.commands("start_runtime", open_only=False)
+    assert (start.failure or {})["word"] == "withdrawn"
+    desk.stop()
+    assert desk.runtime().observed == "asleep"
+    assert desk.windows() == []
+
+
+def test_a_start_that_fails_is_told_in_words_and_asked_for_anew(desk: Desk) -> None:
+    """FAILED with the first blocker's words; nothing of it is metered, what was started is stopped, the next ask wakes again."""
+    desk.shell_up()
+    desk.starting()
+    desk.start(Blocker(service="web", at="setup", reason="The step compile failed.", exit_status=2))
+    runtime = desk.runtime()
+    assert (runtime.observed, runtime.wanted, runtime.trouble_word) == ("failed", "asleep", "setup")
+    assert runtime.trouble == "web: The step compile failed."
+    assert desk.windows() == []
+    assert desk.events("runtime.wake_failed")[0].facts["reason"] == "setup"
+    assert len(desk.commands("stop_runtime")) == 1
+    desk.stop()
+    desk.starting()
+    desk.start()
+    assert (desk.runtime().observed, desk.runtime().epoch, desk.runtime().trouble) == ("awake", 2, "")
+
+
+def test_a_start_that_no_vm_ends_fails(desk: Desk) -> None:
+    """What expired, or was begun again and again, is told as what it is."""
+    desk.shell_up()
+    desk.starting()
+    desk.finish(
+        "start_runtime",
+        failure=Failure(word="lease_lost", sentence="The VM began this 5 times and never said how it ended."),
+    )
+    assert (desk.runtime().observed, desk.runtime().trouble_word) == ("failed", "lease_lost")
+
+
+def test_w1_a_job_that_is_done_is_no_failure(desk: Desk) -> None:
+    """W1: of a job, having ended well is as good as running; of an app it is not."""
+    job = BACKEND.replace("name: backend", "name: backend, kind: job")
+    text = job.replace("ports: {api: 4000}\n", "")
+    desk.repositories["worker"] = desk.add_repository("worker")
+    text = text.replace("name: backend", "name: migrate")
+    desk.texts["worker"] = text
+    desk.approve("worker", text)
+    desk.shell_up()
+    desk.starting()
+    assert [(one.name, one.once) for one in desk.manifest().manifest.services] == [
+        ("backend", False),
+        ("web", False),
+        ("migrate", True),
+    ]
+    desk.start(ended=frozenset({"migrate"}))
+    assert desk.runtime().observed == "awake", desk.runtime().trouble
+    assert desk.services()["migrate"].health == "stopped"
+    desk.sleep()
+    desk.drive()
+    desk.stop()
+    desk.starting()
+    desk.start(ended=frozenset({"web"}))
+    assert desk.runtime().trouble.startswith("web: It did not come up.")
