@@ -292,6 +292,10 @@ class EventKind(Enum):
     DEV_LINK_FIRST_USED = kind("dev_link.first_used", "{target} was used for the first time", link_id=ID)
     DEV_LINK_DENIED = kind("dev_link.denied", "{target} was refused: {reason}", link_id=ID, reason=WORD)
     DEV_LINK_ROTATED = kind("dev_link.rotated", "{actor} rotated {target}", link_id=ID, rotation=COUNT)
+    DEV_LINK_EXTENDED = kind("dev_link.extended", "{actor} extended {target}", link_id=ID, expires_at=TIME)
+    DEV_LINK_HANDED_OVER = kind(
+        "dev_link.handed_over", "{actor} handed {target} over to {to}", link_id=ID, to=NAME
+    )
     DEV_LINK_EXPIRED = kind("dev_link.expired", "{target} expired", link_id=ID)
     DEV_LINK_REVOKED = kind("dev_link.revoked", "{actor} revoked {target}", link_id=ID, cause=WORD)
     DEV_LINK_CUT = kind(
@@ -307,6 +311,11 @@ class EventKind(Enum):
     DEV_LINK_POLICY_CHANGED = kind(
         "dev_link.policy_changed", "{actor} changed the policy for dev links", longest_s=SECONDS
     )
+
+    DEV_URL_OPENED = kind("dev_url.opened", "{actor} opened {service} of {target}", service=NAME)
+    LINK_KEY_ROTATED = kind("link_key.rotated", "{actor} made {target} the one that signs", distrusted=FLAG)
+    GATEWAY_REGISTERED = kind("gateway.registered", "The gateway {target} registered", version=VERSION)
+    GATEWAY_REFUSED = kind("gateway.refused", "A gateway was refused: {reason}", reason=WORD)
 
     # Root
     ROOT_POLICY_CHANGED = kind(

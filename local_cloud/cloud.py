@@ -40,6 +40,7 @@ WANTED_PORTS = {
     "aws": 8020,
     "mail": 8030,
     "git": 8040,
+    "gateway": 8050,
     "smtp": 10250,
     "postgres": 54330,
     "valkey": 63810,
@@ -50,6 +51,7 @@ APART_PORTS = {
     "aws": 18020,
     "mail": 18030,
     "git": 18040,
+    "gateway": 18050,
     "smtp": 10300,
     "postgres": 54380,
     "valkey": 63860,
@@ -62,6 +64,7 @@ PORT_TITLES = {
     "aws": "the AWS endpoint",
     "mail": "the mail page",
     "git": "the git host",
+    "gateway": "the gateway",
     "smtp": "the mail catcher",
     "postgres": "PostgreSQL",
     "valkey": "Valkey",
@@ -105,6 +108,11 @@ class Cloud:
     @property
     def git_url(self) -> str:
         return f"http://localhost:{self.ports['git']}"
+
+    @property
+    def dev_url(self) -> str:
+        """Below which the gateway serves dev hosts: another site than the console."""
+        return f"http://dev.localhost:{self.ports['gateway']}"
 
     @property
     def aws_root_key_file(self) -> Path:
@@ -164,6 +172,8 @@ class Cloud:
             "DJANGO_SECRET_KEY": self.keys["django_secret_key"],
             "ENVFORGE_CONSOLE_URL": self.console_url,
             "ENVFORGE_ADMIN_URL": self.admin_url,
+            "ENVFORGE_DEV_URL": self.dev_url,
+            "ENVFORGE_GATEWAY_CREDENTIAL": self.keys["gateway_credential"],
             "ENVFORGE_MAIL_FROM": MAIL_FROM,
             "ENVFORGE_METRICS_TOKEN": self.keys["metrics_token"],
             "ENVFORGE_AUDIT_KEY": AUDIT_KEY,

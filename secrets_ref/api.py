@@ -26,6 +26,8 @@ KEY = key_parameter("Of the value, nothing is kept.")
 AFTER = OpenApiParameter("after", OpenApiTypes.UUID, description="`next` of the page before")
 VALUE = "Text of at most 8,192 bytes. It is never answered, logged or stored by EnvForge."
 
+STATES = [state.value for state in selectors.State]
+
 
 class SecretOut(serializers.Serializer[Any]):
     """A secret without its value; `running` services read it and run, `behind` of them with an old version."""
@@ -36,7 +38,7 @@ class SecretOut(serializers.Serializer[Any]):
     project = serializers.UUIDField(source="project_id", allow_null=True)
     workspace = serializers.UUIDField(source="workspace_id", allow_null=True)
     version = serializers.IntegerField(allow_null=True)
-    state = serializers.ChoiceField(choices=[state.value for state in selectors.State])
+    state = serializers.ChoiceField(choices=STATES)
     changed_by = serializers.CharField()
     changed_at = serializers.DateTimeField()
     running = serializers.IntegerField()

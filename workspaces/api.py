@@ -32,6 +32,8 @@ LIMIT = OpenApiParameter("limit", OpenApiTypes.INT, description="1 to 200; 50 wi
 SIZE_WORDS = "What it was given; without one, the largest that its contracts ask for counts."
 MOST = 200
 
+STATES = [state.value for state in State]
+
 
 class WorkspaceOut(serializers.Serializer[Any]):
     """A workspace in a list; `awake_s` and `wakes` are of this calendar month (UTC)."""
@@ -40,7 +42,7 @@ class WorkspaceOut(serializers.Serializer[Any]):
     slug = serializers.CharField()
     branch = serializers.CharField()
     project = serializers.CharField()
-    state = serializers.ChoiceField(choices=[state.value for state in State], source="now.state")
+    state = serializers.ChoiceField(choices=STATES, source="now.state")
     shell = serializers.ChoiceField(choices=[state.value for state in ShellNow], source="now.shell")
     awake_since = serializers.DateTimeField(source="now.awake_since", allow_null=True)
     sleeps_at = serializers.DateTimeField(source="now.sleeps_at", allow_null=True)
@@ -101,7 +103,7 @@ class OneWorkspaceOut(serializers.Serializer[Any]):
     slug = serializers.CharField(source="workspace.slug")
     branch = serializers.CharField(source="workspace.branch")
     project = serializers.CharField(source="workspace.project.slug")
-    state = serializers.ChoiceField(choices=[state.value for state in State], source="now.state")
+    state = serializers.ChoiceField(choices=STATES, source="now.state")
     shell = serializers.ChoiceField(choices=[state.value for state in ShellNow], source="now.shell")
     awake_since = serializers.DateTimeField(source="now.awake_since", allow_null=True)
     sleeps_at = serializers.DateTimeField(source="now.sleeps_at", allow_null=True)

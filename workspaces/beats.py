@@ -48,7 +48,14 @@ def service_ended(actor: HostActor, report: Report) -> None:
         runtime__workspace_id=told.workspace_id,
         epoch=told.epoch,
         name=told.service,
-    ).update(health="crashed" if told.gave_up else "unhealthy", since=timezone.now(), restarts=told.restarts)
+    ).update(health=_health(told), since=timezone.now(), restarts=told.restarts)
+
+
+def _health(told: ServiceEnded) -> str:
+    if not told.gave_up:
+        return "unhealthy"
+    # A job that is done.
+    return "crashed" if told.exit_status else "stopped"
 
 
 def contract_changed(actor: HostActor, report: Report) -> None:

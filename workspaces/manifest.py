@@ -196,6 +196,7 @@ def _service(
         ),
         health=_health(contract, contract.health) if contract.health else None,
         smoke=_smoke(contract, contract.smoke) if contract.smoke else None,
+        once=contract.service.kind == "job",
         limits=LIMITS[Size(runtime.size)],
     )
 

@@ -40,8 +40,6 @@ from workspaces.wants import touch
 
 # Nobody's fault and no news here: what became of the VM is told apart (`workspaces.news`), and who took a command back knows.
 ELSEWHERE = frozenset({"host_replaced", "host_ended", "withdrawn"})
-# What is up and stays so, or was to end and did.
-UP = frozenset({Health.HEALTHY})
 
 log = structlog.get_logger(__name__)
 
@@ -111,10 +109,10 @@ def runtime_started(ended: Finished) -> None:
         return
     wake.services = _services(runtime, readiness)
     wake.blockers = [one.model_dump(mode="json") for one in readiness.blockers]
-    not_up = [one for one in readiness.services if one.health not in UP]
+    not_up = _not_up(runtime, readiness)
     if readiness.blockers or not_up:
         wake.save(update_fields=["services", "blockers"])
-        _fail(runtime, readiness, now)
+        _fail(runtime, readiness, not_up, now)
         runtime.save()
         return
     wake.ready_at = now
@@ -164,7 +162,10 @@ def _awake(runtime: Runtime, wake: Wake) -> None:
     runtime.observed, runtime.observed_at = Observed.AWAKE, now
     runtime.trouble = runtime.trouble_word = ""
     runtime.due_at = None
-    RunningService.objects.filter(runtime=runtime).update(health="healthy", since=now)
+    for one in wake.services:
+        RunningService.objects.filter(runtime=runtime, name=one["name"]).update(
+            health=one["health"], since=now
+        )
     if wake.cause != WakeCause.RECOVERY:
         # The time it took to come up was no idleness.
         activity.begin(runtime, now, wake.cause)
@@ -182,12 +183,23 @@ def _awake(runtime: Runtime, wake: Wake) -> None:
     )
 
 
-def _fail(runtime: Runtime, readiness: Readiness, now: datetime) -> None:
+def _not_up(runtime: Runtime, readiness: Readiness) -> list[str]:
+    """Services that are not healthy; of a job, one that has ended well is not missed."""
+    kinds = dict(RunningService.objects.filter(runtime=runtime).values_list("name", "kind"))
+    return [
+        one.name
+        for one in readiness.services
+        if one.health != Health.HEALTHY
+        and not (kinds.get(one.name) == "job" and one.health == Health.STOPPED)
+    ]
+
+
+def _fail(runtime: Runtime, readiness: Readiness, not_up: list[str], now: datetime) -> None:
     first = readiness.blockers[0] if readiness.blockers else None
     if first is not None:
         word, words = first.at, f"{first.service}: {first.reason}"
     else:
-        name = next(one.name for one in readiness.services if one.health not in UP)
+        name = not_up[0]
         word, words = (
             "health",
             f"{name}: It did not come up. Its output is in logs/{name}.log of the workspace.",

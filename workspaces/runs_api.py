@@ -11,17 +11,16 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from envforge.api.bodies import read_body, uuid_parameter
+from envforge.api.bodies import read_after, read_body
 from envforge.api.schema import REFUSALS
 from envforge.errors import Invalid
 from workspaces.api import WRITES, OneOf
-from workspaces.models import CommandType
 from workspaces.operations import commands as operations
 from workspaces.selectors import commands
 from workspaces.selectors.commands import ENDS, RunFilter
 
 LARGEST_OFFSET = 1 << 40
-TYPES = [kind.value for kind in CommandType]
+TYPES = list(commands.KINDS)
 ASKED = [
     OpenApiParameter("after", OpenApiTypes.UUID, description="`next` of the page before"),
     OpenApiParameter("service", OpenApiTypes.STR, description="of this service"),
@@ -32,6 +31,8 @@ ASKED = [
 ]
 OFFSET = OpenApiParameter("offset", OpenApiTypes.INT, description="in bytes; 0 without")
 
+STATES = ["waits", "runs", "ok", "failed"]
+
 
 class RunOut(serializers.Serializer[Any]):
     """A command's receipt: metadata, safe to paste. `trouble` says why it did not run, or not to its end."""
@@ -40,7 +41,7 @@ class RunOut(serializers.Serializer[Any]):
     service = serializers.CharField()
     type = serializers.ChoiceField(choices=TYPES)
     name = serializers.CharField(help_text="The contract's name; of one that somebody wrote, its first word.")
-    state = serializers.ChoiceField(choices=["waits", "runs", "ok", "failed"])
+    state = serializers.ChoiceField(choices=STATES)
     asked_by = serializers.CharField()
     asked_at = serializers.DateTimeField()
     sent_at = serializers.DateTimeField(allow_null=True)
@@ -109,7 +110,7 @@ class Runs(OneOf):
             slug=slug,
             workspace_id=workspace_id,
             only=read_filter(asked),
-            after=uuid_parameter("after", asked.get("after")),
+            after=read_after(request),
         )
         return Response(RunsOut({"runs": seen.runs, "next": seen.next_after}).data)
 
@@ -124,7 +125,7 @@ class Runs(OneOf):
         made = operations.run_command(
             **self.of(workspace_id),
             service=given["service"],
-            type=CommandType(given["type"]),
+            type=given["type"],
             name=given.get("name", ""),
             argv=given.get("argv", ()),
             timeout_s=given.get("timeout_s"),

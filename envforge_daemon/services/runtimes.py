@@ -28,6 +28,8 @@ from envforge_protocol.host.runtimes import (
 )
 
 PREFIX = "service-"
+# A job that fails within this keeps its wake from being ready; later it is told as a service that ended.
+JOB_BEGINS_WITHIN_S = 1.0
 Say = Callable[[str], None]
 
 
@@ -122,7 +124,7 @@ class Runtimes:
                         workspace_id=workspace.id,
                         epoch=about["epoch"],
                         name=about["service"],
-                        health=Health(state.health),
+                        health=_health(state, once=bool(about.get("once"))),
                         since=datetime.fromtimestamp(state.changed_at, UTC),
                         restarts=state.restarts,
                     )
@@ -133,7 +135,11 @@ class Runtimes:
         """End what is of another wake or no longer wanted, and what gave up."""
         wanted = {f"{PREFIX}{service.name}" for service in manifest.services}
         for kept in self._keepers.of(workspace, PREFIX):
-            if kept.about.get("epoch") != manifest.epoch or kept.name not in wanted or kept.state().ended:
+            if (
+                kept.about.get("epoch") != manifest.epoch
+                or kept.name not in wanted
+                or _is_to_begin_anew(kept)
+            ):
                 await kept.stop(10.0)
                 await self._keepers.forget(kept)
 
@@ -222,13 +228,20 @@ class Runtimes:
                     "service": service.name,
                     "contract_digest": service.contract_digest,
                     "ports": [port.model_dump(mode="json") for port in service.ports],
+                    "once": service.once,
                 },
                 log=f"{service.name}.log",
-                restarts=True,
-                health=check_of(service),
-                smoke=service.smoke,
+                restarts=not service.once,
+                health=None if service.once else check_of(service),
+                smoke=None if service.once else service.smoke,
             ),
         )
+
+
+def _is_to_begin_anew(kept: Kept) -> bool:
+    """Whether it gave up. A job that has ended well is done: asked for again in the same wake, it does not run twice."""
+    state = kept.state()
+    return state.ended and not (kept.about.get("once") and state.exit_status == 0)
 
 
 def _routes(manifest: Manifest) -> list[Route]:
@@ -252,6 +265,8 @@ def _unused(manifest: Manifest, resources: Mapping[str, Started]) -> tuple[Block
 
 async def _until_ready(service: Service, kept: Kept, say: Say) -> Blocker | None:
     """Wait until the service is healthy and its smoke check passed; or why that will not be."""
+    if service.once:
+        return await _until_begun(service, kept)
     check = check_of(service)
     patience = (
         (check.start_period_s if check else 5.0) + (service.smoke.timeout_s if service.smoke else 0.0) + 1.0
@@ -263,13 +278,7 @@ async def _until_ready(service: Service, kept: Kept, say: Say) -> Blocker | None
         if state.health == "healthy" and (service.smoke is None or state.smoke is not None):
             break
         if state.ended or state.restarts >= 2:
-            log = f"Its output is in logs/{service.name}.log of the workspace."
-            return Blocker(
-                service=service.name,
-                at="start",
-                reason=f"It ended with exit status {state.exit_status}. {log}",
-                exit_status=state.exit_status,
-            )
+            return _ended(service, state)
         left = until - time.monotonic()
         if left <= 0:
             why = f": {state.reason}" if state.reason else ""
@@ -282,6 +291,33 @@ async def _until_ready(service: Service, kept: Kept, say: Say) -> Blocker | None
     return None
 
 
+async def _until_begun(service: Service, kept: Kept) -> Blocker | None:
+    """A job is there once it runs, or has ended well; one that fails at once keeps the wake from being ready."""
+    until = time.monotonic() + JOB_BEGINS_WITHIN_S
+    while not (state := kept.state()).ended and (left := until - time.monotonic()) > 0:
+        await kept.next(left)
+    return _ended(service, state) if state.ended and state.exit_status != 0 else None
+
+
+def _ended(service: Service, state: State) -> Blocker:
+    log = f"Its output is in logs/{service.name}.log of the workspace."
+    return Blocker(
+        service=service.name,
+        at="start",
+        reason=f"It ended with exit status {state.exit_status}. {log}",
+        exit_status=state.exit_status,
+    )
+
+
+def _health(state: State, *, once: bool) -> Health:
+    """How it does; a job that runs is well, and one that ended well has stopped."""
+    if not once:
+        return Health(state.health)
+    if not state.ended:
+        return Health.HEALTHY
+    return Health.CRASHED if state.exit_status else Health.STOPPED
+
+
 def _readiness(
     service: Service,
     state: State,
@@ -292,7 +328,7 @@ def _readiness(
     return ServiceReadiness(
         name=service.name,
         contract_digest=service.contract_digest,
-        health=Health(state.health),
+        health=_health(state, once=service.once),
         ready_ms=ready_ms,
         ingress={port.name: port.ingress for port in service.ports if port.ingress is not None},
         consumed=consumed,

@@ -84,6 +84,8 @@ class Service(Message):
     setup: tuple[Step, ...] = ()
     health: Check | None = None
     smoke: Check | None = None
+    # A job: it runs once in a wake, to its end, and nobody waits for that.
+    once: bool = False
     limits: Limits
 
 

@@ -13,7 +13,9 @@ from envforge_protocol.host.commands import RuntimeStarted
 from envforge_protocol.host.runtimes import (
     Blocker,
     Check,
+    Health,
     Reference,
+    Service,
     Step,
 )
 from tests.daemon.machine import Machine
@@ -166,6 +168,26 @@ def test_what_cannot_be_executed_is_told(on_services: Play) -> None:
     async def scene(rig: Rig, workspace: wire.Workspace) -> None:
         assert blocked(await rig.start(workspace, web(command=("/no/such/program",)))).exit_status == 127
         await rig.stop(workspace)
+
+    on_services(scene)
+
+
+def test_a_job_runs_once_and_holds_nobody_up(on_services: Play) -> None:
+    """W1: ready while it runs, and asked for again in the same wake it is not begun again; one that fails at once is told."""
+
+    async def scene(rig: Rig, workspace: wire.Workspace) -> None:
+        def job(command: str) -> Service:
+            return web("job", once=True, ports=(), health=None, command=("sh", "-c", command))
+
+        (ready,) = (await rig.start(workspace, job("echo x >> ran; sleep 2"))).readiness.services
+        assert (ready.health, ready.ready_ms is not None) == (Health.HEALTHY, True)
+        await asyncio.sleep(2.5)
+        (done,) = (await rig.start(workspace, job("echo x >> ran; sleep 2"))).readiness.services
+        assert done.health == Health.STOPPED
+        count = job('test "$(wc -l < ran)" = 1')
+        assert (await rig.start(workspace, count, epoch=2)).readiness.blockers == ()
+        assert blocked(await rig.start(workspace, job("exit 3"), epoch=3)).exit_status == 3
+        await rig.stop(workspace, epoch=3)
 
     on_services(scene)
 

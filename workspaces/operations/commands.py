@@ -39,7 +39,7 @@ def run_command(
     org_id: UUID,
     workspace_id: UUID,
     service: str,
-    type: CommandType,  # noqa: A002 - what it is called everywhere
+    type: CommandType | str,  # noqa: A002 - what it is called everywhere
     name: str = "",
     argv: Sequence[str] = (),
     timeout_s: int | None = None,
@@ -61,6 +61,7 @@ def run_command(
         Conflict: the workspace is archived, or too much runs in it already.
         CapReached: it would have to wake, and a usage cap is at "stop".
     """
+    type = CommandType(type)  # noqa: A001 - as above
     words = _words(type, argv, timeout_s)
     with tenancy.enter(org_id):
         runtime = locked_runtime(actor, Action.COMMAND_RUN, workspace_id)

@@ -18,7 +18,8 @@ from orgs import policy
 from orgs.models import Organization
 from orgs.policy import Action, Answer, Reach
 from orgs.selectors import visible
-from projects.models import Mode, ResourceMode
+from projects.choices import Mode
+from projects.models import ResourceMode
 from workspaces import prices, sums
 from workspaces.caps import Standing
 from workspaces.models import Cap, CapMode, MeterWindow, Presence, Workspace

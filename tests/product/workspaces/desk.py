@@ -234,14 +234,14 @@ class Desk:
         assert isinstance(payload, StartRuntime)
         return payload
 
-    def start(self, *blockers: Blocker, health: Health = Health.HEALTHY) -> None:
+    def start(self, *blockers: Blocker, ended: frozenset[str] = frozenset()) -> None:
         """The services come up, or are kept from it."""
         manifest = self.manifest().manifest
         services = tuple(
             ServiceReadiness(
                 name=one.name,
                 contract_digest=one.contract_digest,
-                health=health,
+                health=Health.STOPPED if one.name in ended else Health.HEALTHY,
                 ready_ms=None if blockers else 1200,
                 ingress={port.name: port.ingress for port in one.ports if port.ingress},
                 consumed=one.references,

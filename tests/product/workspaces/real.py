@@ -11,14 +11,14 @@ from uuid import UUID
 import httpx2
 
 from envforge import tenancy
-from hosts import files
-from hosts.models import Host, WorkspaceFiles
+from hosts import files, volumes
+from hosts.models import DataVolume, Host, WorkspaceFiles
 from local_cloud.git.adding import Source, add
 from local_cloud.git.names import RepositoryName
 from local_cloud.git.store import Store
 from projects import operations as projects
+from projects.choices import Source as From
 from projects.models import Proposal
-from projects.models import Source as From
 from tests.git_host.conftest import git
 from tests.product.real_vms import Chain
 from tests.product.store import set_secret
@@ -38,7 +38,9 @@ NAMES = ("scheduler-web", "scheduler-backend")
 class Real(Chain):
     """Acme, its project with both examples, and a workspace of their branch."""
 
-    def __init__(self, world: World, vms: Vms, scratch: Path) -> None:
+    def __init__(
+        self, world: World, vms: Vms, scratch: Path, contents: dict[str, Path] | None = None
+    ) -> None:
         super().__init__(world, vms)
         self.alice = world.alice.as_actor()
         self.scratch = scratch
@@ -46,8 +48,9 @@ class Real(Chain):
         self.project = projects.create_project(
             actor=self.alice, org_id=self.org_id, slug="scheduler", name="Scheduler"
         )
-        self.repositories = {name: self.add_repository(name, EXAMPLES / name) for name in NAMES}
-        self.workspace = self.open(BRANCH)
+        contents = contents or {name: EXAMPLES / name for name in NAMES}
+        self.repositories = {name: self.add_repository(name, content) for name, content in contents.items()}
+        self.opened = self.open(BRANCH)
 
     def add_repository(self, name: str, content: Path) -> UUID:
         """A repository at the Git host that only its token reads; the project knows the token as a secret."""
@@ -100,25 +103,25 @@ class Real(Chain):
 
     # What there is.
 
-    def shell(self, workspace: Workspace | None = None) -> Shell:
+    def shell(self) -> Shell:
         with tenancy.enter(self.org_id):
-            return Shell.objects.get(workspace=workspace or self.workspace)
+            return Shell.objects.get(workspace=self.opened)
 
     def runtime(self) -> Runtime:
         with tenancy.enter(self.org_id):
-            return Runtime.objects.select_related("host").get(workspace=self.workspace)
+            return Runtime.objects.select_related("host").get(workspace=self.opened)
 
     def row(self) -> Workspace:
         with tenancy.enter(self.org_id):
-            return Workspace.objects.get(id=self.workspace.id)
+            return Workspace.objects.get(id=self.opened.id)
 
     def wakes(self) -> list[Wake]:
         with tenancy.enter(self.org_id):
-            return list(Wake.objects.filter(runtime__workspace=self.workspace).order_by("epoch"))
+            return list(Wake.objects.filter(runtime__workspace=self.opened).order_by("epoch"))
 
     def checkouts(self) -> dict[str, Checkout]:
         with tenancy.enter(self.org_id):
-            rows = Checkout.objects.filter(workspace=self.workspace).select_related("repository")
+            rows = Checkout.objects.filter(workspace=self.opened).select_related("repository")
             return {row.repository.name: row for row in rows}
 
     def vm(self) -> Host:
@@ -128,7 +131,7 @@ class Real(Chain):
 
     def tree(self, name: str) -> Path:
         """Where a working tree lies on the shared file system."""
-        return self.vms.directory / "files" / str(self.workspace.id) / name
+        return self.vms.directory / "files" / str(self.opened.id) / name
 
     # What passes.
 
@@ -139,11 +142,14 @@ class Real(Chain):
         with tenancy.enter(self.org_id):
             told = list(HostNews.objects.order_by("at", "id").values_list("id", flat=True))
             places = list(WorkspaceFiles.objects.values_list("id", flat=True))
+            disks = list(DataVolume.objects.values_list("id", flat=True))
             rows = list(Workspace.objects.values_list("id", "shell__id", "runtime__id"))
         for one in told:
             news.follow(self.org_id, one)
         for one in places:
             files.settle(self.org_id, one)
+        for one in disks:
+            volumes.settle(self.org_id, one)
         for workspace, shell, runtime in rows:
             shells.reconcile(self.org_id, shell)
             runtimes.reconcile(self.org_id, runtime)
@@ -153,9 +159,7 @@ class Real(Chain):
         self.until(lambda: self.shell().observed == "ready", self.told())
 
     def wake(self) -> None:
-        wake_runtime(
-            actor=self.alice, org_id=self.org_id, workspace_id=self.workspace.id, cause=WakeCause.CLI
-        )
+        wake_runtime(actor=self.alice, org_id=self.org_id, workspace_id=self.opened.id, cause=WakeCause.CLI)
 
     def observed(self, state: str, within_s: float = 90.0) -> None:
         """Drive until the runtime is so; a wake that fails meanwhile ends this at once."""
@@ -168,18 +172,18 @@ class Real(Chain):
 
         eventually(look, self.told(), within_s)
 
-    def awake(self) -> None:
+    def wakes_up(self) -> None:
         self.wake()
         self.observed("awake")
 
     def asleep(self) -> None:
-        sleep_runtime(actor=self.alice, org_id=self.org_id, workspace_id=self.workspace.id)
+        sleep_runtime(actor=self.alice, org_id=self.org_id, workspace_id=self.opened.id)
         self.observed("asleep")
 
     def get(self, service: str, path: str) -> httpx2.Response:
         """What the service answers at its ingress, as a gateway asks it."""
         with tenancy.enter(self.org_id):
-            [route] = [one for one in routes.routes_of(self.workspace.id) if one.service == service]
+            [route] = [one for one in routes.routes_of(self.opened.id) if one.service == service]
         return httpx2.get(f"http://{route.address}:{route.ingress}{path}", timeout=10, trust_env=False)
 
     def told(self) -> str:

@@ -3,6 +3,7 @@
 A VM simulator, the VM's program, PostgreSQL, the parameter store and the Git host are all real; nothing is played.
 """
 
+import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -11,7 +12,10 @@ from django.test import override_settings
 
 from envforge import tenancy
 from envforge.host_forms import Files
-from secrets_ref.models import Consumption
+from envforge_protocol.host.commands import RunCommand
+from envforge_protocol.host.runtimes import Limits
+from hosts import files, reconcile
+from secrets_ref.models import Consumption, Secret
 from tests.product.host_api.conftest import address
 from tests.product.store import root as store_root
 from tests.product.workspaces.real import BRANCH, Real
@@ -19,6 +23,7 @@ from tests.product.world import World
 from tests.vms import Vms
 from workspaces.models import MeterWindow
 from workspaces.operations.workspaces import delete_workspace
+from workspaces.wire import on_vm
 
 __all__ = ["address"]  # a fixture
 
@@ -63,7 +68,7 @@ def test_w1_w2_nothing_wakes_before_it_is_reviewed_and_bound(real: Real) -> None
 def test_w10_both_services_answer_at_their_ingress(real: Real) -> None:
     """W10, S3, S4: awake with a receipt; each answers, one reaches the other, and what was read is known by version."""
     real.bind()
-    real.awake()
+    real.wakes_up()
     assert real.get("web", "/health").status_code == 200
     assert real.get("backend", "/health").status_code == 200
     assert "Rooms" in real.get("web", "/").text
@@ -90,7 +95,7 @@ def test_w5_an_uncommitted_edit_is_what_runs_after_sleep(real: Real) -> None:
     real.asleep()
     with pytest.raises(ValueError, match="unpack"):
         real.get("web", "/")
-    real.awake()
+    real.wakes_up()
     assert "<title>Edited</title>" in real.get("web", "/").text
     assert real.checkouts()["scheduler-web"].dirty
     with tenancy.enter(real.org_id):
@@ -106,8 +111,6 @@ def test_w11_a_vm_that_vanishes_is_replaced_and_nothing_is_lost(real: Real) -> N
     host = real.vm()
 
     def noticed() -> bool:
-        from hosts import reconcile
-
         reconcile.reconcile(real.org_id, host.id, look=True)
         return real.runtime().epoch > epoch
 
@@ -128,11 +131,46 @@ def test_w11_the_daemon_dies_while_services_start(real: Real) -> None:
     assert real.get("backend", "/health").status_code == 200
 
 
+def test_a_port_that_is_taken_is_told(real: Real) -> None:
+    """Somebody's own program listens where a service is to: it is named, and nothing else answers in its place."""
+    real.asleep()
+    host = real.vm()
+    found = files.files_of(org_id=real.org_id, workspace_id=real.opened.id)
+    assert found is not None
+    squatter = RunCommand(
+        workspace=on_vm(real.opened, found),
+        service="backend",
+        account=1,
+        command=("python3", "-m", "http.server", "4000", "--bind", "127.0.0.1"),
+        limits=Limits(memory_mib=256, cpu_millis=500),
+        timeout_s=60,
+    )
+    command = real.want(host, squatter, "squatter")
+    real.until(lambda: real.command(command).lease is not None, real.told())
+    time.sleep(1.5)
+    real.wake()
+    real.observed("failed")
+    assert real.runtime().trouble_word == "port"
+    assert "Port 4000 is in use by another program" in real.runtime().trouble
+    real.until(lambda: real.command(command).finished_at is not None, real.told(), within_s=90)
+
+
+def test_w2_a_setup_step_that_fails_is_told(real: Real) -> None:
+    """W2, W10: the branch's own contract counts once it is approved; its step's end stands in the receipt."""
+    real.edit(
+        "scheduler-backend", "envforge.yml", "setup:\n", "setup:\n  - name: break\n    command: exit 7\n"
+    )
+    real.wakes_up()
+    real.asleep()
+    real.approve()
+    real.wake()
+    real.observed("failed")
+    [blocker] = [one for one in real.wakes()[-1].blockers if one["service"] == "backend"]
+    assert (blocker["at"], blocker["exit_status"]) == ("setup", 7)
+
+
 def test_a_secret_that_is_gone_from_the_store_fails_the_wake(real: Real) -> None:
     """S3: deleted in the store behind EnvForge's back before the wake; told by name and without a value."""
-    real.asleep()
-    from secrets_ref.models import Secret
-
     with tenancy.enter(real.org_id):
         secret = Secret.objects.get(name="CALENDAR_SIGNING_KEY")
     store_root("ssm").delete_parameter(Name=secret.path)
@@ -145,8 +183,8 @@ def test_a_secret_that_is_gone_from_the_store_fails_the_wake(real: Real) -> None
 def test_w12_deleted_its_files_are_gone(real: Real) -> None:
     """W12: what was edited and never committed too; VMs keep nothing of it, and a receipt says so."""
     assert real.tree("scheduler-web").exists()
-    delete_workspace(actor=real.alice, org_id=real.org_id, workspace_id=real.workspace.id)
+    delete_workspace(actor=real.alice, org_id=real.org_id, workspace_id=real.opened.id)
     real.until(lambda: real.row().removed_at is not None, real.told(), within_s=90)
     assert not real.tree("scheduler-web").exists()
-    left = real.tree("scheduler-web").parent
-    assert not left.exists() or not list(left.iterdir())
+    parent = real.tree("scheduler-web").parent
+    assert not parent.exists() or not list(parent.iterdir())

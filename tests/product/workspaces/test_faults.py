@@ -115,6 +115,7 @@ def test_the_shell_is_prepared_again_on_another_vm(desk: Desk) -> None:
     """W5: the shell's VM is replaced, and the shell is there again."""
     desk.shell_up()
     first = desk.shell()
+    assert first.host_id is not None
     with tenancy.enter(desk.org_id):
         host = Host.objects.get(id=first.host_id)
     terminate(desk, host)

@@ -1,5 +1,8 @@
 """Opening, archiving, restoring and deleting workspaces: who may, and what becomes of everything they held (W4, W12)."""
 
+from typing import Any
+from uuid import UUID
+
 import pytest
 
 from envforge import tenancy
@@ -13,7 +16,7 @@ from projects import operations as projects
 from secrets_ref.models import Secret
 from tests.product.store import set_secret
 from tests.product.workspaces.desk import Desk
-from workspaces.models import Presence, Workspace
+from workspaces.models import Presence, WakeCause, Workspace
 from workspaces.operations import runtimes, workspaces
 from workspaces.removals import _removers, remove_with
 
@@ -58,9 +61,9 @@ def test_w4_a_branch_has_one_workspace(desk: Desk) -> None:
 def test_who_may_do_what(desk: Desk) -> None:
     """A viewer sees and may not; somebody of another organization does not even see."""
     vera, mallory = desk.world.vera.as_actor(), desk.world.mallory.as_actor()
-    here = {"org_id": desk.org_id, "workspace_id": desk.workspace.id}
+    here: Any = {"org_id": desk.org_id, "workspace_id": desk.workspace.id}
     for refused in (
-        lambda who: runtimes.wake_runtime(actor=who, cause="console", **here),
+        lambda who: runtimes.wake_runtime(actor=who, cause=WakeCause.CONSOLE, **here),
         lambda who: runtimes.sleep_runtime(actor=who, **here),
         lambda who: workspaces.archive_workspace(actor=who, **here),
         lambda who: workspaces.restore_workspace(actor=who, **here),
@@ -77,7 +80,10 @@ def test_who_may_do_what(desk: Desk) -> None:
     # Of another organization's workspace an organization's own people see nothing.
     with pytest.raises(NotVisible):
         runtimes.wake_runtime(
-            actor=mallory, org_id=desk.world.mallet.id, workspace_id=desk.workspace.id, cause="console"
+            actor=mallory,
+            org_id=desk.world.mallet.id,
+            workspace_id=desk.workspace.id,
+            cause=WakeCause.CONSOLE,
         )
 
 
@@ -119,7 +125,12 @@ def test_w12_deleted_everything_of_it_goes_and_a_receipt_says_so(desk: Desk) -> 
     want_volume(org_id=desk.org_id, workspace_id=desk.workspace.id)
     set_secret(desk.world, "TOKEN", project_id=desk.project.id, workspace_id=desk.workspace.id)
     asked: list[object] = []
-    remove_with("test", lambda org, workspace: asked.append(workspace) or 2)
+
+    def remove(_org_id: UUID, workspace_id: UUID) -> int:
+        asked.append(workspace_id)
+        return 2
+
+    remove_with("test", remove)
     try:
         workspaces.delete_workspace(actor=desk.alice, org_id=desk.org_id, workspace_id=desk.workspace.id)
         desk.drive()

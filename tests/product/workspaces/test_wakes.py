@@ -7,7 +7,7 @@ import pytest
 from envforge import tenancy
 from envforge_protocol.host.commands import Failure
 from envforge_protocol.host.runtimes import Blocker
-from tests.product.workspaces.desk import Desk
+from tests.product.workspaces.desk import BACKEND, Desk
 from workspaces import routes
 from workspaces.models import WakeCause
 from workspaces.routes import RouteChange
@@ -159,7 +159,7 @@ def test_sleep_while_it_starts_takes_the_start_back(desk: Desk) -> None:
     desk.sleep()
     desk.drive()
     [start] = desk.commands("start_runtime", open_only=False)
-    assert start.failure["word"] == "withdrawn"
+    assert (start.failure or {})["word"] == "withdrawn"
     desk.stop()
     assert desk.runtime().observed == "asleep"
     assert desk.windows() == []
@@ -191,3 +191,29 @@ def test_a_start_that_no_vm_ends_fails(desk: Desk) -> None:
         failure=Failure(word="lease_lost", sentence="The VM began this 5 times and never said how it ended."),
     )
     assert (desk.runtime().observed, desk.runtime().trouble_word) == ("failed", "lease_lost")
+
+
+def test_w1_a_job_that_is_done_is_no_failure(desk: Desk) -> None:
+    """W1: of a job, having ended well is as good as running; of an app it is not."""
+    job = BACKEND.replace("name: backend", "name: backend, kind: job")
+    text = job.replace("ports: {api: 4000}\n", "")
+    desk.repositories["worker"] = desk.add_repository("worker")
+    text = text.replace("name: backend", "name: migrate")
+    desk.texts["worker"] = text
+    desk.approve("worker", text)
+    desk.shell_up()
+    desk.starting()
+    assert [(one.name, one.once) for one in desk.manifest().manifest.services] == [
+        ("backend", False),
+        ("web", False),
+        ("migrate", True),
+    ]
+    desk.start(ended=frozenset({"migrate"}))
+    assert desk.runtime().observed == "awake", desk.runtime().trouble
+    assert desk.services()["migrate"].health == "stopped"
+    desk.sleep()
+    desk.drive()
+    desk.stop()
+    desk.starting()
+    desk.start(ended=frozenset({"web"}))
+    assert desk.runtime().trouble.startswith("web: It did not come up.")
