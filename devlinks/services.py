@@ -6,8 +6,9 @@ from uuid import UUID
 
 from envforge_protocol.contract import Contract
 from envforge_protocol.gateway.decisions import Forward, Routes
+from projects.choices import Source
 from projects.contracts import contract_of
-from projects.models import Binding, Proposal, Source
+from projects.models import Binding, Proposal
 from workspaces.contracts import chosen
 from workspaces.models import Workspace
 from workspaces.routes import Route, routes_of

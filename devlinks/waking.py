@@ -17,7 +17,7 @@ from envforge.errors import Conflict
 from envforge_protocol.gateway.waking import Step, WakeAnswer, WakeRequest
 from workspaces.caps import CapReached
 from workspaces.models import MeterWindow, Observed, Power, Runtime, WakeCause, Workspace
-from workspaces.operations.runtimes import wake_on_request
+from workspaces.requests import wake_on_request
 
 DAY = timedelta(days=1)
 # When to ask again, where nothing better is known; a purge of the routes tells sooner.

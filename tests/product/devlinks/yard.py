@@ -23,7 +23,8 @@ from envforge_protocol.gateway.identity import RegisterRequest
 from envforge_protocol.host.base import PROTOCOL_HEADER
 from orgs.models import Person
 from projects import operations as projects
-from projects.models import Proposal, Source
+from projects.choices import Source
+from projects.models import Proposal
 from tests.product.host_api.machines import new_host
 from tests.product.world import World
 from workspaces import routes

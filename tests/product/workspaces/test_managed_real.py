@@ -100,7 +100,7 @@ def test_w3_w5_data_outlive_sleep_and_the_vm(real: Real) -> None:
     real.observed("awake", within_s=120)
     assert real.vm().instance_id != lost.instance_id
     assert real.get("notes", "/notes").text == "kept\n"
-    there = volume_of(org_id=real.org_id, workspace_id=real.workspace.id)
+    there = volume_of(org_id=real.org_id, workspace_id=real.opened.id)
     assert there is not None
     with tenancy.enter(real.org_id):
         said = str([wake.services for wake in real.wakes()])
