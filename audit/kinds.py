@@ -236,11 +236,7 @@ class EventKind(Enum):
         "cap.changed", "{actor} set the usage cap of {target} to {mode}", mode=CAP, hours=COUNT.or_none()
     )
     CAP_NEARED = kind(
-        "cap.neared",
-        "{target} has used {percent} % of its usage cap",
-        mode=CAP,
-        hours=COUNT,
-        percent=COUNT,
+        "cap.neared", "{target} has used {percent} % of its cap", mode=CAP, hours=COUNT, percent=COUNT
     )
     CAP_REACHED = kind("cap.reached", "{target} reached its usage cap", mode=CAP, hours=COUNT)
     COMMAND_RUN = kind(
