@@ -183,6 +183,9 @@ class EventKind(Enum):
     WORKSPACE_CHANGED = kind(
         "workspace.changed", "{actor} set {setting} of {target} to {to}", setting=WORD, to=NAME
     )
+    WORKSPACE_BRANCH_GONE = kind(
+        "workspace.branch_gone", "The branch {branch} of {target} is in none of its repositories", branch=NAME
+    )
     WORKSPACE_REMOVED = kind(
         "workspace.removed",
         "What was kept of the workspace {target} is gone: {parameters} secrets, {others} other things and its files",
@@ -197,10 +200,7 @@ class EventKind(Enum):
         "shell.certificate_issued", "{actor} got shell access to {target}", expires_at=TIME
     )
     SHELL_ACCESS_ENDED = kind(
-        "shell.access_ended",
-        "{actor} ended {holder}'s shell access to {target}: {cause}",
-        holder=NAME,
-        cause=WORD,
+        "shell.access_ended", "{holder}'s shell access to {target} ended: {cause}", holder=NAME, cause=WORD
     )
     SHELL_CONNECTED = kind("shell.connected", "{actor} connected to the shell of {target}")
     SHELL_DISCONNECTED = kind(

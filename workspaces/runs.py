@@ -4,6 +4,7 @@ Called in the transaction that records it (`hosts.hooks`). The VM's command is l
 """
 
 from datetime import timedelta
+from uuid import UUID
 
 import structlog
 from django.utils import timezone
@@ -93,7 +94,7 @@ def routes_changed(change: RouteChange) -> None:
     nudge(tasks.reconcile_runs, tenancy.current_org(), change.workspace_id)
 
 
-def _of(host_command_id: object) -> CommandRun | None:
+def _of(host_command_id: UUID) -> CommandRun | None:
     rows = CommandRun.objects.select_for_update(of=("self",)).select_related("workspace")
     return rows.filter(host_command_id=host_command_id).exclude(type=CommandType.SETUP).first()
 

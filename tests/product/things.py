@@ -192,15 +192,19 @@ class Things(dict[str, str]):
 
     def _shell_session(self) -> object:
         """Alice's connection to it."""
-        alice, workspace_id = self.world.alice.as_actor(), UUID(self["ready"])
-        where = {"actor": alice, "org_id": self.world.acme.id, "workspace_id": workspace_id}
-        issued = issue_certificate(**where, public_key=self["public_key"])
+        workspace_id = UUID(self["ready"])
+        issued = issue_certificate(
+            actor=self.world.alice.as_actor(),
+            org_id=self.world.acme.id,
+            workspace_id=workspace_id,
+            public_key=self["public_key"],
+        )
         with tenancy.enter(self.world.acme.id):
             return ShellSession.objects.create(
                 workspace_id=workspace_id,
                 certificate=Certificate.objects.get(serial=issued.serial),
                 session_id=uuid4(),
-                host=Shell.objects.get(workspace_id=workspace_id).host,
+                host_id=Shell.objects.values_list("host_id", flat=True).get(workspace_id=workspace_id),
                 connected_at=timezone.now(),
             ).id
 
