@@ -20,7 +20,7 @@ from django.utils import timezone
 from envforge import tenancy
 from envforge.actor import SYSTEM
 from orgs import operations
-from workspaces import idle
+from workspaces import idle, lookups
 from workspaces.models import Runtime
 
 DUE = 100
@@ -46,7 +46,7 @@ def main() -> int:
         figures.tell(f"the sweep, {number:,} workspaces", ms(times[number]))
         figures.tell(f"its best round, {number:,} workspaces", f"{min(times[number]) * 1000:.2f} ms")
         rests = timed(lambda: [idle.rest(org) for org in orgs])
-        left = len(idle.lookups.runtimes_idle(timezone.now(), 1000))
+        left = len(lookups.runtimes_idle(timezone.now(), 1000))
         assert left == 0, f"{left} are still awake"
         figures.tell(f"workers put {DUE} to sleep, {number:,} workspaces", f"{rests * 1000:.0f} ms")
     limit = [timed(lambda: select_one(orgs[0])) for _ in range(ROUNDS)]
@@ -84,7 +84,7 @@ def grow_to(orgs: list[UUID], number: int) -> None:
                 " ON CONFLICT DO NOTHING",
                 [uuid4(), org, now],
             )
-        projects = dict(admin.execute("SELECT org_id, id FROM projects_project").fetchall())
+        projects: dict[UUID, UUID] = dict(admin.execute("SELECT org_id, id FROM projects_project").fetchall())
         begun = admin.execute("SELECT count(*) FROM workspaces_workspace").fetchone()[0]  # type: ignore[index]
         made = [(uuid4(), orgs[index % len(orgs)], index) for index in range(begun, number)]
         with admin.cursor().copy(
