@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import cast
 from uuid import UUID
 
 import uvloop
@@ -90,10 +91,10 @@ class Sockets(asyncio.Protocol):
         self.open = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        write = self.transport.write  # type: ignore[attr-defined] - a stream's transport
+        write = self.transport.write
         if self.open:
             write(data)
             return

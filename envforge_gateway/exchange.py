@@ -253,7 +253,7 @@ class Exchange:
             return
         if out:
             relay.send(out)
-        if body.done:
+        if not self.wants_body:
             front.buffer = body.rest
             front.deadline = now() + self.gateway.config.first_byte_timeout_s
         else:

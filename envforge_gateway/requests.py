@@ -161,21 +161,17 @@ class Request:
 class _Head:
     """What llhttp calls back."""
 
-    __slots__ = ("begun", "fields", "url")
+    __slots__ = ("begun", "url")
 
     def __init__(self) -> None:
         self.begun = 0
         self.url = b""
-        self.fields: list[tuple[bytes, bytes]] = []
 
     def on_message_begin(self) -> None:
         self.begun += 1
 
     def on_url(self, url: bytes) -> None:
         self.url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.fields.append((name, value))
 
 
 class Reader:
@@ -216,25 +212,30 @@ class Reader:
             raise BadRequest(505, "version")
         request.minor = int(version[2])
         request.client = peer
-        self._fields(request, found.fields, trusted)
+        self._fields(request, head[:-4].split(b"\r\n")[1:], trusted)
         self._target(request, found.url)
         return request
 
-    def _fields(self, request: Request, fields: list[tuple[bytes, bytes]], trusted: bool) -> None:
+    def _fields(self, request: Request, fields: list[bytes], trusted: bool) -> None:
+        # llhttp has found each line to be a field; taken from here, a line that goes on is not put together again.
         lines = request.lines
         seen: dict[bytes, bytes] = {}
-        for name, value in fields:
+        for line in fields:
+            name, _, value = line.partition(b":")
             lower = name.lower()
             action = _ACTIONS.get(lower, _PASS)
             if action >= _KEEP_BACK:
+                value = value.strip(b" \t")
                 if lower in seen:
                     if lower in _ONCE:
                         raise BadRequest(400, "repeated")
                     seen[lower] += (b"; " if lower == b"cookie" else b",") + value
                 else:
                     seen[lower] = value
-            if action == _LOOK_AT or (action == _PASS and not _is_spoofed(lower)):
-                lines.append(name + b": " + value)
+                if action == _LOOK_AT:
+                    lines.append(line)
+            elif action == _PASS and ((lower[:2] != b"x-" and b"_" not in lower) or not _is_spoofed(lower)):
+                lines.append(line)
         self._framing(request, seen)
         self._rest(request, seen)
         if b"cookie" in seen:

@@ -238,6 +238,19 @@ CONSOLE = (
     Row("usage", "POST", ACME + "usage", managers(303, billing=303), {"scope": "", "mode": "warn", "hours": "40"}),
     Row("hosts", "POST", ACME + "hosts", managers(303), {"vm_per_workspace": "on"}),
     Row("placements-export", "POST", ACME + "hosts/export", managers(200), {"form": "csv"}),
+    Row("dev-links", "GET", ACME + "links", members(200)),
+    Row("dev-link-policy", "GET", ACME + "links/policy", members(200)),
+    Row("dev-link-policy", "POST", ACME + "links/policy", managers(303), {"longest": "3600", "issuers": "workspace", "surfaces": "web", "wakes": "5", "hours": "1"}),
+    Row("dev-link", "GET", ACME + "links/{link}", of_project(200)),
+    Row("dev-link", "GET", ACME + "links/{nobody}", members(404)),
+    Row("dev-link-revoke", "POST", ACME + "links/{link}/revoke", maintainers(303)),
+    Row("dev-link-rotate", "POST", ACME + "links/{link}/rotate", maintainers(200)),
+    Row("dev-link-allow", "POST", ACME + "links/{link}/allow", maintainers(303), {"surfaces": "web"}),
+    Row("dev-link-extend", "POST", ACME + "links/{link}/extend", maintainers(200), {"lifetime": "86400"}),
+    Row("dev-link-new", "GET", ACME + "workspaces/{linkable}/links/new", of_project(200)),
+    Row("dev-link-new", "POST", ACME + "workspaces/{linkable}/links/new", maintainers(200), {"service": "web", "lifetime": "3600"}),
+    Row("dev-enter", "GET", "/dev/enter?host={dev_host}&state=" + "0" * 64, of_project(200)),
+    Row("dev-enter", "GET", "/dev/enter?host=nothing.test&state=" + "0" * 64, members(404)),
     Row("health-live", "GET", "/health/live", same(200)),
     Row("health-ready", "GET", "/health/ready", same(200)),
     # For whoever holds the metrics token, which is nobody here.
@@ -298,6 +311,16 @@ CONSOLE = (
     Row("api-proposal-reject", "POST", API_PROJECT + "/proposals/{proposal}/reject", api_maintainers(200)),
     Row("api-placements", "GET", "/api/v1/orgs/{slug}/placements", api(200, billing=403)),
     Row("api-placements-export", "GET", "/api/v1/orgs/{slug}/placements/export?format=csv", api_managers(200)),
+    Row("api-links", "GET", "/api/v1/orgs/{slug}/links", api(200)),
+    Row("api-links", "POST", "/api/v1/orgs/{slug}/links", maintainers(200) | {"anonymous": 401, "program": 200}, {"workspace": "{linkable}", "service": "web", "lifetime_s": "3600"}),
+    Row("api-link", "GET", "/api/v1/orgs/{slug}/links/{link}", api(200, billing=404)),
+    Row("api-link", "DELETE", "/api/v1/orgs/{slug}/links/{link}", maintainers(200) | {"anonymous": 401, "program": 200}),
+    Row("api-link-rotate", "POST", "/api/v1/orgs/{slug}/links/{link}/rotate", maintainers(200) | {"anonymous": 401, "program": 200}),
+    Row("api-link-extend", "POST", "/api/v1/orgs/{slug}/links/{link}/extend", maintainers(200) | {"anonymous": 401, "program": 200}, {"expires_at": "{in_a_day}"}),
+    # A list is asked for, of whoever asks.
+    Row("api-link-allow", "POST", "/api/v1/orgs/{slug}/links/{link}/allow", api(422), {"surfaces": "web"}),
+    Row("api-link-policy", "GET", "/api/v1/orgs/{slug}/link-policy", api(200)),
+    Row("api-link-policy", "POST", "/api/v1/orgs/{slug}/link-policy", api_managers(200), {"longest_s": "3600"}),
 )  # fmt: skip
 INSIDE = "/o/{org}/"
 SUPPORT = (
