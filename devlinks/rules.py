@@ -1,6 +1,7 @@
 """What an organization allows of links: its own policy, or these defaults."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from devlinks.models import Issuers, LinkPolicy
@@ -49,6 +50,11 @@ def current() -> Rules:
         workspace_wakes=row.workspace_wakes,
         workspace_awake_s=row.workspace_awake_s,
     )
+
+
+def longest(allowed: Rules) -> timedelta:
+    """How long after its issue a link may live."""
+    return timedelta(seconds=allowed.longest_s)
 
 
 def in_order(surfaces: Any) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from devlinks import api as devlinks
 from envforge.api import schema
 from hosts import placements_api as placements
 from orgs import api as orgs
@@ -94,6 +95,12 @@ urlpatterns = [
     path(PROPOSAL, projects.Proposal.as_view(), name="api-proposal"),
     path(f"{PROPOSAL}/approve", projects.Approve.as_view(), name="api-proposal-approve"),
     path(f"{PROPOSAL}/reject", projects.Reject.as_view(), name="api-proposal-reject"),
+    path("orgs/<slug:slug>/links", devlinks.Links.as_view(), name="api-links"),
+    path("orgs/<slug:slug>/links/<uuid:link_id>", devlinks.OneLink.as_view(), name="api-link"),
+    path("orgs/<slug:slug>/links/<uuid:link_id>/rotate", devlinks.Rotate.as_view(), name="api-link-rotate"),
+    path("orgs/<slug:slug>/links/<uuid:link_id>/extend", devlinks.Extend.as_view(), name="api-link-extend"),
+    path("orgs/<slug:slug>/links/<uuid:link_id>/allow", devlinks.Allow.as_view(), name="api-link-allow"),
+    path("orgs/<slug:slug>/link-policy", devlinks.LinkPolicy.as_view(), name="api-link-policy"),
     path("schema", schema.schema, name="api-schema"),
     path("docs", schema.docs, name="api-docs"),
 ]

@@ -83,10 +83,10 @@ def test_w3_w5_data_outlive_sleep_and_the_vm(real: Real) -> None:
         ready_within_s=60,
         cleanup=Cleanup.DELETE,
     )
-    real.awake()
+    real.wakes_up()
     assert real.get("notes", "/notes?kept").text == "kept\n"
     real.asleep()
-    real.awake()
+    real.wakes_up()
     assert real.get("notes", "/notes").text == "kept\n"
     lost = real.vm()
     epoch = real.runtime().epoch
