@@ -78,6 +78,8 @@ class Ingress:
                 state = await self._ask(workspace.uid, {"do": "state"})
                 cut = int(state["connections"])
                 await self._ask(workspace.uid, {"do": "end"})
+            # One that does not answer goes on listening, and nobody would find it again.
+            await Workspace(self._config, self._workspaces.walls, workspace).kill_all(GROUP)
             self._socket(workspace.uid).unlink(missing_ok=True)
             return cut
 
