@@ -213,6 +213,23 @@ def test_g1_a_gap_empties_the_cache_and_cuts_everything(play: Play, how: str) ->
     play(scene)
 
 
+def test_g1_after_a_gap_the_same_routes_are_dialled_anew(play: Play) -> None:
+    async def scene(place: Place) -> None:
+        place.awake()
+        assert (await place.get()).status == 200
+        # Somebody still holds what was decided before, as a request that is under way does.
+        [entry] = place.gateway.cache._by_digest.values()
+        held = entry.plan
+        place.control.purge("link", uuid4(), lose=True)
+        await place.until(lambda: place.gateway.metrics.gaps)
+        await place.until(lambda: place.gateway.freshness.may_serve)
+        assert held is not None
+        assert held.is_withdrawn
+        assert (await place.get()).status == 200
+
+    play(scene)
+
+
 def test_g1_a_stream_that_comes_back_in_time_keeps_what_is_known(play: Play) -> None:
     async def scene(place: Place) -> None:
         place.app.behave = echo
