@@ -365,3 +365,15 @@ def test_w11_a_step_that_was_overtaken_ends_nothing_of_a_later_generation(fleet:
     fleet.step(overtaken, 2)
     assert reconcile._find(overtaken) is None
     assert len(fleet.instances(overtaken)) == 1
+
+
+def test_w11_whoever_was_on_a_vm_that_was_ended_is_placed_anew(fleet: Fleet) -> None:
+    """W11: a slot that stays active is on no VM once its own was ended; activated again, it gets another one."""
+    slot = fleet.awake()
+    host = fleet.up(fleet.host())
+    operations.end_host(actor=SYSTEM, org_id=fleet.org_id, host_id=host.id)
+    assert fleet.step(host, 3).observed == Observed.ENDED
+    again = fleet.wake(slot)
+    assert again.active
+    assert again.host_id not in {None, host.id}
+    assert fleet.wake(slot).host_id == again.host_id
