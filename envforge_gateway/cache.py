@@ -214,8 +214,10 @@ class Cache:
             entry.cached = False
         self._by_digest.clear()
         left = [entry for entry in self._everything() if entry.open]
-        for known in (*self._by_key.values(), self._by_session, self._link_open):
+        for known in self._by_key.values():
             known.clear()
+        self._by_session.clear()
+        self._link_open.clear()
         self._expiries.clear()
         for entry in left:
             self.register(entry)
