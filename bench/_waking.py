@@ -89,9 +89,7 @@ class Waking:
             name="Owner",
         )
         self.slug = "bench"
-        organization = operations.create_organization(
-            actor=SYSTEM, slug=self.slug, name="Bench", owner=owner
-        )
+        organization = operations.create_organization(actor=SYSTEM, slug=self.slug, name="Bench", owner=owner)
         self.org_id = organization.id
         self.actor = owner.as_actor()
         account = operations.create_service_account(

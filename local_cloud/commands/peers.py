@@ -60,7 +60,13 @@ def _require_npm(caller: Mapping[str, str], console: Console) -> None:
 
 def _run(command: Sequence[str], directory: Path, caller: Mapping[str, str]) -> None:
     ran = subprocess.run(
-        command, cwd=directory, env=dict(caller), check=False, capture_output=True, text=True, errors="replace"
+        command,
+        cwd=directory,
+        env=dict(caller),
+        check=False,
+        capture_output=True,
+        text=True,
+        errors="replace",
     )
     if ran.returncode:
         said = "\n".join((ran.stdout + ran.stderr).splitlines()[-LINES:])

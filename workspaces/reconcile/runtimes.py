@@ -14,8 +14,7 @@ from hosts.models import HostRole, Size
 from hosts.placement import SlotView, activate_slot, claim_slot, deactivate_slot, resize_slot, slot_of
 from hosts.wants import lock_placements
 from hosts.words import says
-from workspaces import ends, routes
-from workspaces.beats import read_contracts
+from workspaces import ends, routes, trees
 from workspaces.contracts import chosen
 from workspaces.manifest import Built, build, patience_s
 from workspaces.models import (
@@ -38,8 +37,6 @@ HOLD = timedelta(seconds=1)
 LOOK_AGAIN = timedelta(seconds=20)
 # A wake that has no VM with a shell's files by then has failed; asked for anew it tries anew.
 COMES_UP_WITHIN = timedelta(minutes=30)
-# Where the shell's VM does not tell within this how the trees lie, what was told last counts.
-READ_WITHIN = timedelta(seconds=30)
 STOPS_WITHIN = timedelta(minutes=5)
 STEPS_AT_ONCE = 6
 
@@ -117,9 +114,9 @@ def _wake(runtime: Runtime, now: datetime) -> None:
         shells.prepare_again(shell, now)
         waits = "Its repositories are being checked out."
     elif not slot.ready:
-        _read_trees(runtime, shell, wake, now)
+        trees.are_known(runtime, shell, asked_at=wake.asked_at, now=now)
         waits = says(slot.trouble) or "Its machine is coming up."
-    elif not _read_trees(runtime, shell, wake, now):
+    elif not trees.are_known(runtime, shell, asked_at=wake.asked_at, now=now):
         waits = "Its contracts are being read."
     if waits or not files.ready:
         if now - wake.asked_at > COMES_UP_WITHIN:
@@ -173,16 +170,6 @@ def _lacks_trees(runtime: Runtime) -> bool:
     repositories = {one.repository.id for one in contracts.contracts} | {one.id for one in contracts.without}
     there = Checkout.objects.filter(workspace=runtime.workspace).exclude(commit="")
     return not repositories <= set(there.values_list("repository_id", flat=True))
-
-
-def _read_trees(runtime: Runtime, shell: Shell, wake: Wake, now: datetime) -> bool:
-    """Have the contracts in the working trees read as they are now (W2); answers whether they are known, or nobody tells."""
-    older = Checkout.objects.filter(workspace=runtime.workspace, seen_at__lt=wake.asked_at)
-    if not older.exists() or now - wake.asked_at > READ_WITHIN or shell.host_id is None:
-        return True
-    key = f"read/{runtime.workspace_id}/{runtime.epoch}"
-    read_contracts(runtime.workspace, shell.host_id, key=key, cause=wake.cause)
-    return False
 
 
 def _start(runtime: Runtime, wake: Wake, built: Built, slot: SlotView, now: datetime) -> None:
