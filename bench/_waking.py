@@ -2,11 +2,9 @@
 
 import contextlib
 import http.client
-import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,8 +15,6 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-import psycopg
-
 from bench import _django
 
 # isort: split
@@ -28,7 +24,7 @@ from envforge import tenancy
 from envforge.actor import SYSTEM
 from envforge.secret_value import SecretValue
 from hosts.models import HostCommand
-from local_cloud.git.adding import Source, add
+from local_cloud.git.adding import Source, add, initialize
 from local_cloud.git.names import RepositoryName
 from local_cloud.git.store import Store
 from orgs import operations
@@ -122,9 +118,7 @@ class Waking:
         with tempfile.TemporaryDirectory() as scratch:
             shutil.copy(APP, Path(scratch) / "app.py")
             (Path(scratch) / "envforge.yml").write_text(CONTRACT.lstrip())
-            author = ("-c", "user.name=Bench", "-c", "user.email=bench@bench.test")
-            for words in (("init", "-q", "-b", "main"), ("add", "."), (*author, "commit", "-q", "-m", "App")):
-                subprocess.run(["git", *words], cwd=scratch, check=True)
+            initialize(Path(scratch))
             add(store, name, Source.of(Path(scratch)))
         access = set_secret(
             actor=self.actor,

@@ -9,7 +9,6 @@ import os
 import shutil
 import socket
 
-from bench import _django
 from bench._figures import Figures, ms, p50, quick
 
 # isort: split
