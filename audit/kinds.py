@@ -4,7 +4,6 @@ A name is what stands in exports and filters for ever; a kind is added, never re
 facts can stand in a sentence.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -21,6 +20,7 @@ from audit.choices import (
     SIZE,
     SURFACES,
 )
+from audit.declarations import kind
 from audit.facts import (
     COUNT,
     DIGEST,
@@ -33,23 +33,9 @@ from audit.facts import (
     VERSION,
     WORD,
     Choice,
-    Fact,
     FactRefused,
     FactValue,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Declaration:
-    """What one kind of event is."""
-
-    name: str
-    says: str
-    facts: dict[str, Fact]
-
-
-def kind(name: str, says: str, **facts: Fact) -> Declaration:
-    return Declaration(name, says, facts)
 
 
 class EventKind(Enum):
@@ -183,6 +169,9 @@ class EventKind(Enum):
     WORKSPACE_CHANGED = kind(
         "workspace.changed", "{actor} set {setting} of {target} to {to}", setting=WORD, to=NAME
     )
+    WORKSPACE_BRANCH_GONE = kind(
+        "workspace.branch_gone", "The branch {branch} of {target} is in none of its repositories", branch=NAME
+    )
     WORKSPACE_REMOVED = kind(
         "workspace.removed",
         "What was kept of the workspace {target} is gone: {parameters} secrets, {others} other things and its files",
@@ -197,10 +186,7 @@ class EventKind(Enum):
         "shell.certificate_issued", "{actor} got shell access to {target}", expires_at=TIME
     )
     SHELL_ACCESS_ENDED = kind(
-        "shell.access_ended",
-        "{actor} ended {holder}'s shell access to {target}: {cause}",
-        holder=NAME,
-        cause=WORD,
+        "shell.access_ended", "{holder}'s shell access to {target} ended: {cause}", holder=NAME, cause=WORD
     )
     SHELL_CONNECTED = kind("shell.connected", "{actor} connected to the shell of {target}")
     SHELL_DISCONNECTED = kind(
@@ -250,11 +236,7 @@ class EventKind(Enum):
         "cap.changed", "{actor} set the usage cap of {target} to {mode}", mode=CAP, hours=COUNT.or_none()
     )
     CAP_NEARED = kind(
-        "cap.neared",
-        "{target} has used {percent} % of its usage cap",
-        mode=CAP,
-        hours=COUNT,
-        percent=COUNT,
+        "cap.neared", "{target} has used {percent} % of its cap", mode=CAP, hours=COUNT, percent=COUNT
     )
     CAP_REACHED = kind("cap.reached", "{target} reached its usage cap", mode=CAP, hours=COUNT)
     COMMAND_RUN = kind(
@@ -292,6 +274,10 @@ class EventKind(Enum):
     DEV_LINK_FIRST_USED = kind("dev_link.first_used", "{target} was used for the first time", link_id=ID)
     DEV_LINK_DENIED = kind("dev_link.denied", "{target} was refused: {reason}", link_id=ID, reason=WORD)
     DEV_LINK_ROTATED = kind("dev_link.rotated", "{actor} rotated {target}", link_id=ID, rotation=COUNT)
+    DEV_LINK_EXTENDED = kind("dev_link.extended", "{actor} extended {target}", link_id=ID, expires_at=TIME)
+    DEV_LINK_HANDED_OVER = kind(
+        "dev_link.handed_over", "{actor} handed {target} over to {to}", link_id=ID, to=NAME
+    )
     DEV_LINK_EXPIRED = kind("dev_link.expired", "{target} expired", link_id=ID)
     DEV_LINK_REVOKED = kind("dev_link.revoked", "{actor} revoked {target}", link_id=ID, cause=WORD)
     DEV_LINK_CUT = kind(
@@ -307,6 +293,11 @@ class EventKind(Enum):
     DEV_LINK_POLICY_CHANGED = kind(
         "dev_link.policy_changed", "{actor} changed the policy for dev links", longest_s=SECONDS
     )
+
+    DEV_URL_OPENED = kind("dev_url.opened", "{actor} opened {service} of {target}", service=NAME)
+    LINK_KEY_ROTATED = kind("link_key.rotated", "{actor} made {target} the one that signs", distrusted=FLAG)
+    GATEWAY_REGISTERED = kind("gateway.registered", "The gateway {target} registered", version=VERSION)
+    GATEWAY_REFUSED = kind("gateway.refused", "A gateway was refused: {reason}", reason=WORD)
 
     # Root
     ROOT_POLICY_CHANGED = kind(

@@ -34,7 +34,7 @@ from envforge_protocol.host.commands import StopRuntime
 from envforge_protocol.host.workspaces import Storage, Workspace
 from hosts import queue, tokens
 from hosts.models import Host, HostRole, HostVoice, Observed, Size
-from hosts.polls import _address
+from hosts.polls import listening_address
 from orgs import operations
 
 GOAL_MS = 100.0
@@ -213,11 +213,11 @@ async def deliver(
 async def notify_alone(number: int, a_second: int) -> list[float]:
     latencies: list[float] = []
     sent: dict[str, float] = {}
-    listener = await psycopg.AsyncConnection.connect(_address(), autocommit=True)
+    listener = await psycopg.AsyncConnection.connect(listening_address("envforge bench"), autocommit=True)
     await listener.execute("LISTEN envforge_bench")
 
     def commit() -> None:
-        with psycopg.connect(_address(), autocommit=True) as connection:
+        with psycopg.connect(listening_address("envforge bench"), autocommit=True) as connection:
             for one in range(number):
                 with connection.transaction():
                     connection.execute("SELECT pg_notify('envforge_bench', %s)", [str(one)])

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from devlinks import api as devlinks
 from envforge.api import schema
 from hosts import placements_api as placements
 from orgs import api as orgs
@@ -76,6 +77,7 @@ urlpatterns = [
     path(RUN, runs.OneRun.as_view(), name="api-run"),
     path(f"{RUN}/output", runs.RunOutput.as_view(), name="api-run-output"),
     path(f"{RUN}/cancel", runs.CancelRun.as_view(), name="api-run-cancel"),
+    path(f"{WORKSPACE}/shell/tickets", devlinks.ShellTickets.as_view(), name="api-shell-tickets"),
     path(f"{WORKSPACE}/shell", shells.ShellAccess.as_view(), name="api-shell"),
     path(f"{WORKSPACE}/shell/certificates", shells.Certificates.as_view(), name="api-certificates"),
     path(
@@ -94,6 +96,12 @@ urlpatterns = [
     path(PROPOSAL, projects.Proposal.as_view(), name="api-proposal"),
     path(f"{PROPOSAL}/approve", projects.Approve.as_view(), name="api-proposal-approve"),
     path(f"{PROPOSAL}/reject", projects.Reject.as_view(), name="api-proposal-reject"),
+    path("orgs/<slug:slug>/links", devlinks.Links.as_view(), name="api-links"),
+    path("orgs/<slug:slug>/links/<uuid:link_id>", devlinks.OneLink.as_view(), name="api-link"),
+    path("orgs/<slug:slug>/links/<uuid:link_id>/rotate", devlinks.Rotate.as_view(), name="api-link-rotate"),
+    path("orgs/<slug:slug>/links/<uuid:link_id>/extend", devlinks.Extend.as_view(), name="api-link-extend"),
+    path("orgs/<slug:slug>/links/<uuid:link_id>/allow", devlinks.Allow.as_view(), name="api-link-allow"),
+    path("orgs/<slug:slug>/link-policy", devlinks.LinkPolicy.as_view(), name="api-link-policy"),
     path("schema", schema.schema, name="api-schema"),
     path("docs", schema.docs, name="api-docs"),
 ]

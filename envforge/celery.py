@@ -50,6 +50,8 @@ app.conf.update(
             "schedule": 15.0,
             "options": {"expires": 15},
         },
+        "devlinks.sweep": {"task": "devlinks.sweep", "schedule": 5.0, "options": {"expires": 5}},
+        "devlinks.tidy": {"task": "devlinks.tidy", "schedule": 300.0, "options": {"expires": 300}},
         "workspaces.due.sweep": {"task": "workspaces.due.sweep", "schedule": 5.0, "options": {"expires": 5}},
         "workspaces.output.sweep": {
             "task": "workspaces.output.sweep",

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from envforge import host_forms, mail_forms, price_forms
+from envforge import address_forms, gateway_forms, host_forms, mail_forms, price_forms
 
 MODES = ("production", "development")
 KNOWN_KEYS = ("insecure", "change-me", "changeme", "example")
@@ -75,54 +74,6 @@ def _seconds(value: str) -> int:
     return seconds
 
 
-def _web_address(value: str) -> str:
-    parts = urlsplit(value)
-    if (
-        parts.scheme not in {"http", "https"}
-        or not parts.hostname
-        or parts.path not in {"", "/"}
-        or parts.query
-    ):
-        raise ValueError
-    _ = parts.port  # raises where the port is no number
-    return value.rstrip("/")
-
-
-def _endpoint(value: str) -> str:
-    return _web_address(value) if value else ""
-
-
-def _issuer(value: str) -> str:
-    # Kept to the letter: an issuer with a slash at its end is another one than without.
-    _web_address(value)
-    return value
-
-
-def _role_arn(value: str) -> str:
-    if not re.fullmatch(r"arn:[a-z-]+:iam::\d{12}:role/[\w+=,.@/-]{1,128}", value, re.ASCII):
-        raise ValueError
-    return value
-
-
-def _postgresql(value: str) -> dict[str, Any]:
-    if urlsplit(value).scheme not in {"postgres", "postgresql"}:
-        raise ValueError
-    read: dict[str, Any] = environ.Env.db_url_config(value)
-    if not all(read.get(part) for part in ("NAME", "USER", "PASSWORD", "HOST")):
-        raise ValueError
-    return read
-
-
-def _url_of(*schemes: str) -> Callable[[str], str]:
-    def read(value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in schemes or (parts.scheme != "sqs" and not parts.hostname):
-            raise ValueError
-        return value
-
-    return read
-
-
 def _needs_https(value: str) -> str | None:
     return None if not value or value.startswith("https://") else "must begin with https:// in production"
 
@@ -158,13 +109,13 @@ SETTINGS = (
     Setting(
         "ENVFORGE_CONSOLE_URL",
         "the console's address, such as https://console.example.com",
-        _web_address,
+        address_forms.web_address,
         production=_needs_https,
     ),
     Setting(
         "ENVFORGE_ADMIN_URL",
         "the support staff's address, on a host of its own; empty serves none",
-        _endpoint,
+        address_forms.endpoint,
         default="",
         production=_needs_https,
     ),
@@ -181,35 +132,37 @@ SETTINGS = (
         _text,
         production=_needs_strong_key,
     ),
-    Setting("DATABASE_URL", f"{DATABASE_FORM}, as the role envforge_app", _postgresql),
+    Setting("DATABASE_URL", f"{DATABASE_FORM}, as the role envforge_app", address_forms.postgresql),
     Setting(
         "ENVFORGE_OWNER_DATABASE_URL",
         f"{DATABASE_FORM}, as envforge_owner; for `migrate` only",
-        _postgresql,
+        address_forms.postgresql,
         default=None,
     ),
     Setting(
         "ENVFORGE_SEALER_DATABASE_URL",
         f"{DATABASE_FORM}, as envforge_sealer; for the sealer only",
-        _postgresql,
+        address_forms.postgresql,
         default=None,
     ),
     Setting(
         "ENVFORGE_SUPPORT_DATABASE_URL",
         f"{DATABASE_FORM}, as envforge_support; for web only",
-        _postgresql,
+        address_forms.postgresql,
         default=None,
     ),
     Setting(
         "AUTH0_ISSUER",
         "the issuer to the letter, such as https://TENANT.eu.auth0.com/",
-        _issuer,
+        address_forms.issuer,
         production=_needs_https,
     ),
     Setting("AUTH0_CLIENT_ID", "the client id the issuer gave the console", _text),
     Setting("AUTH0_CLIENT_SECRET", "that client's secret; for web only", _text, default=""),
-    Setting("CELERY_BROKER_URL", "redis://…, rediss://… or sqs://", _url_of("redis", "rediss", "sqs")),
-    Setting("CACHE_URL", "redis://… or rediss://…", _url_of("redis", "rediss")),
+    Setting(
+        "CELERY_BROKER_URL", "redis://…, rediss://… or sqs://", address_forms.url_of("redis", "rediss", "sqs")
+    ),
+    Setting("CACHE_URL", "redis://… or rediss://…", address_forms.url_of("redis", "rediss")),
     Setting(
         "EMAIL_URL",
         "smtp+tls://USER:PASSWORD@HOST:PORT, smtp+ssl://… or smtp://…; for the worker only",
@@ -226,14 +179,14 @@ SETTINGS = (
     Setting(
         "AWS_ENDPOINT_URL",
         "empty for AWS itself, or another endpoint's address",
-        _endpoint,
+        address_forms.endpoint,
         default="",
         production=_needs_https,
     ),
     Setting(
         "ENVFORGE_READER_ROLE_ARN",
         "the IAM role whose sessions read secrets on hosts: arn:aws:iam::ACCOUNT:role/NAME",
-        _role_arn,
+        address_forms.role_arn,
     ),
     Setting("ENVFORGE_AUDIT_KEY", "a KMS signing key (ECC_NIST_P256): id, ARN or alias/…", _text),
     Setting(
@@ -248,7 +201,7 @@ SETTINGS = (
     Setting(
         "ENVFORGE_HOST_API_URL",
         "the address at which VMs reach the control plane; empty is the console's",
-        _endpoint,
+        address_forms.endpoint,
         default="",
         production=_needs_https,
     ),
@@ -264,6 +217,26 @@ SETTINGS = (
         "the gateways' networks, such as 10.20.0.0/24,10.20.1.0/24",
         host_forms.networks,
         default=(),
+    ),
+    Setting(
+        "ENVFORGE_DEV_URL",
+        "the address below which dev hosts are, such as https://dev.example.com; empty serves none",
+        address_forms.endpoint,
+        default="",
+        production=_needs_https,
+    ),
+    Setting("ENVFORGE_GATEWAY_API_URL", "where gateways reach us", address_forms.endpoint, "", _needs_https),
+    Setting(
+        "ENVFORGE_GATEWAY_CREDENTIAL",
+        f"random text of {gateway_forms.SHORTEST_CREDENTIAL} characters or more, or two with a comma between",
+        gateway_forms.credentials,
+        default=(),
+    ),
+    Setting(
+        "ENVFORGE_GATEWAY_GRACE_MS",
+        "HEARTBEAT,REFUSE,CUT in milliseconds, such as 250,1000,5000",
+        gateway_forms.grace,
+        default=gateway_forms.GRACE_MS,
     ),
     Setting(
         "ENVFORGE_HOST_TYPES",
@@ -321,7 +294,7 @@ SETTINGS = (
     Setting(
         "ENVFORGE_STS_URL",
         "the STS endpoint that says who a VM is; empty is AWS' of the region",
-        _endpoint,
+        address_forms.endpoint,
         default="",
         production=_needs_https,
     ),
@@ -362,7 +335,7 @@ def read(source: Mapping[str, str]) -> Environment:
         except (ValueError, KeyError, ImproperlyConfigured):
             problems.append(f"{setting.name} is not usable. Expected: {setting.form}.")
     if not problems:
-        problems += _admin_problems(values)
+        problems += _admin_problems(values) + gateway_forms.problems(values)
     if not problems and values["ENVFORGE_MODE"] == "production":
         for setting in SETTINGS:
             unsafe = setting.production and setting.production(values[setting.name])

@@ -16,6 +16,11 @@ HOST_REQUESTS = Counter(
     "envforge_host_requests_total", "What VMs asked and were answered", ["route", "status"]
 )
 HOST_POLLS = Gauge("envforge_host_polls_waiting", "VMs that wait for something to do")
+GATEWAY_REQUESTS = Counter(
+    "envforge_gateway_requests_total", "What gateways asked and were answered", ["route", "status"]
+)
+GATEWAY_STREAMS = Gauge("envforge_gateway_streams", "Gateways that are told what to forget")
+LINK_DENIALS = Counter("envforge_link_denials_total", "What was refused to visitors with links", ["reason"])
 DENIALS = Counter("envforge_denials_total", "Refusals of visible targets", ["action"])
 
 

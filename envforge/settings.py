@@ -50,6 +50,7 @@ INSTALLED_APPS = [
     "hosts",
     "projects",
     "workspaces",
+    "devlinks",
     "notices",
 ]
 
@@ -109,7 +110,7 @@ LIMITS = "-c statement_timeout=30s -c lock_timeout=5s -c idle_in_transaction_ses
 
 # `reconnect_timeout`: the pool tries a lost server again after 1, 2, 4, ... seconds, and from the beginning once this has
 # passed. As short as a client waits (`timeout`), a server that is back is found in 2 s, however long it was away.
-POOL = {"min_size": 1, "max_size": 16, "timeout": 5, "reconnect_timeout": 5}
+POOL = {"min_size": 1, "max_size": 24, "timeout": 5, "reconnect_timeout": 5}
 
 # One database, up to four ways in: each process is given only the roles it needs.
 DATABASES = {"default": _database(env["DATABASE_URL"], options=LIMITS, pool=POOL)}
@@ -215,6 +216,14 @@ COMMAND_OUTPUT_RETENTION = timedelta(days=env["ENVFORGE_OUTPUT_DAYS"])
 PLAIN_GIT_HOSTS = frozenset(filter(None, env["ENVFORGE_PLAIN_GIT_HOSTS"].split(",")))
 HOST_API_URL = env["ENVFORGE_HOST_API_URL"] or CONSOLE_URL
 HOST_API_HOST = urlsplit(HOST_API_URL).hostname or ""
+DEV_URL = env["ENVFORGE_DEV_URL"]
+DEV_DOMAIN = urlsplit(DEV_URL).hostname or ""
+GATEWAY_API_URL = env["ENVFORGE_GATEWAY_API_URL"] or CONSOLE_URL
+GATEWAY_API_HOST = urlsplit(GATEWAY_API_URL).hostname or ""
+GATEWAY_CREDENTIALS = env["ENVFORGE_GATEWAY_CREDENTIAL"]
+GATEWAY_GRACE_MS = env["ENVFORGE_GATEWAY_GRACE_MS"]
+# How often a gateway process may ask, and an address before it is known who asks: requests a second, and how many at once.
+GATEWAY_RATES = {"gateway": (2000.0, 4000), "address": (20.0, 200)}
 HOST_ROLE_ID = env["ENVFORGE_HOST_ROLE_ID"]
 AWS_ACCOUNT_ID = env["ENVFORGE_AWS_ACCOUNT_ID"]
 STS_URL = env["ENVFORGE_STS_URL"] or AWS_ENDPOINT_URL or f"https://sts.{AWS_REGION}.amazonaws.com"

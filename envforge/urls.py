@@ -3,6 +3,8 @@
 from django.urls import include, path
 
 from audit import console as audit_console
+from devlinks.console import entering as dev_hosts
+from devlinks.console import pages as devlinks
 from envforge import health, metrics
 from hosts import console as hosts_console
 from orgs.console import account, closing, invitations, members, organizations, roles, sign_in, tokens
@@ -102,6 +104,15 @@ urlpatterns = [
     path(f"{REPOSITORY}/remove", repositories.remove, name="repository-remove"),
     path(f"{REPOSITORY}/inputs/<slug:name>", sources.binding, name="binding"),
     path(f"{REPOSITORY}/resources/<slug:name>", sources.resource, name="resource"),
+    path("o/<slug:slug>/links", devlinks.links, name="dev-links"),
+    path("o/<slug:slug>/links/policy", devlinks.policy, name="dev-link-policy"),
+    path("o/<slug:slug>/links/<uuid:link_id>", devlinks.link, name="dev-link"),
+    path("o/<slug:slug>/links/<uuid:link_id>/revoke", devlinks.revoke, name="dev-link-revoke"),
+    path("o/<slug:slug>/links/<uuid:link_id>/rotate", devlinks.rotate, name="dev-link-rotate"),
+    path("o/<slug:slug>/links/<uuid:link_id>/allow", devlinks.allow, name="dev-link-allow"),
+    path("o/<slug:slug>/links/<uuid:link_id>/extend", devlinks.extend, name="dev-link-extend"),
+    path("o/<slug:slug>/workspaces/<uuid:workspace_id>/links/new", devlinks.issue, name="dev-link-new"),
+    path("dev/enter", dev_hosts.enter, name="dev-enter"),
     path("health/live", health.live, name="health-live"),
     path("health/ready", health.ready, name="health-ready"),
     path("metrics", metrics.metrics, name="metrics"),

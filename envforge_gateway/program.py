@@ -111,8 +111,8 @@ class Program:
             await asyncio.sleep(WATCH_EVERY_S)
             clock = now()
             if clock - last > STOOD_STILL_S:
+                # Freshness counts this time as well; within the grace nothing is lost by it.
                 gateway.log("stood.still", seconds=round(clock - last, 1))
-                gateway.freshness.lost()
             last = clock
             gateway.metrics.connections_cut += gateway.cache.expire()
             if not gateway.freshness.may_stay_open and gateway.cache.open:

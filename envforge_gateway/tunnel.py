@@ -49,7 +49,7 @@ class Tunnel:
         frames.feed(data)
         if frames.data != before or frames.control != pings:
             self._gateway.activity.frames(self._entry, frames.data - before, frames.control - pings)
-        if not self._leaving and not self._upstream.closed:
+        if not self._upstream.closed:
             self._upstream.transport.write(data)
 
     def upstream_data(self, data: bytes) -> None:

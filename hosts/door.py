@@ -5,11 +5,9 @@ form: whoever speaks here holds a token or is about to join. Nothing of a token,
 """
 
 import asyncio
-import contextvars
 import json
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -18,7 +16,8 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connections
+from django.db import InterfaceError, OperationalError
+from prometheus_client import Counter
 from psycopg_pool import PoolTimeout
 from pydantic import ValidationError
 
@@ -36,6 +35,7 @@ from hosts import tokens, versions
 from hosts.errors import HostRefusal, NotRecognised, TooMany
 from hosts.polls import WaitingRoom
 from hosts.rates import Buckets
+from hosts.threads import Threads
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -45,9 +45,6 @@ T = TypeVar("T")
 
 LONGEST_MESSAGE = 1024 * 1024
 BODY_TIMEOUT_S = 20.0
-# Django's pool of database connections, which others use too, holds twice as many.
-DATABASE_THREADS = 8
-OUTWARD_THREADS = 8
 MOST_KNOWN = 20_000
 WORDS = {
     400: "request",
@@ -75,11 +72,12 @@ class Gone(Exception):
 
 @dataclass(slots=True)
 class Answer:
-    """What is sent back: a message, or nothing but a status."""
+    """What is sent back: a message, nothing but a status, or lines without end for as long as somebody reads them."""
 
     message: Message | None = None
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
+    lines: AsyncIterator[bytes] | None = None
 
     def body(self) -> bytes:
         if self.message is None:
@@ -89,42 +87,27 @@ class Answer:
         return self.message.model_dump_json(exclude_none=isinstance(self.message, Problem)).encode()
 
 
-class Door:
-    """What the addresses share: threads, limits, and who waits. One for each process."""
+class Doorway(Threads):
+    """What the addresses of one API share, in one process: threads, and how often an unknown address may ask."""
 
-    def __init__(self) -> None:
-        self._database = ThreadPoolExecutor(DATABASE_THREADS, "host-api-database")
-        self._outward = ThreadPoolExecutor(OUTWARD_THREADS, "host-api-outward")
-        self._by_host = Buckets(*settings.HOST_RATES["host"])
-        self._by_address = Buckets(*settings.HOST_RATES["address"])
-        # Whose a token is, by digest: for waiting and counting alone. Whether it works is asked each time.
-        self._known: OrderedDict[str, UUID] = OrderedDict()
-        self.room = WaitingRoom(self.in_database)
-
-    async def in_database(self, work: Callable[..., T], *arguments: Any, **named: Any) -> T:
-        """Run something that needs the database, in a thread; its connection is given back at once."""
-        return await self._in(self._database, work, *arguments, **named)
-
-    async def outward(self, work: Callable[..., T], *arguments: Any, **named: Any) -> T:
-        """The same for what asks others (STS, a filler), so that a slow one holds up no heartbeat."""
-        return await self._in(self._outward, work, *arguments, **named)
-
-    async def _in(
-        self, threads: ThreadPoolExecutor, work: Callable[..., T], *arguments: Any, **named: Any
-    ) -> T:
-        context = contextvars.copy_context()
-
-        def run() -> T:
-            try:
-                return work(*arguments, **named)
-            finally:
-                connections.close_all()
-
-        return await asyncio.get_running_loop().run_in_executor(threads, context.run, run)
+    def __init__(self, *address_rate: Any) -> None:
+        super().__init__()
+        self.by_address = Buckets(*address_rate)
 
     def count_address(self, address: str) -> None:
         """Count a request of somebody who is not known yet. Raises TooMany."""
-        _require(self._by_address.take(address))
+        require_rate(self.by_address.take(address))
+
+
+class Door(Doorway):
+    """The same for VMs, and who waits."""
+
+    def __init__(self) -> None:
+        super().__init__(*settings.HOST_RATES["address"])
+        self._by_host = Buckets(*settings.HOST_RATES["host"])
+        # Whose a token is, by digest: for waiting and counting alone. Whether it works is asked each time.
+        self._known: OrderedDict[str, UUID] = OrderedDict()
+        self.room = WaitingRoom(self.in_database)
 
     async def host_of(self, held: str, address: str) -> UUID:
         """Whose token this is, counted.
@@ -136,7 +119,7 @@ class Door:
         host_id = self._known.get(digest)
         if host_id is None:
             # Only who is not known counts: many VMs may come from one address at once.
-            _require(self._by_address.wait(address))
+            require_rate(self.by_address.wait(address))
             try:
                 host_id = await self.in_database(tokens.host_of, held)
             except NotRecognised:
@@ -145,16 +128,16 @@ class Door:
             self._known[digest] = host_id
             if len(self._known) > MOST_KNOWN:
                 self._known.popitem(last=False)
-        _require(self._by_host.take(str(host_id)))
+        require_rate(self._by_host.take(str(host_id)))
         return host_id
 
     async def close(self) -> None:
         await self.room.close()
-        self._database.shutdown(wait=False, cancel_futures=True)
-        self._outward.shutdown(wait=False, cancel_futures=True)
+        await super().close()
 
 
-def _require(wait_s: float) -> None:
+def require_rate(wait_s: float) -> None:
+    """Raises TooMany where there is something to wait for."""
     if wait_s:
         raise TooMany(max(1, round(wait_s)))
 
@@ -162,7 +145,7 @@ def _require(wait_s: float) -> None:
 class Request:
     """One request, read no further than it may be."""
 
-    def __init__(self, door: Door, scope: Scope, receive: Receive) -> None:
+    def __init__(self, door: Any, scope: Scope, receive: Receive) -> None:
         self.door = door
         self._scope = scope
         self._receive = receive
@@ -267,15 +250,19 @@ Find = Callable[[str, str], tuple[str, Handler, dict[str, Any]]]
 class HostApplication:
     """The ASGI application: finds the address, answers, and turns errors into problems."""
 
-    def __init__(self, find: Find) -> None:
+    def __init__(
+        self, find: Find, make_door: Callable[[], Doorway] = Door, counter: Counter = metrics.HOST_REQUESTS
+    ) -> None:
         self._find = find
-        self._door: Door | None = None
+        self._make_door = make_door
+        self._counter = counter
+        self._door: Doorway | None = None
 
     @property
-    def door(self) -> Door:
+    def door(self) -> Doorway:
         """Made at the first request, on its event loop."""
         if self._door is None:
-            self._door = Door()
+            self._door = self._make_door()
         return self._door
 
     async def close(self) -> None:
@@ -293,13 +280,17 @@ class HostApplication:
                 route, handler, arguments = self._find(scope["method"], scope["path"])
                 request.protocol = versions.spoken(request.header(PROTOCOL_HEADER))
                 answer = await handler(request, **arguments)
+                if answer.lines is not None:
+                    self._counter.labels(route=route, status=str(answer.status)).inc()
+                    await request.unless_gone(_send_lines(send, answer, answer.lines))
+                    return
             except Gone:
                 return
             except Exception as error:  # noqa: BLE001 - every error becomes an answer
                 answer = _problem(error)
             finally:
                 await request.end()
-            metrics.HOST_REQUESTS.labels(route=route, status=str(answer.status)).inc()
+            self._counter.labels(route=route, status=str(answer.status)).inc()
             await _send(send, answer)
         finally:
             request_id.end()
@@ -350,6 +341,21 @@ def _told(status: int, title: str, detail: str, word: str) -> Answer:
 def _extended(answer: Answer, **more: Any) -> Message:
     assert answer.message is not None  # noqa: S101 - problems have a body
     return answer.message.model_copy(update=more)
+
+
+async def _send_lines(send: Send, answer: Answer, lines: AsyncIterator[bytes]) -> None:
+    headers = [
+        (b"content-type", b"application/x-ndjson"),
+        (b"cache-control", b"no-store"),
+        (PROTOCOL_HEADER.lower().encode(), str(PROTOCOL).encode()),
+    ]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    try:
+        async for line in lines:
+            await send({"type": "http.response.body", "body": line, "more_body": True})
+    except Exception as error:  # noqa: BLE001 - whoever reads begins anew when the lines end
+        log.warning("host.api.lines_ended", reason=type(error).__name__)
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _send(send: Send, answer: Answer) -> None:

@@ -100,7 +100,9 @@ class WaitingRoom:
         failures = 0
         while True:
             try:
-                async with await psycopg.AsyncConnection.connect(_address(), autocommit=True) as connection:
+                async with await psycopg.AsyncConnection.connect(
+                    listening_address("envforge polls"), autocommit=True
+                ) as connection:
                     await connection.execute(f"LISTEN {queue.CHANNEL}")
                     failures = 0
                     # What was notified while nobody listened.
@@ -134,8 +136,8 @@ class WaitingRoom:
                 self._wake(str(host_id))
 
 
-def _address() -> str:
-    """The application's own way in, without the pool: a connection that listens belongs to one listener."""
+def listening_address(name: str) -> str:
+    """The application's own way in, without the pool: a connection that listens belongs to one listener; `name` is for operators."""
     database = settings.DATABASES["default"]
     options = {key: value for key, value in database["OPTIONS"].items() if key not in {"pool", "options"}}
     return make_conninfo(
@@ -146,7 +148,7 @@ def _address() -> str:
             "user": database["USER"],
             "password": database["PASSWORD"],
             "dbname": database["NAME"],
-            "application_name": "envforge polls",
+            "application_name": name,
             # A peer that is gone without a word is noticed within half a minute.
             "keepalives_idle": 15,
             "keepalives_interval": 5,

@@ -40,6 +40,8 @@ WANTED_PORTS = {
     "aws": 8020,
     "mail": 8030,
     "git": 8040,
+    "gateway": 8050,
+    "gateway_admin": 8051,
     "smtp": 10250,
     "postgres": 54330,
     "valkey": 63810,
@@ -50,18 +52,22 @@ APART_PORTS = {
     "aws": 18020,
     "mail": 18030,
     "git": 18040,
+    "gateway": 18050,
+    "gateway_admin": 18051,
     "smtp": 10300,
     "postgres": 54380,
     "valkey": 63860,
 }
 # A server with two ports has the second under a name of its own.
-SECOND_PORTS = {"smtp": "mail"}
+SECOND_PORTS = {"smtp": "mail", "gateway_admin": "gateway"}
 PORT_TITLES = {
     "web": "the console",
     "issuer": "the sign-in service",
     "aws": "the AWS endpoint",
     "mail": "the mail page",
     "git": "the git host",
+    "gateway": "the gateway",
+    "gateway_admin": "the gateway's health page",
     "smtp": "the mail catcher",
     "postgres": "PostgreSQL",
     "valkey": "Valkey",
@@ -105,6 +111,16 @@ class Cloud:
     @property
     def git_url(self) -> str:
         return f"http://localhost:{self.ports['git']}"
+
+    @property
+    def dev_url(self) -> str:
+        """Below which the gateway serves dev hosts: another site than the console."""
+        return f"http://dev.localhost:{self.ports['gateway']}"
+
+    @property
+    def share_link_file(self) -> Path:
+        """Where the address of the seeded share link is kept, if there is one."""
+        return self.home.run / "share-link.json"
 
     @property
     def aws_root_key_file(self) -> Path:
@@ -164,6 +180,8 @@ class Cloud:
             "DJANGO_SECRET_KEY": self.keys["django_secret_key"],
             "ENVFORGE_CONSOLE_URL": self.console_url,
             "ENVFORGE_ADMIN_URL": self.admin_url,
+            "ENVFORGE_DEV_URL": self.dev_url,
+            "ENVFORGE_GATEWAY_CREDENTIAL": self.keys["gateway_credential"],
             "ENVFORGE_MAIL_FROM": MAIL_FROM,
             "ENVFORGE_METRICS_TOKEN": self.keys["metrics_token"],
             "ENVFORGE_AUDIT_KEY": AUDIT_KEY,

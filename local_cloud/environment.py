@@ -95,19 +95,22 @@ FLEET = frozenset(
         "ENVFORGE_HOST_WALLS",
     }
 )
+# Where dev hosts are; the credential by which gateways register is for web and the gateway alone.
+DEV = frozenset(("ENVFORGE_DEV_URL", "ENVFORGE_GATEWAY_API_URL", "ENVFORGE_GATEWAY_GRACE_MS"))
+GATEWAYS = frozenset(("ENVFORGE_GATEWAY_CREDENTIAL",))
 OWNER = frozenset(("ENVFORGE_OWNER_DATABASE_URL",))
 SEALER = frozenset(("ENVFORGE_SEALER_DATABASE_URL",))
 SUPPORT = frozenset(("ENVFORGE_ADMIN_URL", "ENVFORGE_SUPPORT_DATABASE_URL"))
 SEALER_IDENTITY = frozenset(("ENVFORGE_SEALER_AWS_ACCESS_KEY_ID", "ENVFORGE_SEALER_AWS_SECRET_ACCESS_KEY"))
 
 SCOPES: dict[str, frozenset[str]] = {
-    "web": EVERYWHERE | CONTROL_PLANE_IDENTITY | SIGN_IN | METRICS | SUPPORT | FLEET,
-    "worker": EVERYWHERE | CONTROL_PLANE_IDENTITY | MAIL | FLEET,
+    "web": EVERYWHERE | CONTROL_PLANE_IDENTITY | SIGN_IN | METRICS | SUPPORT | FLEET | DEV | GATEWAYS,
+    "worker": EVERYWHERE | CONTROL_PLANE_IDENTITY | MAIL | FLEET | DEV,
     "beat": EVERYWHERE,
     "sealer": EVERYWHERE | SEALER,
     "static": EVERYWHERE,
     "migrate": EVERYWHERE | OWNER,
-    "seed": EVERYWHERE | CONTROL_PLANE_IDENTITY | SIGN_IN,
+    "seed": EVERYWHERE | CONTROL_PLANE_IDENTITY | SIGN_IN | DEV,
     # A person at the keyboard: what manage.py or a test may be asked to do is not known beforehand.
     "manage": EVERYWHERE
     | CONTROL_PLANE_IDENTITY
@@ -118,7 +121,9 @@ SCOPES: dict[str, frozenset[str]] = {
     | OWNER
     | SEALER
     | SEALER_IDENTITY
-    | FLEET,
+    | FLEET
+    | DEV
+    | GATEWAYS,
 }
 
 RANDOM_KEYS: dict[str, Callable[[], str]] = {
@@ -130,6 +135,7 @@ RANDOM_KEYS: dict[str, Callable[[], str]] = {
     "valkey_password": lambda: secrets.token_hex(24),
     "django_secret_key": lambda: secrets.token_urlsafe(48),
     "auth0_client_secret": lambda: secrets.token_urlsafe(32),
+    "gateway_credential": lambda: secrets.token_urlsafe(32),
     "metrics_token": lambda: secrets.token_urlsafe(32),
 }
 

@@ -17,6 +17,7 @@ from envforge.surfaces import CONSOLE, Surface
 from envforge.windows import Window
 from orgs import operations
 from orgs.digests import digest
+from orgs.endings import sign_in_ended
 from orgs.identity import Identity, SignInRefused
 from orgs.models import ConsoleSession
 from orgs.offboarding import Closing
@@ -147,6 +148,7 @@ def _end(actor: Actor, sessions: list[ConsoleSession], cause: str) -> None:
         if session.ended_at is None:
             session.ended_at, session.cause = timezone.now(), cause
             session.save(update_fields=["ended_at", "cause"])
+            sign_in_ended(session.id)
             append_platform(
                 EventKind.SESSION_ENDED,
                 actor=actor,

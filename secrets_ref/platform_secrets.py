@@ -6,6 +6,7 @@ that it exists, with its own event; here there is no row of it.
 
 from uuid import UUID
 
+from envforge import tenancy
 from envforge.secret_value import SecretValue
 from secrets_ref import paths, ssm
 from secrets_ref.keys import ensure_key
@@ -44,3 +45,19 @@ def drop_platform_secret(*, org_id: UUID, name: str) -> None:
     else:
         return
     raise problem
+
+
+def keep_own_secret(name: str, value: SecretValue) -> int:
+    """Store a secret of EnvForge itself, which is no organization's, such as the key that signs links; otherwise as `keep_platform_secret`."""
+    path = paths.platform_path(tenancy.PLATFORM, name)
+    try:
+        key = ssm.find_key(tenancy.PLATFORM) or ssm.name_key(tenancy.PLATFORM, ssm.make_key(tenancy.PLATFORM))
+        return ssm.put(path, value, key=key, org_id=tenancy.PLATFORM, exists=False)
+    except StoreRefused as refused:
+        problem = refused.in_words()
+    raise problem
+
+
+def read_own_secret(name: str) -> SecretValue | None:
+    """Its value; None if there is none. Errors as `keep_platform_secret`."""
+    return read_platform_secret(org_id=tenancy.PLATFORM, name=name)

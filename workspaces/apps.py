@@ -65,8 +65,8 @@ class WorkspacesConfig(AppConfig):
         routes.on_route_change(runs.routes_changed)
 
     def _offer_parts(self) -> None:
-        from workspaces.console import commands, shells  # noqa: PLC0415 - as above
-        from workspaces.page_parts import Part, offer_part  # noqa: PLC0415
+        from workspaces import parts  # noqa: PLC0415 - as above
+        from workspaces.page_parts import offer_part  # noqa: PLC0415
 
-        offer_part(Part("commands", "main", 20, "workspaces/_commands.html", commands.part))
-        offer_part(Part("shell", "side", 10, "workspaces/_shell.html", shells.part))
+        offer_part(parts.COMMANDS)
+        offer_part(parts.SHELL)

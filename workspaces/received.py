@@ -57,12 +57,15 @@ def shell_prepared(ended: Finished) -> None:
     now = timezone.now()
     if isinstance(ended.outcome, ShellPrepared):
         _note_trees(workspace, ended.outcome.checkouts)
+        _note_branch(workspace, ended.outcome.checkouts, now)
+        if shell.host_key != ended.outcome.host_key:
+            # Another VM's; one that was only looked at is no news.
+            append(EventKind.SHELL_READY, actor=SYSTEM, target=workspace)
         shell.ssh_port, shell.host_key = ended.outcome.ssh_port, ended.outcome.host_key
         shell.observed, shell.observed_at, shell.trouble = ShellState.READY, now, ""
         shell.attempts = 0
         # Once more at once if it was asked for anew meanwhile.
-        shell.due_at = now if shell.asked_at is None else None
-        append(EventKind.SHELL_READY, actor=SYSTEM, target=workspace)
+        shell.due_at = now if shell.asked_at is None else now + shells.LOOKED_AT_EVERY
     else:
         assert ended.failure is not None  # noqa: S101 - one of the two; for the types
         shell.observed, shell.observed_at = ShellState.FAILED, now
@@ -265,6 +268,23 @@ def _note_trees(workspace: Workspace, seen: tuple[wire.Checkout, ...]) -> None:
         )
         if one.contract is not None:
             _propose(workspace, repository, one, one.contract)
+
+
+def _note_branch(workspace: Workspace, seen: tuple[wire.Checkout, ...], now: datetime) -> None:
+    """Remember since when the branch is in none of its repositories; what follows from that is people's decision (W12).
+
+    Where one of them did not say, nothing is known. A branch that never was anywhere is new, and not gone.
+    """
+    told = [one.branch_is_there for one in seen]
+    if True in told:
+        if workspace.branch_gone_at is not None or workspace.branch_seen_at is None:
+            workspace.branch_gone_at = None
+            workspace.branch_seen_at = now
+            workspace.save(update_fields=["branch_gone_at", "branch_seen_at"])
+    elif told and None not in told and workspace.branch_gone_at is None and workspace.branch_seen_at:
+        workspace.branch_gone_at = now
+        workspace.save(update_fields=["branch_gone_at"])
+        append(EventKind.WORKSPACE_BRANCH_GONE, actor=SYSTEM, target=workspace, branch=workspace.branch)
 
 
 def _propose(

@@ -11,17 +11,16 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from envforge.api.bodies import read_body, uuid_parameter
+from envforge.api.bodies import read_after, read_body
 from envforge.api.schema import REFUSALS
 from envforge.errors import Invalid
 from workspaces.api import WRITES, OneOf
-from workspaces.models import CommandType
 from workspaces.operations import commands as operations
 from workspaces.selectors import commands
 from workspaces.selectors.commands import ENDS, RunFilter
 
 LARGEST_OFFSET = 1 << 40
-TYPES = [kind.value for kind in CommandType]
+TYPES = list(commands.KINDS)
 ASKED = [
     OpenApiParameter("after", OpenApiTypes.UUID, description="`next` of the page before"),
     OpenApiParameter("service", OpenApiTypes.STR, description="of this service"),
@@ -111,7 +110,7 @@ class Runs(OneOf):
             slug=slug,
             workspace_id=workspace_id,
             only=read_filter(asked),
-            after=uuid_parameter("after", asked.get("after")),
+            after=read_after(request),
         )
         return Response(RunsOut({"runs": seen.runs, "next": seen.next_after}).data)
 
@@ -126,7 +125,7 @@ class Runs(OneOf):
         made = operations.run_command(
             **self.of(workspace_id),
             service=given["service"],
-            type=CommandType(given["type"]),
+            type=given["type"],
             name=given.get("name", ""),
             argv=given.get("argv", ()),
             timeout_s=given.get("timeout_s"),

@@ -9,14 +9,14 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from envforge.api.bodies import read_body, uuid_parameter
+from envforge.api.bodies import read_body
 from envforge.api.schema import REFUSALS, Problem
 from envforge.api.views import OrgAPIView
 from envforge.cursors import write_cursor
 from envforge.errors import Invalid
 from orgs.selectors import organization
 from timeline.asked import Unreadable, read_place
-from workspaces.models import CapMode
+from workspaces.cap_modes import CapMode
 from workspaces.months import Month
 from workspaces.operations.caps import set_cap
 from workspaces.operations.leases import hold_awake, release_lease
@@ -186,9 +186,7 @@ class Usage(OrgAPIView):
             actor=self.actor,
             slug=slug,
             month=_month(asked.get("month")),
-            workspace_id=uuid_parameter(
-                "workspace", asked.get("workspace"), words="This is no workspace's id."
-            ),
+            workspace_id=_workspace(asked.get("workspace")),
             size=1,
             most=None,
         )
@@ -215,9 +213,7 @@ class Windows(OrgAPIView):
             actor=self.actor,
             slug=slug,
             month=_month(asked.get("month")),
-            workspace_id=uuid_parameter(
-                "workspace", asked.get("workspace"), words="This is no workspace's id."
-            ),
+            workspace_id=_workspace(asked.get("workspace")),
             before=before,
             size=_limit(asked.get("limit")),
         )
@@ -322,3 +318,13 @@ def _limit(text: str | None) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= MOST:
         raise Invalid("This parameter cannot be used.", {"limit": f"Use a number from 1 to {MOST}."})
     return int(text)
+
+
+def _workspace(text: str | None) -> UUID | None:
+    if text is None:
+        return None
+    try:
+        return UUID(text)
+    except ValueError:
+        words = "This is no workspace's id."
+        raise Invalid("This parameter cannot be used.", {"workspace": words}) from None

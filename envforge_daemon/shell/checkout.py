@@ -10,7 +10,7 @@ from envforge_daemon.errors import IsolationError
 from envforge_daemon.isolation import Workspace
 from envforge_daemon.services.values import Ask
 from envforge_daemon.shell.access import with_credential
-from envforge_daemon.shell.git import GitFailed, fetch, git, git_in_tree, protocol_of, sentence
+from envforge_daemon.shell.git import GitFailed, fetch, git, git_in_tree, has_branch, protocol_of, sentence
 from envforge_protocol.contract import BadContract, parse
 from envforge_protocol.contract.digest import digest
 from envforge_protocol.host.workspaces import Checkout, ContractFile, Repository
@@ -23,9 +23,18 @@ NEW_TREES = ".envforge-new"
 async def check_out(workspace: Workspace, repository: Repository, ask: Ask) -> Checkout:
     """The repository's working tree as it is, made first if it is not there; a problem is told, not raised."""
     try:
+        repository = await with_credential(repository, ask)
+    except GitFailed as error:
         if await _is_free(workspace, repository.directory):
-            await _make(workspace, await with_credential(repository, ask))
+            return Checkout(directory=repository.directory, problem=str(error))
+        # What lies there needs none.
         return await observe(workspace, repository.directory)
+    try:
+        if await _is_free(workspace, repository.directory):
+            await _make(workspace, repository)
+        there = await _has_branch(workspace, repository)
+        found = await observe(workspace, repository.directory)
+        return found.model_copy(update={"branch_is_there": there})
     except GitFailed as error:
         return Checkout(directory=repository.directory, problem=str(error))
     except IsolationError:
@@ -78,6 +87,20 @@ async def _make(workspace: Workspace, repository: Repository) -> None:
             )
     finally:
         await _delete(workspace, new)
+
+
+async def _has_branch(workspace: Workspace, repository: Repository) -> bool | None:
+    """Whether the repository has the workspace's branch now; nothing that does not answer is a problem of the tree."""
+    place = f"{NEW_TREES}/{repository.directory}"
+    try:
+        await workspace.make_directory(NEW_TREES, mode=0o2770)
+        await workspace.make_directory(place)
+        await _must(workspace, "init", "--quiet", "--template=", directory=place)
+        return await has_branch(workspace, repository, directory=place)
+    except (GitFailed, IsolationError):
+        return None
+    finally:
+        await _delete(workspace, place)
 
 
 async def _branch(workspace: Workspace, repository: Repository, new: str) -> str:

@@ -1,7 +1,7 @@
 """git on a workspace's files: always as its account, without hooks, helpers, prompts or foreign configuration (THREATS H2).
 
 The credential reaches one git process through its environment (git-config(1), GIT_CONFIG_COUNT): it is in no argument, no
-URL and no file. It is given to `fetch` alone, which runs in a repository that was made a moment before and holds no one's
+URL and no file. It is given to `fetch` and `ls-remote` alone, which run in a repository that was made a moment before and holds no one's
 configuration; what reads a working tree has none.
 """
 
@@ -17,6 +17,7 @@ from envforge_protocol.host.runtimes import Limits
 from envforge_protocol.host.workspaces import Repository
 
 FETCHING_S = 900.0
+ASKING_S = 30.0
 WORKING_S = 300.0
 LIMITS = Limits(memory_mib=1024, cpu_millis=2000, processes=64)
 
@@ -138,6 +139,39 @@ async def fetch(workspace: Workspace, repository: Repository, *, directory: str)
     Raises:
         GitFailed: says why, with what to do next.
     """
+    ran = await _ask(
+        workspace,
+        repository,
+        *("fetch", "--no-recurse-submodules", "--tags", "--quiet", "--", repository.url),
+        "+refs/heads/*:refs/remotes/origin/*",
+        directory=directory,
+        timeout_s=FETCHING_S,
+    )
+    if ran.timed_out:
+        raise GitFailed("The repository did not arrive in time. Try again, or make it smaller.")
+    if ran.exit_status:
+        raise GitFailed(
+            sentence(ran.output.decode(errors="replace"), urlsplit(repository.url).hostname or "")
+        )
+
+
+async def has_branch(workspace: Workspace, repository: Repository, *, directory: str) -> bool | None:
+    """Whether the repository has the branch now, asked in a repository of ours; None where it does not say."""
+    ran = await _ask(
+        workspace,
+        repository,
+        *("ls-remote", "--exit-code", "--heads", "--", repository.url, f"refs/heads/{repository.branch}"),
+        directory=directory,
+        timeout_s=ASKING_S,
+    )
+    # git-ls-remote(1): 2 where nothing matches.
+    return None if ran.timed_out else {0: True, 2: False}.get(ran.exit_status)
+
+
+async def _ask(
+    workspace: Workspace, repository: Repository, *words: str, directory: str, timeout_s: float
+) -> Ran:
+    """Run git with network, and with the credential where there is one."""
     protocol = protocol_of(workspace.config, repository.url)
     settings = dict(SETTINGS)
     credential = repository.credential
@@ -146,26 +180,17 @@ async def fetch(workspace: Workspace, repository: Repository, *, directory: str)
         # Bound to the repository's own address: asked elsewhere, git sends none.
         settings[f"http.{repository.url}.extraHeader"] = f"Authorization: Basic {b64encode(pair).decode()}"
     settings[f"protocol.{protocol}.allow"] = "always"
-    ran = await workspace.run(
-        (
-            *("git", "fetch", "--no-recurse-submodules", "--tags", "--quiet", "--", repository.url),
-            "+refs/heads/*:refs/remotes/origin/*",
-        ),
+    return await workspace.run(
+        ("git", *words),
         account=SHELL,
         env=environment(settings, allowed=protocol),
         directory=directory,
-        timeout_s=FETCHING_S,
+        timeout_s=timeout_s,
         limit_bytes=64 << 10,
         limits=LIMITS,
         network=network_of(workspace.config, repository.url),
         group="git",
     )
-    if ran.timed_out:
-        raise GitFailed("The repository did not arrive in time. Try again, or make it smaller.")
-    if ran.exit_status:
-        raise GitFailed(
-            sentence(ran.output.decode(errors="replace"), urlsplit(repository.url).hostname or "")
-        )
 
 
 # What git and libcurl say (in English, by LC_ALL), and what it means. git's own text is never passed on.

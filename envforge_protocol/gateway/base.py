@@ -42,3 +42,8 @@ def digest(value: str) -> str:
 def is_opaque(value: str) -> bool:
     """Whether a text has the form of an opaque value; says nothing about whether it is one that was given out."""
     return _opaque.fullmatch(value) is not None
+
+
+def is_digest(value: str) -> bool:
+    """Whether a text has the form of a digest."""
+    return re.fullmatch(r"[0-9a-f]{64}", value) is not None

@@ -76,7 +76,8 @@ class ContractFile(Message):
 class Checkout(Message):
     """One repository as it lies in the workspace's files; `problem` says in words why it could not be checked out.
 
-    `dirty`: something is not committed. `contract` is None where there is no `envforge.yml`.
+    `dirty`: something is not committed. `contract` is None where there is no `envforge.yml`. `branch_is_there`: whether the
+    repository has the workspace's branch now; None where it was not asked, or did not answer.
     """
 
     directory: Label
@@ -85,3 +86,4 @@ class Checkout(Message):
     dirty: bool = False
     contract: ContractFile | None = None
     problem: str = ""
+    branch_is_there: bool | None = None

@@ -48,6 +48,7 @@ class Volumes:
     def keep_only(self, existing: Iterable[str]) -> None:
         """Delete what volumes held that were deleted."""
         kept = set(existing)
-        for entry in (self.directory / OFF).glob("vol-*"):
+        # Wherever it lies: one may be deleted before anybody saw that it was detached.
+        for entry in self.directory.glob("*/vol-*"):
             if entry.name not in kept:
                 shutil.rmtree(entry, ignore_errors=True)

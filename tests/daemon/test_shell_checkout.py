@@ -131,6 +131,7 @@ def test_repositories_are_checked_out_once_and_then_left_alone(
         head = git("rev-parse", "HEAD", at=source).strip()
         assert (web.branch, web.commit, web.dirty, web.problem) == ("feature/one", head, False, "")
         assert (backend.branch, backend.commit, backend.problem) == ("main", head, "")
+        assert (web.branch_is_there, backend.branch_is_there) == (True, False)
         assert web.contract is None
         assert (files(shell) / "web/a.txt").stat().st_uid == one.uid
         assert not (files(shell) / ".envforge-new/web").exists()

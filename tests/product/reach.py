@@ -7,20 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.test import Client
-from django.test.client import MULTIPART_CONTENT
 from django.urls import URLPattern, URLResolver
 
 from envforge import admin_urls, urls
-from envforge.actor import SYSTEM
-from orgs import operations, staff, visits
-from orgs.models import Person
-from orgs.policy import Action
-from orgs.roles import Role
-from tests.product.things import Things, issue
-from tests.product.visitors import anonymous, signed_in
-from tests.product.visitors_of_support import stranger_to_support, support_browser
-from tests.product.world import World
 
 # Everybody in Acme but the stranger, who owns another organization; the program is Acme's, with an admin's role and every
 # scope an owner can give; support is Sam, on a visit to Acme.
@@ -38,7 +27,7 @@ class Row:
     method: str
     address: str
     statuses: dict[str, int]
-    data: dict[str, str] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -249,6 +238,19 @@ CONSOLE = (
     Row("usage", "POST", ACME + "usage", managers(303, billing=303), {"scope": "", "mode": "warn", "hours": "40"}),
     Row("hosts", "POST", ACME + "hosts", managers(303), {"vm_per_workspace": "on"}),
     Row("placements-export", "POST", ACME + "hosts/export", managers(200), {"form": "csv"}),
+    Row("dev-links", "GET", ACME + "links", members(200)),
+    Row("dev-link-policy", "GET", ACME + "links/policy", members(200)),
+    Row("dev-link-policy", "POST", ACME + "links/policy", managers(303), {"longest": "3600", "issuers": "workspace", "surfaces": "web", "wakes": "5", "hours": "1"}),
+    Row("dev-link", "GET", ACME + "links/{link}", of_project(200)),
+    Row("dev-link", "GET", ACME + "links/{nobody}", members(404)),
+    Row("dev-link-revoke", "POST", ACME + "links/{link}/revoke", maintainers(303)),
+    Row("dev-link-rotate", "POST", ACME + "links/{link}/rotate", maintainers(200)),
+    Row("dev-link-allow", "POST", ACME + "links/{link}/allow", maintainers(303), {"surfaces": "web"}),
+    Row("dev-link-extend", "POST", ACME + "links/{link}/extend", maintainers(200), {"lifetime": "86400"}),
+    Row("dev-link-new", "GET", ACME + "workspaces/{linkable}/links/new", of_project(200)),
+    Row("dev-link-new", "POST", ACME + "workspaces/{linkable}/links/new", maintainers(200), {"service": "web", "lifetime": "3600"}),
+    Row("dev-enter", "GET", "/dev/enter?host={dev_host}&state=" + "0" * 64, of_project(200)),
+    Row("dev-enter", "GET", "/dev/enter?host=nothing.test&state=" + "0" * 64, members(404)),
     Row("health-live", "GET", "/health/live", same(200)),
     Row("health-ready", "GET", "/health/ready", same(200)),
     # For whoever holds the metrics token, which is nobody here.
@@ -288,6 +290,7 @@ CONSOLE = (
     Row("api-run-output", "GET", API_READY + "/runs/{run}/output", api_of_workspace(200)),
     Row("api-run-cancel", "POST", API_READY + "/runs/{run}/cancel", api_of_workspace(202)),
     Row("api-shell", "GET", API_READY + "/shell", api_of_workspace(200, viewer=200)),
+    Row("api-shell-tickets", "POST", API_READY + "/shell/tickets", api_of_workspace(201, developer=403)),
     Row("api-certificates", "POST", API_READY + "/shell/certificates", api_of_workspace(201, developer=403), {"public_key": "{public_key}"}),
     Row("api-shell-session-end", "POST", API_READY + "/shell/sessions/{shell_session}/end", api_of_workspace(204, developer=403)),
     Row("api-workspace-restore", "POST", "/api/v1/orgs/{slug}/workspaces/{archived}/restore", api_of_workspace(202, developer=403)),
@@ -309,6 +312,16 @@ CONSOLE = (
     Row("api-proposal-reject", "POST", API_PROJECT + "/proposals/{proposal}/reject", api_maintainers(200)),
     Row("api-placements", "GET", "/api/v1/orgs/{slug}/placements", api(200, billing=403)),
     Row("api-placements-export", "GET", "/api/v1/orgs/{slug}/placements/export?format=csv", api_managers(200)),
+    Row("api-links", "GET", "/api/v1/orgs/{slug}/links", api(200)),
+    Row("api-links", "POST", "/api/v1/orgs/{slug}/links", maintainers(200) | {"anonymous": 401, "program": 200}, {"workspace": "{linkable}", "service": "web", "lifetime_s": "3600"}),
+    Row("api-link", "GET", "/api/v1/orgs/{slug}/links/{link}", api(200, billing=404)),
+    Row("api-link", "DELETE", "/api/v1/orgs/{slug}/links/{link}", maintainers(200) | {"anonymous": 401, "program": 200}),
+    Row("api-link-rotate", "POST", "/api/v1/orgs/{slug}/links/{link}/rotate", maintainers(200) | {"anonymous": 401, "program": 200}),
+    Row("api-link-extend", "POST", "/api/v1/orgs/{slug}/links/{link}/extend", maintainers(200) | {"anonymous": 401, "program": 200}, {"expires_at": "{in_a_day}"}),
+    # A list is asked for, of whoever asks.
+    Row("api-link-allow", "POST", "/api/v1/orgs/{slug}/links/{link}/allow", api(422), {"surfaces": "web"}),
+    Row("api-link-policy", "GET", "/api/v1/orgs/{slug}/link-policy", api(200)),
+    Row("api-link-policy", "POST", "/api/v1/orgs/{slug}/link-policy", api_managers(200), {"longest_s": "3600"}),
 )  # fmt: skip
 INSIDE = "/o/{org}/"
 SUPPORT = (
@@ -352,66 +365,3 @@ HOSTS: dict[str, tuple[list[Any], tuple[Row, ...]]] = {
     "console": (list(urls.urlpatterns), CONSOLE),
     "support": (list(admin_urls.urlpatterns), SUPPORT),
 }
-
-
-def visitors(world: World, host: str) -> dict[str, tuple[Client, Person | None]]:
-    """A browser (or program) for each visitor at this host, and who it is of."""
-    people = {
-        "stranger": world.mallory,
-        "owner": world.alice,
-        "admin": world.adam,
-        "developer": world.bob,
-        "viewer": world.vera,
-        "billing": world.bill,
-        "suspended": _suspended(world),
-        "support": _sam(world),
-    }
-    assert world.mallet
-    at_host, nobody = (signed_in, anonymous) if host == "console" else (support_browser, stranger_to_support)
-    known: dict[str, tuple[Client, Person | None]] = {
-        name: (at_host(person), person) for name, person in people.items()
-    }
-    known |= {"anonymous": (nobody(), None), "program": (_program(world, nobody()), None)}
-    return {name: known[name] for name in VISITORS}
-
-
-def _suspended(world: World) -> Person:
-    person = world.member("Otto", Role.OWNER)
-    operations.suspend_member(actor=world.alice.as_actor(), org_id=world.acme.id, person_id=person.id)
-    return person
-
-
-def _sam(world: World) -> Person:
-    person = world.person("Sam")
-    staff.grant_staff(actor=SYSTEM, person=person, days=1)
-    visits.enter_organization(actor=person.as_actor(), wanted=world.acme.slug, reason="help", ticket="T-1")
-    return person
-
-
-def _program(world: World, browser: Client) -> Client:
-    alice = world.alice
-    account = operations.create_service_account(
-        actor=alice.as_actor(), org_id=world.acme.id, creator=alice, name="ci", role=Role.ADMIN
-    )
-    browser.defaults["HTTP_AUTHORIZATION"] = f"Bearer {issue(world, account.id, *Action)[1]}"
-    return browser
-
-
-def ask(browser: Client, row: Row, things: Things) -> Any:
-    """The answer; a file is not read. The API is sent JSON."""
-    data = {name: value.format_map(things) for name, value in row.data.items()}
-    address = row.address.format_map(things)
-    form = MULTIPART_CONTENT if not row.name.startswith("api-") else "application/json"
-    match row.method:
-        case "GET":
-            answer = browser.get(address, data or None)
-        case "PATCH":
-            answer = browser.patch(address, data, content_type=form)
-        case "DELETE":
-            answer = browser.delete(address)
-        case "PUT":
-            answer = browser.put(address, data, content_type=form)
-        case _:
-            answer = browser.post(address, data, content_type=form)
-    answer.close()
-    return answer

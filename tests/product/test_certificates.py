@@ -88,7 +88,7 @@ def test_h7_a_certificate_is_of_minutes_for_one_workspace_and_never_forwards_the
         b"permit-pty": b"",
     }
     assert (issued.login, issued.host_key) == (str(branch.id), HOST_KEY)
-    door = Door(branch.on_vm(), authorities.public_key(branch.org_id), frozenset())
+    door = Door(branch.on_vm(), authorities.public_key(branch.org_id))
     assert admission(issued.certificate.encode(), [door], timezone.now())
     assert branch.events("shell.certificate_issued")[0][1] == "Bob"
     assert len({one.serial for one in branch.certificates()}) == 2
@@ -96,7 +96,7 @@ def test_h7_a_certificate_is_of_minutes_for_one_workspace_and_never_forwards_the
 
 def test_h7_another_organizations_certificate_opens_nothing_here(branch: Branch) -> None:
     issued = issue(branch, branch.role(branch.world.bob))
-    other = Door(branch.on_vm(), authorities.public_key(branch.world.mallet.id), frozenset())
+    other = Door(branch.on_vm(), authorities.public_key(branch.world.mallet.id))
     assert admission(issued.certificate.encode(), [other], timezone.now()) is None
 
 

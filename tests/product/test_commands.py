@@ -16,8 +16,9 @@ from hosts.models import HostCommand
 from tests.product.branches import Branch
 from tests.product.world import World
 from workspaces import activity
+from workspaces.command_names import name_of
 from workspaces.models import CommandOutput, CommandRun, CommandType, Power, Wake
-from workspaces.operations.commands import cancel_run, name_of, run_command
+from workspaces.operations.commands import cancel_run, run_command
 from workspaces.reconcile import commands
 
 

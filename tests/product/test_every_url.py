@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from envforge import health
-from tests.product.reach import HOSTS, VISITORS, Row, ask, named_addresses, visitors
+from tests.product.asking import ask, visitors
+from tests.product.reach import HOSTS, VISITORS, Row, named_addresses
 from tests.product.things import Things
 from tests.product.visitors import anonymous, signed_in
 from tests.product.visitors_of_support import staff_browser

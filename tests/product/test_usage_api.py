@@ -1,15 +1,18 @@
 """Usage, caps and leases over the API: the same figures as the page's, and the same doors (B2, B3, W7, W8)."""
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.conf import settings as django_settings
 from django.utils import timezone
 
+from orgs import operations
 from orgs.policy import Action
+from orgs.roles import Role
 from tests.product.meters import Metered, Times, utc
-from tests.product.test_api_tokens import token
 from tests.product.test_usage_page import PRICES, month_of_use
+from tests.product.things import issue
 from tests.product.visitors import anonymous, signed_in
 from tests.product.world import World
 
@@ -32,7 +35,11 @@ def api(world: World, rest: str) -> str:
 
 
 def program(world: World, *scopes: Action) -> dict[str, str]:
-    return {"HTTP_AUTHORIZATION": f"Bearer {token(world, *scopes)}"}
+    alice = world.alice
+    account = operations.create_service_account(
+        actor=alice.as_actor(), org_id=world.acme.id, creator=alice, name=f"ci {uuid4()}", role=Role.ADMIN
+    )
+    return {"HTTP_AUTHORIZATION": f"Bearer {issue(world, account.id, *scopes)[1]}"}
 
 
 def told(answer: Any, status: int = 200) -> Any:

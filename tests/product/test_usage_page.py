@@ -145,7 +145,8 @@ def test_without_a_price_table_nobody_sees_money(
     monkeypatch.setattr(django_settings, "PRICES", PriceTable())
     month_of_use(metered)
     said = words_of(signed_in(world.alice).get(at(world)))
-    assert "3 h 30 min awake in November 2026 2 wakes" in said
+    assert "3 h 30 min awake in November 2026 Month before" in said
+    assert not re.search("Cost|Prices|EUR|Money", said)
 
 
 def test_strangers_find_nothing(world: World, metered: Metered, times: Times) -> None:

@@ -1,22 +1,20 @@
 """Commands in the console: what was run, one run with its output as it comes, and running another."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from envforge.actor import Actor
 from envforge.errors import Conflict, EnvForgeError, Invalid
 from orgs.console.door import page, see_other, signed_in
 from orgs.console.forms import uuid_or_none
 from orgs.policy import Action
 from orgs.selectors import Visitor, organization
-from workspaces.models import CommandType, Workspace
 from workspaces.operations.commands import cancel_run, run_command
 from workspaces.runs_api import read_filter
 from workspaces.selectors import commands
@@ -34,19 +32,6 @@ ENDS = (("", "However it ended"), ("open", "Not over yet"), ("ok", "Succeeded"),
 TYPES = (("", "Every kind"), *((kind, words) for kind, words in KINDS.items()))
 # Colours and cursor movements of terminals, and what no text shows.
 _UNSHOWN = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f]")
-
-
-def part(actor: Actor, workspace: Workspace) -> Mapping[str, Any] | None:
-    """The latest commands, and a form to run another, for the workspace's page (`workspaces.page_parts`)."""
-    found = commands.latest(actor, workspace)
-    if found is None:
-        return None
-    runs, choices, may = found
-    return {
-        "rows": [row(view) for view in runs],
-        "choices": offered(choices),
-        "may_run": may[Action.COMMAND_RUN].allowed,
-    }
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -123,19 +108,17 @@ def run(request: HttpRequest, visitor: Visitor, slug: str, workspace_id: UUID, r
 @signed_in
 def output(
     request: HttpRequest, visitor: Visitor, slug: str, workspace_id: UUID, run_id: UUID
-) -> StreamingHttpResponse:
+) -> HttpResponse:
     """All of a command's output, as a file."""
     where = {"actor": visitor.actor, "slug": slug, "workspace_id": workspace_id, "run_id": run_id}
-    first = commands.output(**where)  # type: ignore[arg-type]
-
-    def pieces() -> Iterator[bytes]:
-        piece = first
-        while piece.data:
-            yield piece.data
-            piece = commands.output(**where, offset=piece.next_offset)  # type: ignore[arg-type]
-
-    answer = StreamingHttpResponse(pieces(), content_type="text/plain; charset=utf-8")
-    answer["Content-Disposition"] = f'attachment; filename="{first.run.type}-{run_id}.log"'
+    piece = commands.output(**where)  # type: ignore[arg-type]
+    whole = [piece.data]
+    # At most what is kept of one command: a mebibyte.
+    while piece.data:
+        piece = commands.output(**where, offset=piece.next_offset)  # type: ignore[arg-type]
+        whole.append(piece.data)
+    answer = HttpResponse(b"".join(whole), content_type="text/plain; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="{piece.run.type}-{run_id}.log"'
     return answer
 
 
@@ -173,15 +156,13 @@ def shown(data: bytes) -> str:
 
 def _run(request: HttpRequest, visitor: Visitor, slug: str, workspace_id: UUID) -> UUID:
     org_id = organization(actor=visitor.actor, slug=slug).id
-    kind, service, name = CommandType.AGENT, request.POST.get("service", ""), ""
+    kind, service, name = "agent", request.POST.get("service", ""), ""
     argv: tuple[str, ...] = ()
     if "what" in request.POST:
-        known = {"test": CommandType.TEST, "service": CommandType.SERVICE}
-        chosen_kind, _, rest = request.POST["what"].partition("/")
+        kind, _, rest = request.POST["what"].partition("/")
         service, _, name = rest.partition("/")
-        if chosen_kind not in known:
+        if kind not in {"test", "service"}:
             raise Invalid("That is none of the choices.", {"what": "Choose one of the list."})
-        kind = known[chosen_kind]
     else:
         line = request.POST.get("line", "").strip()
         if not line or len(line) > LONGEST_TYPED:

@@ -1,23 +1,18 @@
 """The shell in the console: how to come in, who is there, and who was let in."""
 
-from collections.abc import Mapping
-from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
-from envforge.actor import Actor
 from envforge.errors import Conflict, Invalid
 from orgs.console.door import page, see_other, signed_in
 from orgs.policy import Action
 from orgs.selectors import Visitor, organization
 from workspaces.console import words
-from workspaces.models import Workspace
 from workspaces.operations.certificates import Issued, end_session, issue_certificate
 from workspaces.selectors import shells
-from workspaces.selectors.shells import LATEST
 
 LONGEST_KEY = 9000
 ENDS = {
@@ -29,18 +24,6 @@ ENDS = {
     "restarted": "the shell's machine started anew",
     "host_lost": "the shell's machine was replaced",
 }
-
-
-def part(actor: Actor, workspace: Workspace) -> Mapping[str, Any] | None:
-    """Who is connected, for the workspace's page (`workspaces.page_parts`); None for whoever may not see receipts."""
-    may = shells.may_of(actor, workspace)
-    if not may[Action.RECEIPT_VIEW].allowed:
-        return None
-    sessions = shells.sessions_of(actor, workspace, may, LATEST)
-    return {
-        "open": [one for one in sessions if one.disconnected_at is None],
-        "may_connect": may[Action.SHELL_CONNECT].allowed,
-    }
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -15,9 +15,9 @@ from orgs.console.door import page, see_other, signed_in
 from orgs.console.forms import chosen, uuid_or_none
 from orgs.selectors import Visitor, organization
 from timeline.asked import Unreadable, read_place
+from workspaces.cap_modes import CapMode
 from workspaces.console.usage_pictures import chart, hours, lanes
 from workspaces.console.words import ASLEEP_BECAUSE, short
-from workspaces.models import CapMode
 from workspaces.months import Month
 from workspaces.operations.caps import set_cap
 from workspaces.selectors import usage as selectors

@@ -6,6 +6,7 @@ from django.db.models import F, Q
 from envforge.actor import Target
 from envforge.tenancy.models import TenantModel
 from hosts.models import Size
+from workspaces.cap_modes import CapMode
 from workspaces.models.places import Workspace
 from workspaces.models.runtimes import Runtime
 
@@ -54,14 +55,6 @@ class MeterWindow(TenantModel):
 
     def __str__(self) -> str:
         return f"window of {self.runtime_id} from {self.opened_at}"
-
-
-class CapMode(models.TextChoices):
-    """What happens at the cap: nothing; a word at 80 %; no more wakes, and sleep at the next idle minute."""
-
-    NONE = "none"
-    WARN = "warn"
-    STOP = "stop"
 
 
 class Cap(TenantModel):

@@ -43,6 +43,8 @@ class Workspace(TenantModel):
     # Its files were deleted on a VM, and then all the rest of it.
     files_deleted_at = models.DateTimeField(null=True)
     removed_at = models.DateTimeField(null=True)
+    # The branch was found in one of its repositories, first (or again) at this time.
+    branch_seen_at = models.DateTimeField(null=True)
     # The branch was not found in any of its repositories any more, since when.
     branch_gone_at = models.DateTimeField(null=True)
     version = models.PositiveBigIntegerField(default=1)

@@ -1,25 +1,24 @@
 """Running commands through the runtime boundary, and cancelling them (W6, W9)."""
 
-import re
 from collections.abc import Sequence
 from uuid import UUID
 
 from django.utils import timezone
 
 from envforge import tenancy
-from envforge.actor import Actor, ServiceAccountActor
+from envforge.actor import Actor
 from envforge.errors import Conflict, Invalid, NotVisible
 from envforge.nudge import nudge
 from envforge_protocol.contract import Contract
-from envforge_protocol.credentials import credential_in
 from envforge_protocol.host.commands import EndRun, RunCommand
 from hosts import queue
 from hosts.models import HostCommand
 from orgs.policy import Action
 from workspaces import activity, runs, tasks
+from workspaces.command_names import name_of
 from workspaces.contracts import chosen
 from workspaces.locks import locked_runtime, locked_workspace
-from workspaces.models import CommandRun, CommandType, Presence, WakeCause
+from workspaces.models import CommandRun, CommandType, Presence
 from workspaces.wants import want_awake
 
 DEFAULT_TIMEOUT_S = 1800
@@ -27,10 +26,6 @@ TIMEOUT_S = range(1, 6 * 3600 + 1)
 MOST_OPEN = 20
 MOST_WORDS = 100
 LONGEST_COMMAND = 16 * 1024
-_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
-_PLAIN_WORD = re.compile(r"[A-Za-z0-9_./+@-]{1,80}")
-# What a command is called where its first word could give something away.
-UNNAMED = "command"
 
 
 def run_command(
@@ -39,7 +34,7 @@ def run_command(
     org_id: UUID,
     workspace_id: UUID,
     service: str,
-    type: CommandType,  # noqa: A002 - what it is called everywhere
+    type: CommandType | str,  # noqa: A002 - what it is called everywhere
     name: str = "",
     argv: Sequence[str] = (),
     timeout_s: int | None = None,
@@ -61,6 +56,7 @@ def run_command(
         Conflict: the workspace is archived, or too much runs in it already.
         CapReached: it would have to wake, and a usage cap is at "stop".
     """
+    type = CommandType(type)  # noqa: A001 - as above
     words = _words(type, argv, timeout_s)
     with tenancy.enter(org_id):
         runtime = locked_runtime(actor, Action.COMMAND_RUN, workspace_id)
@@ -73,7 +69,7 @@ def run_command(
             raise Conflict(f"{MOST_OPEN} commands run or wait here already. Let some end, or cancel them.")
         now = timezone.now()
         named = name if type != CommandType.AGENT else name_of(words)
-        cause = _cause(actor, type)
+        cause = runs.cause_of(actor, type)
         run = CommandRun.objects.create(
             workspace=workspace,
             service=service,
@@ -116,19 +112,9 @@ def cancel_run(*, actor: Actor, org_id: UUID, workspace_id: UUID, run_id: UUID) 
         return run
 
 
-def name_of(words: Sequence[str]) -> str:
-    """The first word of a command somebody wrote, for its receipt: settings before it and what looks like a secret stay out."""
-    if len(words) == 3 and words[:2] == ("/bin/sh", "-c"):
-        words = words[2].split()
-    first = next((word for word in words if not _ASSIGNMENT.match(word)), UNNAMED)
-    if not _PLAIN_WORD.fullmatch(first) or credential_in(first):
-        return UNNAMED
-    return first
-
-
 def _end_on_vm(run: CommandRun, actor: Actor) -> None:
     # The VM's command before the receipt, as whoever records its end locks them.
-    asked = HostCommand.objects.select_for_update().filter(id=run.host_command_id).first()
+    asked = HostCommand.objects.select_for_update().filter(id__in=[run.host_command_id]).first()
     if asked is None or asked.finished_at is not None:
         return
     CommandRun.objects.filter(id=run.id).update(cancelled_by=actor.label[:200])
@@ -142,12 +128,6 @@ def _end_on_vm(run: CommandRun, actor: Actor) -> None:
             key=f"end-run/{run.id}",
             cause="cancelled",
         )
-
-
-def _cause(actor: Actor, type: CommandType) -> WakeCause:  # noqa: A002 - as above
-    if type == CommandType.TEST:
-        return WakeCause.TEST
-    return WakeCause.AGENT if isinstance(actor, ServiceAccountActor) else WakeCause.COMMAND
 
 
 def _time_of(contracts: dict[str, Contract], service: str, type: CommandType, name: str) -> int:  # noqa: A002

@@ -172,7 +172,7 @@ def _look_at_running(run: CommandRun) -> int:
     if goes_on:
         CommandRun.objects.filter(id=run.id, finished_at=None).update(due_at=timezone.now() + LOOK_AT_RUNNING)
         return 0
-    asked = HostCommand.objects.filter(id=run.host_command_id).first()
+    asked = HostCommand.objects.filter(id__in=[run.host_command_id]).first()
     if asked is not None and asked.finished_at is None:
         return int(queue.withdraw(host_id=asked.host_id, key=asked.key, cause="the runtime fell asleep"))
     # What was asked of the VM is forgotten, and with it how it ended.

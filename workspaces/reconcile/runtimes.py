@@ -10,7 +10,7 @@ from envforge.actor import SYSTEM
 from envforge_protocol.host.commands import StartRuntime, StopRuntime
 from hosts import queue
 from hosts.files import want_files
-from hosts.models import HostRole, Size
+from hosts.models import Host, HostRole, Size
 from hosts.placement import SlotView, activate_slot, claim_slot, deactivate_slot, resize_slot, slot_of
 from hosts.wants import lock_placements
 from hosts.words import says
@@ -215,9 +215,8 @@ def _stop(runtime: Runtime, now: datetime) -> None:
         runtime.due_at = now + HOLD
         return
     files = want_files(org_id=runtime.org_id, workspace_id=runtime.workspace_id)
-    slot = slot_of(org_id=runtime.org_id, workspace_id=runtime.workspace_id, role=HostRole.RUNTIME)
-    on_its_vm = slot is not None and (slot.host_id, slot.generation) == (runtime.host_id, runtime.generation)
-    if not on_its_vm or runtime.host_id is None or not files.ready:
+    # Not its slot's VM: a workspace that was moved still runs where it ran.
+    if runtime.host_id is None or not files.ready or not _is_there(runtime.host_id, runtime.generation):
         # Its VM is gone, and with it what ran there.
         ends.stopped(runtime, at=now)
         return
@@ -234,6 +233,10 @@ def _stop(runtime: Runtime, now: datetime) -> None:
         return
     runtime.attempts = 1
     runtime.due_at = now + 2 * STOPS_WITHIN
+
+
+def _is_there(host_id: UUID, generation: int) -> bool:
+    return Host.objects.filter(id=host_id, generation=generation, ended_at=None).exists()
 
 
 def _running_epoch(runtime: Runtime) -> int:

@@ -25,6 +25,8 @@ from workspaces.wire import SHELL_LIMITS, on_vm
 SOON = timedelta(seconds=2)
 # A VM that is coming up says so itself; this is for what it says getting lost.
 LOOK_AGAIN = timedelta(seconds=20)
+# Prepared again it finds what is new: a repository of the project, a branch that is gone.
+LOOKED_AT_EVERY = timedelta(days=1)
 PREPARES_WITHIN = timedelta(minutes=30)
 LONGEST_BACKOFF = timedelta(minutes=10)
 STEPS_AT_ONCE = 4
@@ -83,8 +85,8 @@ def _step(org_id: UUID, shell_id: UUID, authority: str) -> bool:
             _rest(shell, now + (LOOK_AGAIN if files.ready else SOON))
             return False
         there = (shell.host_id, shell.generation) == (slot.host_id, slot.generation)
-        if shell.observed == ShellState.READY and there:
-            _rest(shell, None)
+        if shell.observed == ShellState.READY and there and now - shell.observed_at < LOOKED_AT_EVERY:
+            _rest(shell, shell.observed_at + LOOKED_AT_EVERY)
             return False
         asked_at = shell.asked_at if shell.observed == ShellState.PREPARING and there else None
         if asked_at is not None and now - asked_at <= PREPARES_WITHIN:

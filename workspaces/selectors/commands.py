@@ -22,6 +22,7 @@ PAGE_SIZE = 50
 LATEST = 5
 # What one look at an output brings.
 PART_BYTES = 64 * 1024
+KINDS = tuple(kind.value for kind in CommandType)
 # How a command may have ended, for filters.
 ENDS = ("open", "ok", "failed")
 

@@ -11,8 +11,8 @@ from uuid import UUID
 import httpx2
 
 from envforge import tenancy
-from hosts import files
-from hosts.models import Host, WorkspaceFiles
+from hosts import files, volumes
+from hosts.models import DataVolume, Host, WorkspaceFiles
 from local_cloud.git.adding import Source, add
 from local_cloud.git.names import RepositoryName
 from local_cloud.git.store import Store
@@ -38,7 +38,9 @@ NAMES = ("scheduler-web", "scheduler-backend")
 class Real(Chain):
     """Acme, its project with both examples, and a workspace of their branch."""
 
-    def __init__(self, world: World, vms: Vms, scratch: Path) -> None:
+    def __init__(
+        self, world: World, vms: Vms, scratch: Path, contents: dict[str, Path] | None = None
+    ) -> None:
         super().__init__(world, vms)
         self.alice = world.alice.as_actor()
         self.scratch = scratch
@@ -46,7 +48,8 @@ class Real(Chain):
         self.project = projects.create_project(
             actor=self.alice, org_id=self.org_id, slug="scheduler", name="Scheduler"
         )
-        self.repositories = {name: self.add_repository(name, EXAMPLES / name) for name in NAMES}
+        contents = contents or {name: EXAMPLES / name for name in NAMES}
+        self.repositories = {name: self.add_repository(name, content) for name, content in contents.items()}
         self.opened = self.open(BRANCH)
 
     def add_repository(self, name: str, content: Path) -> UUID:
@@ -139,11 +142,14 @@ class Real(Chain):
         with tenancy.enter(self.org_id):
             told = list(HostNews.objects.order_by("at", "id").values_list("id", flat=True))
             places = list(WorkspaceFiles.objects.values_list("id", flat=True))
+            disks = list(DataVolume.objects.values_list("id", flat=True))
             rows = list(Workspace.objects.values_list("id", "shell__id", "runtime__id"))
         for one in told:
             news.follow(self.org_id, one)
         for one in places:
             files.settle(self.org_id, one)
+        for one in disks:
+            volumes.settle(self.org_id, one)
         for workspace, shell, runtime in rows:
             shells.reconcile(self.org_id, shell)
             runtimes.reconcile(self.org_id, runtime)

@@ -184,6 +184,41 @@ def test_w12_what_was_archived_goes_when_its_time_is_over(desk: Desk) -> None:
         workspaces.restore_workspace(actor=desk.alice, org_id=desk.org_id, workspace_id=desk.workspace.id)
 
 
+def test_w12_a_branch_that_is_gone_is_told_and_decided_by_people(desk: Desk) -> None:
+    """W12: looked at once a day; told once, in the timeline and the row, and nothing is removed for it. One that was never pushed is new."""
+
+    def seen(web: bool | None, backend: bool | None) -> None:
+        answers = {"web": web, "backend": backend}
+        trees = {one.directory: one for one in desk.trees()}
+        desk.prepare_shell(
+            **{
+                name: tree.model_copy(update={"branch_is_there": answers[name]})
+                for name, tree in trees.items()
+            }
+        )
+
+    def a_day_later() -> None:
+        desk.clock.pass_(days=1, minutes=1)
+        with tenancy.enter(desk.org_id):
+            Host.objects.update(heard_at=desk.clock.now())
+        desk.drive()
+
+    desk.drive()
+    desk.bring_vms_up()
+    seen(web=False, backend=False)
+    assert desk.row().branch_gone_at is None
+    for answers in ((True, False), (None, False), (False, False), (False, False)):
+        a_day_later()
+        seen(*answers)
+    assert desk.row().branch_gone_at is not None
+    assert [one.facts["branch"] for one in desk.events("workspace.branch_gone")] == ["feature/rooms"]
+    assert (desk.row().wanted, desk.shell().observed) == (Presence.PRESENT, "ready")
+    assert len(desk.events("shell.ready")) == 1
+    a_day_later()
+    seen(web=True, backend=False)
+    assert desk.row().branch_gone_at is None
+
+
 def test_w8_a_chosen_size_counts_from_the_next_wake(desk: Desk) -> None:
     """W8: larger than any contract asks for; its VM is one that has the room."""
     desk.awake()

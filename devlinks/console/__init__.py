@@ -1,0 +1,1 @@
+"""The pages of dev links, and the door by which members come to dev hosts."""

@@ -1,0 +1,1 @@
+"""Every write that somebody causes to dev links, by noun."""

@@ -1,0 +1,249 @@
+"""Reads of links: what there is, who uses it, what a revocation did, and what a new one can be (L1, L4)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Count, Q, QuerySet
+from django.utils import timezone
+
+from devlinks import rules
+from devlinks.labels import host_name
+from devlinks.models import DevLink, DevSession
+from devlinks.rules import Rules
+from devlinks.services import Linkable, linkable_services
+from devlinks.settling import Receipt, receipts_of
+from envforge.actor import Actor
+from envforge.errors import NotVisible
+from orgs import policy
+from orgs.models import Organization
+from orgs.policy import About, Action, Answer
+from orgs.selectors import visible
+from workspaces.models import Presence, Workspace
+from workspaces.page_parts import LinksNow
+
+PAGE_SIZE = 50
+MOST_ON_WORKSPACE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class LinkView:
+    """A link; `state` is `open`, `expired` or `revoked`, `visitors` are sessions that work now."""
+
+    id: UUID
+    name: str
+    note: str
+    service: str
+    surfaces: tuple[str, ...]
+    state: str
+    workspace_id: UUID
+    workspace: str
+    issued_by: str
+    issued_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+    revoked_by: str
+    handed_over_from: str
+    first_used_at: datetime | None
+    last_used_at: datetime | None
+    wakes_spent: int
+    wakes_budget: int
+    awake_budget_s: int
+    visitors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """A page of links, the newest first."""
+
+    organization: Organization
+    links: list[LinkView]
+    next_after: UUID | None
+    rules: Rules
+    set_policy: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRules:
+    """An organization's policy for links, and whether the actor may change it."""
+
+    organization: Organization
+    rules: Rules
+    set_policy: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class OneLink:
+    """A link, what its revocations did at each gateway, and what the actor may do with it."""
+
+    organization: Organization
+    link: LinkView
+    host: str
+    receipts: list[Receipt]
+    latest_end: datetime
+    revoke: Answer
+    change: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class NewLink:
+    """What a link of a workspace can be: its services with the paths that lead on to another one, and the rules."""
+
+    organization: Organization
+    workspace: Workspace
+    services: list[Linkable]
+    rules: Rules
+    issue: Answer
+    served: bool
+
+
+def links(*, actor: Actor, slug: str, after: UUID | None = None, workspace_id: UUID | None = None) -> Links:
+    """The links of the organization, or of one workspace, that the actor may see.
+
+    Raises:
+        NotVisible: no such organization or workspace for this actor.
+    """
+    with visible(actor, slug, Action.DEV_LINK_SET_POLICY) as (found, answers):
+        rows = DevLink.objects.all()
+        if workspace_id is not None:
+            workspace = Workspace.objects.filter(id=workspace_id).first()
+            if workspace is None:
+                raise NotVisible
+            policy.require(actor, Action.DEV_LINK_VIEW, workspace)
+            rows = rows.filter(workspace=workspace)
+        else:
+            seen = policy.reach(actor, Action.DEV_LINK_VIEW)
+            if not seen.everywhere:
+                places = Q(workspace_id__in=seen.workspace_ids) | Q(
+                    workspace__project_id__in=seen.project_ids
+                )
+                rows = rows.filter(places)
+        if after is not None:
+            last = DevLink.objects.filter(id=after).first()
+            if last is not None:
+                rows = rows.filter(
+                    Q(issued_at__lt=last.issued_at) | Q(issued_at=last.issued_at, id__lt=last.id)
+                )
+        page = _views(rows, PAGE_SIZE + 1)
+        more = page[PAGE_SIZE - 1].id if len(page) > PAGE_SIZE else None
+        return Links(found, page[:PAGE_SIZE], more, rules.current(), answers[Action.DEV_LINK_SET_POLICY])
+
+
+def link(*, actor: Actor, slug: str, link_id: UUID) -> OneLink:
+    """One link.
+
+    Raises:
+        NotVisible: there is none for this actor.
+    """
+    with visible(actor, slug) as (found, _):
+        row = DevLink.objects.select_related("workspace", "host").filter(id=link_id).first()
+        if row is None:
+            raise NotVisible
+        may = policy.explain(
+            actor,
+            *(Action.DEV_LINK_VIEW, Action.DEV_LINK_REVOKE, Action.DEV_LINK_CHANGE),
+            target=row.workspace,
+            about=About(belongs_to=row.person_id),
+        )
+        if not may[Action.DEV_LINK_VIEW].allowed:
+            policy.require(actor, Action.DEV_LINK_VIEW, row.workspace)
+        [view] = _views(DevLink.objects.filter(id=row.id), 1)
+        latest = row.issued_at + rules.longest(rules.current())
+        return OneLink(
+            found,
+            view,
+            host_name(row.host.label),
+            receipts_of("link", row.id, row.org_id),
+            latest,
+            may[Action.DEV_LINK_REVOKE],
+            may[Action.DEV_LINK_CHANGE],
+        )
+
+
+def new_link(*, actor: Actor, slug: str, workspace_id: UUID) -> NewLink:
+    """What can be issued for a workspace, and whether the actor may.
+
+    Raises:
+        NotVisible: there is no such workspace for this actor.
+    """
+    with visible(actor, slug) as (found, _):
+        workspace = Workspace.objects.select_related("project").filter(id=workspace_id).first()
+        if workspace is None or workspace.wanted == Presence.DELETED:
+            raise NotVisible
+        return _new_link(actor, found, workspace)
+
+
+def link_rules(*, actor: Actor, slug: str) -> LinkRules:
+    """The organization's policy for links. Raises NotVisible."""
+    with visible(actor, slug, Action.DEV_LINK_SET_POLICY) as (found, answers):
+        return LinkRules(found, rules.current(), answers[Action.DEV_LINK_SET_POLICY])
+
+
+def on_page(actor: Actor, workspace: Workspace) -> Mapping[str, Any] | None:
+    """The part of a workspace's page; in its entered organization."""
+    may = policy.explain(actor, Action.DEV_LINK_VIEW, target=workspace)
+    if not may[Action.DEV_LINK_VIEW].allowed:
+        return None
+    organization = Organization.objects.get(id=workspace.org_id)
+    rows = DevLink.objects.filter(workspace=workspace)
+    return {
+        "new": _new_link(actor, organization, workspace),
+        "links": [one for one in _views(rows, MOST_ON_WORKSPACE) if one.state == "open"],
+        "total": rows.count(),
+    }
+
+
+def links_now(workspace: Workspace) -> LinksNow:
+    """How many links of a workspace are open, and how many of them somebody is in by."""
+    now = timezone.now()
+    live = DevLink.objects.filter(workspace=workspace, revoked_at=None, expires_at__gt=now)
+    used = live.filter(sessions__ended_at=None, sessions__expires_at__gt=now).distinct().count()
+    return LinksNow(open=live.count(), used=used)
+
+
+def _new_link(actor: Actor, organization: Organization, workspace: Workspace) -> NewLink:
+    about = About(private=not workspace.public)
+    may = policy.explain(actor, Action.DEV_LINK_ISSUE, target=workspace, about=about)
+    return NewLink(
+        organization,
+        workspace,
+        linkable_services(workspace),
+        rules.current(),
+        may[Action.DEV_LINK_ISSUE],
+        bool(settings.DEV_DOMAIN),
+    )
+
+
+def _views(rows: "QuerySet[DevLink]", at_most: int) -> list[LinkView]:
+    now = timezone.now()
+    found = list(rows.select_related("workspace").order_by("-issued_at", "-id")[:at_most])
+    live = DevSession.objects.filter(link__in=found, ended_at=None, expires_at__gt=now)
+    visitors = dict(live.values_list("link").annotate(count=Count("id")).values_list("link", "count"))
+    return [
+        LinkView(
+            row.id,
+            row.name,
+            row.note,
+            row.service,
+            tuple(row.surfaces),
+            row.why_over(now) or "open",
+            row.workspace_id,
+            row.workspace.name,
+            row.issued_by,
+            row.issued_at,
+            row.expires_at,
+            row.revoked_at,
+            row.revoked_by,
+            row.handed_over_from,
+            row.first_used_at,
+            row.last_used_at,
+            row.wakes_spent,
+            row.wakes_budget,
+            row.awake_budget_s,
+            visitors.get(row.id, 0),
+        )
+        for row in found
+    ]
