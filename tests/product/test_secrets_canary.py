@@ -1,8 +1,6 @@
 """A value goes through everything that can happen to it, and is nowhere afterwards but in the store (S1, K3)."""
 
-import base64
 import hashlib
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -10,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import quote
 from uuid import uuid4
 
 import psycopg
@@ -25,61 +22,11 @@ from rest_framework.request import Request
 from envforge.errors import EnvForgeError
 from envforge.secret_value import SecretValue
 from secrets_ref import operations, reconcile
+from tests.product.canaries import database, found_in, valkey
 from tests.product.chains import export_lines, seal
 from tests.product.store import crooked_aws, make_due, rotate, set_secret, stored
 from tests.product.visitors import signed_in
 from tests.product.world import World
-
-
-def forms(value: str) -> set[str]:
-    """The value, and what could be made of it: encodings, and fingerprints by which it could be found out."""
-    raw = value.encode()
-    digests = [hashlib.new(name, raw) for name in ("md5", "sha1", "sha256", "sha512", "blake2b")]
-    return {
-        value,
-        value[:24],
-        quote(value, safe=""),
-        json.dumps(value)[1:-1],
-        raw.hex(),
-        base64.b64encode(raw).decode().rstrip("="),
-        *(one.hexdigest() for one in digests),
-        *(base64.b64encode(one.digest()).decode().rstrip("=") for one in digests),
-    }
-
-
-def found_in(text: str, canaries: set[str]) -> bool:
-    return any(one in text for value in canaries for one in forms(value))
-
-
-def database(admin: psycopg.Connection) -> Iterator[tuple[str, str]]:
-    """Every row of every table, as text."""
-    tables = admin.execute(
-        "SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'm') AND relnamespace = 'public'::regnamespace"
-    ).fetchall()
-    for (table,) in tables:
-        for (row,) in admin.execute(f"SELECT row_to_json(one)::text FROM {table} one"):
-            yield table, row
-
-
-def valkey() -> Iterator[tuple[str, str]]:
-    """Every key of broker and cache with what it holds."""
-    for url in (settings.CELERY_BROKER_URL, settings.CACHES["default"]["LOCATION"]):
-        client = redis.Redis.from_url(url)
-        for key in client.scan_iter(count=1000):
-            held: Any = b""
-            match client.type(key):
-                case b"string":
-                    held = client.get(key)
-                case b"list":
-                    held = client.lrange(key, 0, -1)
-                case b"hash":
-                    held = client.hgetall(key)
-                case b"set":
-                    held = client.smembers(key)
-                case b"zset":
-                    held = client.zrange(key, 0, -1)
-            yield str(key), repr(held)
-        client.close()
 
 
 def locals_of(trace: TracebackType | None) -> Iterator[str]:
