@@ -17,7 +17,7 @@ import psycopg
 import redis
 from django.conf import settings
 
-LOOK_EVERY_S = 0.02
+LOOK_EVERY_S = 0.03
 LOOK_AT_ALL_EVERY_S = 1.0
 # So long after its start a process may still become another program.
 YOUNG_S = 2.0
@@ -134,7 +134,7 @@ class Watch(threading.Thread):
         all_at = 0.0
         while not self._ended.wait(LOOK_EVERY_S):
             now = time.monotonic()
-            there = {int(name) for name in os.listdir("/proc") if name.isdigit()}
+            there = {int(one.name) for one in Path("/proc").iterdir() if one.name.isdigit()}
             young = {pid: young.get(pid, now) for pid in there}
             every = now >= all_at
             for pid, since in young.items():

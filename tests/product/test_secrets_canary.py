@@ -1,7 +1,10 @@
 """A value goes through everything that can happen to it, and is nowhere afterwards but in the store (S1, K3)."""
 
+import base64
 import hashlib
+import json
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +25,7 @@ from rest_framework.request import Request
 from envforge.errors import EnvForgeError
 from envforge.secret_value import SecretValue
 from secrets_ref import operations, reconcile
-from tests.product.canaries import database, found_in, valkey
+from tests.product.canaries import Watch, database, files, found_in, valkey
 from tests.product.chains import export_lines, seal
 from tests.product.store import crooked_aws, make_due, rotate, set_secret, stored
 from tests.product.visitors import signed_in
@@ -175,7 +178,7 @@ def _break(*_: Any) -> None:
     raise RuntimeError("unforeseen")
 
 
-def test_k3_the_looking_glass_sees(world: World, admin: psycopg.Connection) -> None:
+def test_k3_the_looking_glass_sees(world: World, admin: psycopg.Connection, tmp_path: Path) -> None:
     """What the canary test looks with does find a value where there is one."""
     value = f"canary-{uuid4()}"
     secret = set_secret(world, value=value)
@@ -186,6 +189,18 @@ def test_k3_the_looking_glass_sees(world: World, admin: psycopg.Connection) -> N
         "k", hashlib.sha256(value.encode()).hexdigest(), ex=1
     )
     assert [key for key, held in valkey() if found_in(held, {value})]
+    broker, body = redis.Redis.from_url(settings.CELERY_BROKER_URL), base64.b64encode(b"-" + value.encode())
+    broker.rpush(f"looked-at-{value[-8:]}", json.dumps({"body": body.decode()}))
+    assert [key for key, held in valkey() if "looked-at" in key and found_in(held, {value})]
+    broker.delete(f"looked-at-{value[-8:]}")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "file").write_bytes(b"\0" + value.encode().hex().encode())
+    assert [path.name for path, held in files(tmp_path) if found_in(held, {value})] == ["file"]
+    with Watch() as watch:
+        subprocess.run([sys.executable, "-c", "import time; time.sleep(0.5)", value], check=True)
+        subprocess.run([sys.executable, "-c", "import time; time.sleep(0.5)"], env={"V": value}, check=True)
+    assert any(found_in(one.arguments, {value}) for one in watch.seen)
+    assert any(found_in(one.environment, {value}) for one in watch.seen)
     try:
         kept = value
         raise ZeroDivisionError
