@@ -264,7 +264,8 @@ def test_s1_s3_h2_k2_k3_values_are_nowhere_but_in_the_store_and_in_their_service
         "answers": [one[:300] for one in (*door.answers, *shown) if found_in(one, everything)],
         "chain": [one[:300] for one in export_lines(real.org_id) if found_in(one, everything)],
     }
-    assert {place: what for place, what in found.items() if what} == {}
+    leaks = [f"{place}: {str(one)[:200]}" for place, what in found.items() for one in what]
+    assert not leaks, "\n".join(leaks)
     # What was looked with sees: there it is where it belongs.
     assert {one.uid for one in watch.seen if found_in(one.environment, life.values)} == services
     assert _paths(cloud, life.values) == {"aws/ssm.state"}
