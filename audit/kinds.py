@@ -4,7 +4,6 @@ A name is what stands in exports and filters for ever; a kind is added, never re
 facts can stand in a sentence.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -21,6 +20,7 @@ from audit.choices import (
     SIZE,
     SURFACES,
 )
+from audit.declarations import kind
 from audit.facts import (
     COUNT,
     DIGEST,
@@ -33,23 +33,9 @@ from audit.facts import (
     VERSION,
     WORD,
     Choice,
-    Fact,
     FactRefused,
     FactValue,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Declaration:
-    """What one kind of event is."""
-
-    name: str
-    says: str
-    facts: dict[str, Fact]
-
-
-def kind(name: str, says: str, **facts: Fact) -> Declaration:
-    return Declaration(name, says, facts)
 
 
 class EventKind(Enum):
@@ -250,11 +236,7 @@ class EventKind(Enum):
         "cap.changed", "{actor} set the usage cap of {target} to {mode}", mode=CAP, hours=COUNT.or_none()
     )
     CAP_NEARED = kind(
-        "cap.neared",
-        "{target} has used {percent} % of its usage cap",
-        mode=CAP,
-        hours=COUNT,
-        percent=COUNT,
+        "cap.neared", "{target} has used {percent} % of its cap", mode=CAP, hours=COUNT, percent=COUNT
     )
     CAP_REACHED = kind("cap.reached", "{target} reached its usage cap", mode=CAP, hours=COUNT)
     COMMAND_RUN = kind(

@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import cast
 from uuid import UUID
 
 import uvloop
@@ -34,15 +35,15 @@ def link(number: int) -> UUID:
 
 
 def decisions(number: int, port: int, sockets_port: int) -> Iterator[Decision]:
-    """Sessions of many links and organizations, all awake; their paths and surfaces are looked at."""
+    """Sessions of many links of four workspaces, all awake; their paths and surfaces are looked at."""
     ends = datetime.now(UTC) + timedelta(hours=8)
     for one in range(number):
         yield Decision.model_validate(
             {
                 "session_id": UUID(int=(2 << 100) + one),
                 "link_id": link(one),
-                "workspace_id": UUID(int=(3 << 100) + one // 100),
-                "organization_id": UUID(int=(4 << 100) + one // 1000),
+                "workspace_id": UUID(int=(3 << 100) + one % 4),
+                "organization_id": UUID(int=(4 << 100) + one % 4),
                 "workspace": "main",
                 "service": "web",
                 "surfaces": ["web", "api", "websockets"],
@@ -90,10 +91,10 @@ class Sockets(asyncio.Protocol):
         self.open = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        write = self.transport.write  # type: ignore[attr-defined] - a stream's transport
+        write = self.transport.write
         if self.open:
             write(data)
             return

@@ -21,35 +21,28 @@ _NO_BODY = frozenset({204, 304})
 class Response:
     """What an answer's head says. `length` is None where its body is chunked or ends with the connection."""
 
-    __slots__ = ("accept", "chunked", "keep_alive", "length", "lines", "reason", "status", "upgrade")
+    status = 0
+    reason = upgrade = accept = b""
+    length: int | None = None
+    chunked = False
+    keep_alive = True
 
     def __init__(self) -> None:
-        self.status = 0
-        self.reason = b""
         self.lines: list[bytes] = []
-        self.length: int | None = None
-        self.chunked = False
-        self.keep_alive = True
-        self.upgrade = b""
-        self.accept = b""
 
 
 class _Head:
-    __slots__ = ("begun", "fields", "reason")
+    __slots__ = ("begun", "reason")
 
     def __init__(self) -> None:
         self.begun = 0
         self.reason = b""
-        self.fields: list[tuple[bytes, bytes]] = []
 
     def on_message_begin(self) -> None:
         self.begun += 1
 
     def on_status(self, reason: bytes) -> None:
         self.reason += reason
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.fields.append((name, value))
 
 
 def read(head: bytes, *, host: str, to_head: bool) -> Response:
@@ -59,7 +52,13 @@ def read(head: bytes, *, host: str, to_head: bool) -> Response:
         BadResponse: it is none that can be passed on.
     """
     lines = head.count(b"\n")
-    if head.count(b"\r\n") != lines or head.count(b"\r") != lines or b"\0" in head or b"\r\n " in head:
+    if (
+        head.count(b"\r\n") != lines
+        or head.count(b"\r") != lines
+        or b"\0" in head
+        or b"\r\n " in head
+        or b"\r\n\t" in head
+    ):
         raise BadResponse("line")
     if lines - 2 > _MOST_FIELDS:
         raise BadResponse("fields")
@@ -76,22 +75,24 @@ def read(head: bytes, *, host: str, to_head: bool) -> Response:
     response = Response()
     response.status = parser.get_status_code()
     response.reason = found.reason
-    _fields(response, found.fields, host)
+    _fields(response, head[:-4].split(b"\r\n")[1:], host)
     if parser.get_http_version() == "1.0":
         response.keep_alive = False
     if to_head or response.status in _NO_BODY:
-        _without_body(response, found.fields)
+        _without_body(response)
     elif not response.chunked and response.length is None:
         response.keep_alive = False
     return response
 
 
-def _fields(response: Response, fields: list[tuple[bytes, bytes]], host: str) -> None:
+def _fields(response: Response, fields: list[bytes], host: str) -> None:
     lines = response.lines
     named: set[bytes] = set()
-    for name, value in fields:
+    for line in fields:
+        name, _, value = line.partition(b":")
         lower = name.lower()
         if lower in _LOOKED_AT:
+            value = value.strip(b" \t")
             if lower == b"connection":
                 named.update(one.strip() for one in value.lower().split(b","))
             else:
@@ -99,7 +100,7 @@ def _fields(response: Response, fields: list[tuple[bytes, bytes]], host: str) ->
             if not _passes(lower, value, host):
                 continue
         if not lower.startswith(b"x-envforge"):
-            lines.append(name + b": " + value)
+            lines.append(line)
     if b"close" in named:
         response.keep_alive = False
     hop_by_hop = named - {b"close", b"keep-alive", b"upgrade", b""}
@@ -136,7 +137,7 @@ def _framing(response: Response, name: bytes, value: bytes) -> None:
         response.chunked = True
 
 
-def _without_body(response: Response, fields: list[tuple[bytes, bytes]]) -> None:
+def _without_body(response: Response) -> None:
     # HEAD and 304 say how long it would be (RFC 9110, 8.6); 204 says nothing.
     if response.length is not None and response.status != 204:
         response.lines.append(b"Content-Length: %d" % response.length)

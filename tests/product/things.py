@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.utils import timezone
 
+from devlinks.labels import host_name
+from devlinks.operations.links import Issued, issue_dev_link
 from envforge import tenancy
 from envforge.actor import SYSTEM
 from envforge.secret_value import SecretValue
@@ -213,6 +215,34 @@ class Things(dict[str, str]):
             project_id=UUID(self["project_id"]),
             branch=f"feature/{uuid4().hex[:12]}",
         )
+
+    def _linkable(self) -> object:
+        """A workspace with a service that takes links."""
+        assert self["project"]
+        project_operations.approve_contract(
+            actor=self.world.alice.as_actor(),
+            org_id=self.world.acme.id,
+            proposal_id=UUID(self["proposal"]),
+        )
+        return self._opened().id
+
+    def _issued(self) -> Issued:
+        return issue_dev_link(
+            actor=self.world.alice.as_actor(),
+            org_id=self.world.acme.id,
+            workspace_id=UUID(self["linkable"]),
+            service="web",
+            lifetime=timedelta(hours=2),
+        )
+
+    def _link(self) -> object:
+        return self._issued().link.id
+
+    def _dev_host(self) -> str:
+        return host_name(self._issued().link.host.label)
+
+    def _in_a_day(self) -> str:
+        return (timezone.now() + timedelta(days=1)).isoformat()
 
     def _project(self) -> str:
         actor, slug = self.world.alice.as_actor(), f"p-{uuid4().hex[:12]}"

@@ -11,6 +11,12 @@ PLATFORM_TABLES = {
     "auth_group": "Django's, unused",
     "auth_group_permissions": "Django's, unused",
     "auth_permission": "Django's, unused",
+    "devlinks_gateway": "gateway processes, which lead to every organization",
+    "devlinks_gatewaytoken": "theirs, by the digest of an unguessable token",
+    "devlinks_linkkey": "public keys, for every gateway",
+    "devlinks_purge": "ids and words of ours, told to every gateway",
+    "devlinks_purgereceipt": "numbers and times of gateways",
+    "devlinks_revision": "one number",
     "django_content_type": "Django's",
     "django_migrations": "Django's",
     "django_session": "sessions, by unguessable key",
@@ -38,6 +44,13 @@ SUPPORT_SEES = {
     "orgs_supportvisit": {"id", "org_id", "person_id", "entered_at", "until", "left_at"},
     "orgs_staffgrant": {"id", "person_id", "granted_at", "expires_at", "ended_at"},
     "audit_chain_head": {"org_id", "seq", "signed_seq", "signed_at"},
+    "devlinks_devlink": {
+        *("id", "org_id", "workspace_id", "issued_at", "expires_at", "expired_at", "revoked_at"),
+        *("first_used_at", "last_used_at", "wakes_spent"),
+    },
+    "devlinks_gateway": {
+        *("id", "version", "registered_at", "heard_at", "leased_until", "acknowledged", "left_at"),
+    },
     "hosts_host": {
         *("id", "org_id", "role", "size", "wanted", "wanted_at", "wanted_cause", "observed", "observed_at"),
         *(
