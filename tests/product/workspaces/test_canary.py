@@ -4,6 +4,7 @@ The web process, the VM's program, PostgreSQL, Valkey, the AWS endpoint and the 
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import Popen
@@ -133,7 +134,7 @@ class Life:
     """One workspace, the values it is given, and where they may be."""
 
     def __init__(self, vms: Vms, scratch: Path, address: str, log: Path) -> None:
-        self.world, self.vms, self.log = World(), vms, log
+        self.world, self.vms, self.log, self.began = World(), vms, log, time.time()
         content = scratch / "content" / "notes"
         content.mkdir(parents=True)
         (content / "envforge.yml").write_text(CONTRACT)
@@ -232,7 +233,13 @@ def test_s1_s3_h2_k2_k3_values_are_nowhere_but_in_the_store_and_in_their_service
     assert any(path.name == "state.json" for path, _ in kept_by_vm), [str(path) for path, _ in kept_by_vm]
     disks = list(files(life.vms.directory))
     assert any(path.name == "notes.log" for path, _ in disks)
-    # PostgreSQL's own files hold what its dump shows.
+    # Of PostgreSQL's own files the log of what was written meanwhile: a row that was changed again is still there.
+    written = [
+        (path, held)
+        for path, held in files(HOME / "postgres")
+        if "pg_wal" in path.parts and path.stat().st_mtime >= life.began
+    ]
+    assert written
     cloud = list(files(*(one for one in HOME.iterdir() if one.name not in {"postgres", "static"})))
     assert admin.execute("SELECT count(*) FROM hosts_hostcommand").fetchone() != (0,)
     logged = "".join(capfd.readouterr()) + caplog.text
@@ -258,6 +265,9 @@ def test_s1_s3_h2_k2_k3_values_are_nowhere_but_in_the_store_and_in_their_service
             }
         ),
         "database": sorted({table for table, row in database(admin) if found_in(row, everything)}),
+        "the database's log of writes": [
+            path.name for path, held in written if any(one[:24].encode() in held for one in everything)
+        ],
         "broker and cache": [key for key, held in valkey() if found_in(key + held, everything)],
         "log of the worker's steps": [line for line in logged.splitlines() if found_in(line, everything)],
         "log of web": [one for one in life.log.read_text().splitlines() if found_in(one, everything)],
