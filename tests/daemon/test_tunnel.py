@@ -206,7 +206,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     monkeypatch.setattr(tunnel, "run", run)
     monkeypatch.setattr(tunnel, "_listens", listens)
     monkeypatch.setattr(Path, "is_mount", lambda self: self in mounted)
-    monkeypatch.setattr(storage.shutil, "which", lambda name, **_: f"/usr/sbin/{name}")
+    monkeypatch.setattr(shutil, "which", lambda name, **_: f"/usr/sbin/{name}")
     return told
 
 
@@ -246,6 +246,6 @@ def test_h2_no_other_server_can_be_named(place: Path, machine: list[tuple[str, .
 
 
 def test_a_vm_without_the_programs_says_which(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage.shutil, "which", lambda *_, **__: None)
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     with pytest.raises(IsolationError, match="nfs-common is not installed"):
         asyncio.run(storage.attach(config(place), on_efs()))
