@@ -100,16 +100,12 @@ def main() -> int:
             pinned([sys.executable, "-m", "bench._gateway_process", "sockets", str(sockets_port)], beside)
         )
         os.sched_setaffinity(0, {beside})
-        asyncio.run(
-            measure(
-                figures,
-                place,
-                (app, proxy, sockets_port),
-                (sessions, seconds, rounds, sockets),
-                between,
-                worker,
-            )
-        )
+        ports, sizes = (app, proxy, sockets_port), (sessions, seconds, rounds, sockets)
+        try:
+            asyncio.run(measure(figures, place, ports, sizes, between, worker))
+        except SystemExit:
+            figures.finish()
+            raise
     missed = figures.finish()
     return 0 if small else missed
 
@@ -232,7 +228,7 @@ async def upgrade(port: int, session: int) -> tuple[asyncio.StreamReader, asynci
     )
     head = await reader.readuntil(b"\r\n\r\n")
     if not head.startswith(b"HTTP/1.1 101"):
-        raise SystemExit(f"A WebSocket was answered {head[:40]!r}.")
+        raise SystemExit(f"A WebSocket was answered {head[:40]!r}: {await reader.read(2000)!r}")
     return reader, writer
 
 
@@ -260,7 +256,7 @@ def most_sockets() -> int:
     """10,000, or as many as this machine lets a process have: the gateway has two for each."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-    return min(10_000, limit // 2 - 200)
+    return min(10_000, limit // 2 - 1000)
 
 
 def require_programs() -> None:

@@ -15,6 +15,7 @@ from devlinks import rules, selectors
 from devlinks.operations import links as operations
 from devlinks.operations.links import Issued
 from devlinks.operations.policy import set_link_policy
+from devlinks.operations.shells import issue_shell_ticket
 from envforge.api.bodies import read_after, read_body
 from envforge.api.schema import REFUSALS, Problem
 from envforge.api.views import OrgAPIView
@@ -107,6 +108,14 @@ class PolicyOut(serializers.Serializer[Any]):
     awake_budget_s = serializers.IntegerField()
     workspace_wakes = serializers.IntegerField()
     workspace_awake_s = serializers.IntegerField()
+
+
+class TicketOut(serializers.Serializer[Any]):
+    """The bearer token for one WebSocket (`envforge-ssh.v1`) at `address`, good once and for a minute."""
+
+    ticket = serializers.CharField()
+    address = serializers.CharField()
+    expires_at = serializers.DateTimeField()
 
 
 class IssueIn(serializers.Serializer[Any]):
@@ -284,6 +293,29 @@ class LinkPolicy(_ReadAndWrite):
             given["surfaces"] = tuple(given["surfaces"])
         org_id = organization(actor=self.actor, slug=slug).id
         return Response(PolicyOut(set_link_policy(actor=self.actor, org_id=org_id, **given)).data)
+
+
+class ShellTickets(OrgAPIView):
+    throttle_scope = "write"
+
+    @extend_schema(
+        operation_id="issue_shell_ticket",
+        summary="A ticket for one SSH connection through the gateway",
+        request=None,
+        responses={201: TicketOut, **WRITES},
+    )
+    @sensitive_variables("issued")
+    def post(self, request: Request, slug: str, workspace_id: UUID) -> Response:
+        org_id = organization(actor=self.actor, slug=slug).id
+        issued = issue_shell_ticket(actor=self.actor, org_id=org_id, workspace_id=workspace_id)
+        shown = {
+            "ticket": issued.ticket.reveal_text(),
+            "address": issued.address,
+            "expires_at": issued.expires_at,
+        }
+        answer = Response(TicketOut(shown).data, status=201)
+        answer["Cache-Control"] = "no-store"
+        return answer
 
 
 def _shown_once(view: OrgAPIView, slug: str, issued: Issued) -> Response:

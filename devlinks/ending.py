@@ -13,6 +13,7 @@ from devlinks.lookups import links_expiring, organizations_with_spent_codes, ses
 from devlinks.members import may_stay
 from devlinks.models import DevCode, DevLink, DevSession, ShellTicket
 from devlinks.purges import purge
+from devlinks.relaying import end_tickets
 from envforge import tenancy
 from envforge.actor import SYSTEM, Actor
 from orgs.access import Narrowed
@@ -82,10 +83,11 @@ def sign_in_ended(session_id: UUID) -> None:
 
 
 def access_narrowed(narrowed: Narrowed) -> None:
-    """A member lost a role: those of their sessions that no role allows any more end (L8)."""
+    """Somebody lost a role or a token: their sessions that no role allows any more end, and relayed connections (L8, H7)."""
     person_id = narrowed.holder_id
     lost = [session for session in _of_person(person_id) if narrowed.everything or not may_stay(session)]
     end_each(lost, cause="not_allowed")
+    end_tickets(person_id, cause="not_allowed")
     # What is decided just now about a session that began meanwhile.
     purge("person", person_id, reason="not_allowed", cut=False)
 
@@ -109,6 +111,7 @@ def count_sessions(closing: Closing) -> int:
 def close_sessions(closing: Closing) -> int:
     """End a leaving member's sessions at dev hosts (I4)."""
     ended = end_each(_of_person(closing.person_id), cause=closing.cause)
+    end_tickets(closing.person_id, cause=closing.cause)
     # Whatever else is open in their name; what they have elsewhere is looked at again.
     purge("person", closing.person_id, reason=closing.cause)
     return ended

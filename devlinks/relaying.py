@@ -4,9 +4,10 @@ The SSH server asks for the certificate anyway; the ticket keeps strangers from 
 """
 
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from devlinks.lookups import ticket_by_digest
@@ -28,9 +29,9 @@ LONGEST = timedelta(hours=12)
 
 
 def new_ticket(
-    workspace: Workspace, *, holder: str, person_id: UUID | None, holder_session: UUID | None
-) -> SecretValue:
-    """A ticket for somebody whom policy has let connect; in the caller's transaction and organization.
+    workspace: Workspace, *, holder: str, holder_id: UUID, person_id: UUID | None
+) -> tuple[SecretValue, datetime]:
+    """A ticket for somebody whom policy has let connect, and until when; in the caller's transaction and organization.
 
     Raises:
         Conflict: the shell is not ready.
@@ -38,17 +39,17 @@ def new_ticket(
     if not Shell.objects.filter(workspace=workspace, observed=ShellState.READY).exists():
         raise Conflict("The shell is not ready yet. Try again in a moment.")
     held, now = PREFIX + secrets.token_urlsafe(32), timezone.now()
-    ShellTicket.objects.create(
+    ticket = ShellTicket.objects.create(
         digest=digest(held),
         workspace=workspace,
-        holder=holder,
+        holder=holder[:200],
         person_id=person_id,
-        holder_session=holder_session,
+        holder_id=holder_id,
         made_at=now,
         expires_at=now + GOOD_FOR,
         until=now + LONGEST,
     )
-    return SecretValue(held)
+    return SecretValue(held), ticket.expires_at
 
 
 def open_shell(request: ShellRequest) -> ShellOpened:
@@ -88,10 +89,16 @@ def open_shell(request: ShellRequest) -> ShellOpened:
         )
 
 
-def end_tickets(person_id: UUID, *, cause: str) -> int:
-    """End a person's relayed connections, and tickets not spent yet; in the caller's transaction and organization."""
+def open_tickets(holder_id: UUID) -> "QuerySet[ShellTicket]":
+    """The relayed connections that a person, an agent of theirs, or a program may have open in the entered organization."""
+    theirs = Q(holder_id=holder_id) | Q(person_id=holder_id)
+    return ShellTicket.objects.filter(theirs, ended_at=None, until__gt=timezone.now()).order_by("id")
+
+
+def end_tickets(holder_id: UUID, *, cause: str) -> int:
+    """End them, and tickets not spent yet, in the caller's transaction; whoever still may asks for another one."""
     ended = 0
-    for ticket in ShellTicket.objects.filter(person_id=person_id, ended_at=None, until__gt=timezone.now()):
+    for ticket in open_tickets(holder_id):
         ended += ShellTicket.objects.filter(id=ticket.id, ended_at=None).update(ended_at=timezone.now())
         purge("session", ticket.id, reason=cause)
     return ended

@@ -77,6 +77,7 @@ urlpatterns = [
     path(RUN, runs.OneRun.as_view(), name="api-run"),
     path(f"{RUN}/output", runs.RunOutput.as_view(), name="api-run-output"),
     path(f"{RUN}/cancel", runs.CancelRun.as_view(), name="api-run-cancel"),
+    path(f"{WORKSPACE}/shell/tickets", devlinks.ShellTickets.as_view(), name="api-shell-tickets"),
     path(f"{WORKSPACE}/shell", shells.ShellAccess.as_view(), name="api-shell"),
     path(f"{WORKSPACE}/shell/certificates", shells.Certificates.as_view(), name="api-certificates"),
     path(

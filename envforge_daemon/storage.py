@@ -40,8 +40,11 @@ def mount_command(port: int, at: Path) -> tuple[str, ...]:
     return ("mount", "-t", "nfs4", "-o", ",".join((f"port={port}", *OPTIONS)), "127.0.0.1:/", str(at))
 
 
-async def attach(config: Config, workspace: Workspace) -> None:
+async def attach(config: Config, workspace: Workspace, *, make: bool = True) -> None:
     """Mount the workspace's files; nothing to do for a directory, or where they are mounted already.
+
+    Args:
+        make: make the workspace's directory where it has none; otherwise there is nothing to mount then.
 
     Raises:
         IsolationError: they cannot be mounted; says why.
@@ -73,6 +76,8 @@ async def attach(config: Config, workspace: Workspace) -> None:
                     "The workspace's files cannot be mounted: the file system does not answer, or refuses this VM. Try again."
                 ) from None
         own = root / str(workspace.id)
+        if not make and not own.is_dir():
+            return
         # Given to the workspace's account by whoever prepares its place.
         with contextlib.suppress(FileExistsError):
             own.mkdir(mode=0o700)
@@ -80,8 +85,11 @@ async def attach(config: Config, workspace: Workspace) -> None:
         await run("mount", "--bind", str(own), str(place))
 
 
-async def detach(config: Config, workspace: Workspace) -> None:
+async def detach(config: Config, workspace: Workspace, *, for_good: bool = False) -> None:
     """Unmount them, if they are mounted; the file system as a whole stays, for the next one.
+
+    Args:
+        for_good: take the workspace's directory away too, from which all was deleted. Another VM may be using it otherwise.
 
     Raises:
         IsolationError: somebody still uses them.
@@ -93,6 +101,8 @@ async def detach(config: Config, workspace: Workspace) -> None:
         if place.is_mount():
             await run("umount", str(place))
         remove_empty(place)
+        if for_good:
+            remove_empty(whole(config, workspace.storage.file_system) / str(workspace.id))
 
 
 def remove_empty(place: Path) -> None:

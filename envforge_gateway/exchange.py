@@ -1,6 +1,7 @@
 """One request and its answer: decided, sent on, and carried back (L3, THREATS G1)."""
 
 import asyncio
+import errno
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -107,15 +108,14 @@ class Exchange:
         if plan is None:
             self.reply(answers.unavailable(request))
             return
-        if plan.has_rules:
-            try:
-                request.path = plan.ruled(request.path)
-            except BadRequest as bad:
-                self.deny(bad.word, status=bad.status)
-                return
-            if not plan.admits(request.path, is_websocket=request.is_websocket):
-                self.deny("surface")
-                return
+        try:
+            request.path, admitted, pool = plan.route(request.path, is_websocket=request.is_websocket)
+        except BadRequest as bad:
+            self.deny(bad.word, status=bad.status)
+            return
+        if not admitted:
+            self.deny("surface")
+            return
         if (
             len(entry.open) >= gateway.config.connections_per_session
             or entry.link_open[0] >= gateway.config.connections_per_link
@@ -127,7 +127,6 @@ class Exchange:
         if plan.epoch is None:
             self._later(self._wake(entry, plan))
             return
-        pool = plan.pool_for(request.path)
         if pool is None:
             self.reply(gateway.pages.broken(request, 502, "no_service"))
             return
@@ -158,11 +157,13 @@ class Exchange:
         except TimeoutError:
             self.gateway.metrics.upstream_errors["connect_timeout"] += 1
             self.reply(self.gateway.pages.broken(self.request, 504, "connect_timeout"))
-        except OSError:
-            if not entry.cached:
+        except OSError as error:
+            if not entry.cached or pool.withdrawn:
+                self.gateway.cache.drop(entry)
                 self._again()
                 return
-            self.gateway.metrics.upstream_errors["connect"] += 1
+            kind = errno.errorcode.get(error.errno or 0, "other").lower()
+            self.gateway.metrics.upstream_errors[f"connect_{kind}"] += 1
             self.reply(self.gateway.pages.broken(self.request, 502, "connect"))
         else:
             if self.front.closed:

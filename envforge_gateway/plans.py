@@ -12,6 +12,8 @@ from envforge_protocol.gateway.base import Surface
 from envforge_protocol.gateway.decisions import Asleep, Awake, Decision, Routes
 
 ALL = frozenset(Surface)
+PATHS_REMEMBERED = 512
+LONGEST_REMEMBERED = 256
 T = TypeVar("T")
 
 
@@ -19,7 +21,17 @@ class Plan:
     """One service as one set of surfaces sees it, in one epoch of its runtime. Shared, and never changed."""
 
     __slots__ = (
-        *("__weakref__", "_forwards", "_pools", "_surfaces", "_websockets", "allowed", "epoch", "estimate_s"),
+        *(
+            "__weakref__",
+            "_forwards",
+            "_known",
+            "_pools",
+            "_surfaces",
+            "_websockets",
+            "allowed",
+            "epoch",
+            "estimate_s",
+        ),
         *("has_rules", "organization_id", "pool", "service", "waking", "workspace", "workspace_id"),
     )
 
@@ -49,26 +61,43 @@ class Plan:
             ]
         )
         self._websockets = _longest_first((one.encode(), Surface.WEBSOCKETS) for one in routes.websockets)
+        # What was decided about a path; the same for everybody who shares the plan.
+        self._known: dict[bytes, tuple[bytes, bool, Pool | None]] = {}
         self.has_rules = (
             bool(self._forwards) or self.allowed != ALL or routes.websockets != Routes().websockets
         )
 
-    def ruled(self, path: bytes) -> bytes:
-        """The one reading of a path that is both matched and forwarded.
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whether what it leads to was given up: after a gap the same routes are dialled anew."""
+        return any(pool.withdrawn for pool in self._pools.values())
+
+    def route(self, path: bytes, *, is_websocket: bool) -> tuple[bytes, bool, Pool | None]:
+        """The one reading of a path that is both matched and forwarded; whether the surfaces have it; where it is answered.
 
         Raises:
-            BadRequest: there is more than one, and it matters here.
+            BadRequest: there is more than one reading, and it matters here.
         """
         if not self.has_rules:
-            return path
+            return path, True, self.pool
+        key = b"ws:" + path if is_websocket else path
+        known = self._known.get(key)
+        if known is None:
+            known = self._route(path, is_websocket=is_websocket)
+            if len(self._known) >= PATHS_REMEMBERED:
+                self._known.clear()
+            if len(path) <= LONGEST_REMEMBERED:
+                self._known[key] = known
+        return known
+
+    def _route(self, path: bytes, *, is_websocket: bool) -> tuple[bytes, bool, Pool | None]:
         if paths.is_doubtful(path):
             raise BadRequest(400, "path")
-        return paths.collapsed(path)
+        path = paths.collapsed(path)
+        return path, self.admits(path, is_websocket=is_websocket), self.pool_for(path)
 
     def admits(self, path: bytes, *, is_websocket: bool) -> bool:
         """Whether the session's surfaces have this path; services that ignore case must not widen that."""
-        if not self.has_rules:
-            return True
         seen = paths.decoded(path)
         if is_websocket:
             return Surface.WEBSOCKETS in self.allowed and _longest(self._websockets, seen) is not None
@@ -95,7 +124,7 @@ class Plans:
     def plan(self, decision: Decision) -> Plan:
         said = decision.model_dump_json(exclude={"session_id", "link_id", "person_id", "expires_at"})
         plan = self._known.get(said)
-        if plan is None:
+        if plan is None or plan.is_withdrawn:
             plan = self._known[said] = Plan(decision, self._pools)
         return plan
 

@@ -67,6 +67,10 @@ _ACTIONS = {
 }
 # What only the gateway says; clients that say it are not believed.
 _SPOOFED = (b"x-forwarded", b"x-envforge", b"x-original", b"x-real", b"x-rewrite")
+# Never kept for another request.
+_PRIVATE = frozenset({b"cookie", b"authorization"})
+LINES_REMEMBERED = 4096
+LONGEST_REMEMBERED = 256
 # Given once by whoever means one thing.
 _ONCE = frozenset(
     {
@@ -85,53 +89,27 @@ _ONCE = frozenset(
 class Request:
     """A request as it was understood: what is decided by, and the lines its service will see."""
 
-    __slots__ = (
-        *(
-            "accept",
-            "authorization",
-            "chunked",
-            "client",
-            "content_type",
-            "dest",
-            "digest",
-            "expects",
-            "host",
-        ),
-        *(
-            "host_header",
-            "is_websocket",
-            "keep_alive",
-            "length",
-            "lines",
-            "method",
-            "minor",
-            "mode",
-            "origin",
-        ),
-        *("other_cookies", "path", "query", "service_worker", "site", "websocket_key", "websocket_protocol"),
-    )
+    # Most requests change few of these.
+    length = 0
+    chunked = False
+    is_websocket = False
+    expects = False
+    digest: bytes | None = None
+    accept = content_type = authorization = websocket_protocol = websocket_key = b""
+    origin: bytes | None = None
+    site: bytes | None = None
+    mode: bytes | None = None
+    dest: bytes | None = None
+    service_worker = False
+    method = path = query = host_header = b""
+    host = ""
+    client = ""
+    minor = 1
+    keep_alive = True
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
-        self.length = 0
-        self.chunked = False
-        self.is_websocket = False
-        self.expects = False
-        self.digest: bytes | None = None
         self.other_cookies: dict[str, str] = {}
-        self.accept = self.content_type = self.authorization = self.websocket_protocol = (
-            self.websocket_key
-        ) = b""
-        self.origin: bytes | None = None
-        self.site: bytes | None = None
-        self.mode: bytes | None = None
-        self.dest: bytes | None = None
-        self.service_worker = False
-        self.method = self.path = self.query = self.host_header = b""
-        self.host = ""
-        self.client = ""
-        self.minor = 1
-        self.keep_alive = True
 
     @property
     def has_body(self) -> bool:
@@ -181,6 +159,7 @@ class Reader:
         self._most_fields = config.head_fields
         self._config = config
         self._hosts: dict[bytes, str] = {}
+        self._lines: dict[bytes, tuple[int, bytes, bytes]] = {}
 
     def read(self, head: bytes, peer: str, trusted: bool) -> Request:
         """The request that `head`, up to and with its empty line, is.
@@ -220,12 +199,10 @@ class Reader:
         # llhttp has found each line to be a field; taken from here, a line that goes on is not put together again.
         lines = request.lines
         seen: dict[bytes, bytes] = {}
+        remembered = self._lines
         for line in fields:
-            name, _, value = line.partition(b":")
-            lower = name.lower()
-            action = _ACTIONS.get(lower, _PASS)
+            action, lower, value = remembered.get(line) or self._understood(line)
             if action >= _KEEP_BACK:
-                value = value.strip(b" \t")
                 if lower in seen:
                     if lower in _ONCE:
                         raise BadRequest(400, "repeated")
@@ -234,7 +211,7 @@ class Reader:
                     seen[lower] = value
                 if action == _LOOK_AT:
                     lines.append(line)
-            elif action == _PASS and ((lower[:2] != b"x-" and b"_" not in lower) or not _is_spoofed(lower)):
+            elif action == _PASS:
                 lines.append(line)
         self._framing(request, seen)
         self._rest(request, seen)
@@ -244,6 +221,20 @@ class Reader:
                 request.lines.append(b"Cookie: " + left)
         if trusted and b"x-forwarded-for" in seen:
             request.client = self._forwarded(seen[b"x-forwarded-for"], request.client)
+
+    def _understood(self, line: bytes) -> tuple[int, bytes, bytes]:
+        """What is done with a line; browsers send the same ones again and again."""
+        name, _, value = line.partition(b":")
+        lower = name.lower()
+        action = _ACTIONS.get(lower, _PASS)
+        if action == _PASS and _is_spoofed(lower):
+            action = _DROP
+        known = (action, lower, value.strip(b" \t"))
+        if len(line) <= LONGEST_REMEMBERED and lower not in _PRIVATE:
+            if len(self._lines) >= LINES_REMEMBERED:
+                self._lines.clear()
+            self._lines[line] = known
+        return known
 
     def _framing(self, request: Request, seen: dict[bytes, bytes]) -> None:
         length = seen.get(b"content-length")

@@ -21,17 +21,14 @@ _NO_BODY = frozenset({204, 304})
 class Response:
     """What an answer's head says. `length` is None where its body is chunked or ends with the connection."""
 
-    __slots__ = ("accept", "chunked", "keep_alive", "length", "lines", "reason", "status", "upgrade")
+    status = 0
+    reason = upgrade = accept = b""
+    length: int | None = None
+    chunked = False
+    keep_alive = True
 
     def __init__(self) -> None:
-        self.status = 0
-        self.reason = b""
         self.lines: list[bytes] = []
-        self.length: int | None = None
-        self.chunked = False
-        self.keep_alive = True
-        self.upgrade = b""
-        self.accept = b""
 
 
 class _Head:

@@ -41,6 +41,7 @@ WANTED_PORTS = {
     "mail": 8030,
     "git": 8040,
     "gateway": 8050,
+    "gateway_admin": 8051,
     "smtp": 10250,
     "postgres": 54330,
     "valkey": 63810,
@@ -52,12 +53,13 @@ APART_PORTS = {
     "mail": 18030,
     "git": 18040,
     "gateway": 18050,
+    "gateway_admin": 18051,
     "smtp": 10300,
     "postgres": 54380,
     "valkey": 63860,
 }
 # A server with two ports has the second under a name of its own.
-SECOND_PORTS = {"smtp": "mail"}
+SECOND_PORTS = {"smtp": "mail", "gateway_admin": "gateway"}
 PORT_TITLES = {
     "web": "the console",
     "issuer": "the sign-in service",
@@ -65,6 +67,7 @@ PORT_TITLES = {
     "mail": "the mail page",
     "git": "the git host",
     "gateway": "the gateway",
+    "gateway_admin": "the gateway's health page",
     "smtp": "the mail catcher",
     "postgres": "PostgreSQL",
     "valkey": "Valkey",
@@ -113,6 +116,11 @@ class Cloud:
     def dev_url(self) -> str:
         """Below which the gateway serves dev hosts: another site than the console."""
         return f"http://dev.localhost:{self.ports['gateway']}"
+
+    @property
+    def share_link_file(self) -> Path:
+        """Where the address of the seeded share link is kept, if there is one."""
+        return self.home.run / "share-link.json"
 
     @property
     def aws_root_key_file(self) -> Path:

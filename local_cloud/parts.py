@@ -6,7 +6,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from local_cloud.cloud import Cloud
-from local_cloud.environment import CLIENT_ID, REGION, ambient
+from local_cloud.environment import CLIENT_ID, GATEWAY_NETWORKS, REGION, ambient
 from local_cloud.home import REPOSITORY, write_private
 from local_cloud.readiness import http_ok, log_says
 from local_cloud.supervisor import Part
@@ -75,6 +75,31 @@ def product_parts(cloud: Cloud) -> list[Part]:
             ready=lambda: log_says(cloud.home.logs / "sealer.log", "sealer.partitions"),
             needs=needs,
         ),
+    ]
+
+
+def gateway_parts(cloud: Cloud) -> list[Part]:
+    """The gateway, after the control plane whose it is."""
+    health = cloud.ports["gateway_admin"]
+    return [
+        Part(
+            name="gateway",
+            title="Dev gateway",
+            command=(sys.executable, "-m", "envforge_gateway"),
+            environment=ambient(cloud.caller)
+            | {
+                "ENVFORGE_DEV_URL": cloud.dev_url,
+                "ENVFORGE_GATEWAY_API_URL": cloud.console_url,
+                "ENVFORGE_GATEWAY_CREDENTIAL": cloud.keys["gateway_credential"],
+                "ENVFORGE_GATEWAY_UPSTREAM_NETWORKS": GATEWAY_NETWORKS,
+                "ENVFORGE_GATEWAY_LISTEN": f"127.0.0.1:{cloud.ports['gateway']}",
+                "ENVFORGE_GATEWAY_ADMIN_LISTEN": f"127.0.0.1:{health}",
+                "ENVFORGE_GATEWAY_PROCESSES": "1",
+                "ENVFORGE_GATEWAY_DRAIN_S": "1",
+            },
+            ready=lambda: http_ok(health, "/health"),
+            needs=("web",),
+        )
     ]
 
 

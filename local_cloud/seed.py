@@ -17,11 +17,12 @@ def main() -> None:
     said = argparse.ArgumentParser(description=__doc__)
     said.add_argument("--git-url", help="where the examples are cloned from; without it there is no project")
     said.add_argument("--git-state", type=Path, help="the git host's directory")
+    said.add_argument("--share-link", type=Path, help="where the address of a share link is kept")
     git = said.parse_args()
     django.setup()
     seed_people()
     if git.git_url and git.git_state:
-        seed_examples(git.git_state, git.git_url)
+        seed_examples(git.git_state, git.git_url, git.share_link)
 
 
 def seed_people() -> None:
@@ -56,10 +57,11 @@ def seed_people() -> None:
             operations.add_member(actor=SYSTEM, org_id=org_id, person=person, role=Role(player.role))
 
 
-def seed_examples(git_state: Path, git_url: str) -> None:
-    """Acme's project of the examples, by Alice."""
+def seed_examples(git_state: Path, git_url: str, share_link: Path | None) -> None:
+    """Acme's project of the examples, and a link to its workspace, by Alice."""
     from local_cloud.git.store import Store  # noqa: PLC0415
     from local_cloud.issuer.cast import by_login  # noqa: PLC0415
+    from local_cloud.seed_link import seed_link  # noqa: PLC0415
     from local_cloud.seed_project import seed_project  # noqa: PLC0415
     from orgs.lookups import organization_by_slug  # noqa: PLC0415
     from orgs.models import Person  # noqa: PLC0415
@@ -68,6 +70,8 @@ def seed_examples(git_state: Path, git_url: str) -> None:
     if org_id and player:
         alice = Person.objects.get(issuer=os.environ["AUTH0_ISSUER"], subject=player.sub)
         seed_project(Store(git_state), git_url, org_id=org_id, owner=alice.as_actor())
+        if share_link is not None:
+            seed_link(share_link, org_id=org_id, owner=alice.as_actor())
 
 
 if __name__ == "__main__":

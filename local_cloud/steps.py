@@ -64,7 +64,8 @@ def migrate(cloud: Cloud, console: Console) -> None:
 def seed(cloud: Cloud, console: Console) -> None:
     """Fill an empty database with the fixed cast, their organizations, and the project of the examples."""
     git = ("--git-url", cloud.git_url, "--git-state", str(cloud.home.directory("git")))
-    command = (sys.executable, "-m", "local_cloud.seed", *git)
+    link = ("--share-link", str(cloud.share_link_file))
+    command = (sys.executable, "-m", "local_cloud.seed", *git, *link)
     run_step(cloud, console, "seed", "People and examples", command, cloud.environment("seed"))
 
 

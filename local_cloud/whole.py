@@ -4,7 +4,7 @@ from local_cloud.cloud import Cloud
 from local_cloud.console import Console
 from local_cloud.git.publishing import publish_examples
 from local_cloud.git.store import Store
-from local_cloud.parts import backing_parts, product_parts, vm_parts
+from local_cloud.parts import backing_parts, gateway_parts, product_parts, vm_parts
 from local_cloud.steps import collect_static, migrate, prepare_stores, seed
 from local_cloud.supervisor import Supervisor
 
@@ -30,5 +30,6 @@ def start_whole(cloud: Cloud, supervisor: Supervisor, console: Console) -> Cloud
     seed(cloud, console)
     # VMs after the control plane, which they talk to as soon as they run.
     supervisor.start(product_parts(cloud))
+    supervisor.start(gateway_parts(cloud))
     supervisor.start(vm_parts(cloud))
     return cloud

@@ -12,7 +12,7 @@ from django.utils import timezone
 from audit.append import append
 from audit.kinds import EventKind
 from envforge import tenancy
-from envforge.actor import SYSTEM, Actor
+from envforge.actor import SYSTEM, Actor, ServiceAccountActor
 from envforge.nudge import nudge
 from envforge_protocol.host.commands import CommandRan, RuntimeStarted, StartRuntime
 from envforge_protocol.host.runtimes import ServiceReadiness, StepRan
@@ -113,8 +113,16 @@ def _finish(run: CommandRun, trouble: str) -> None:
         duration_s=(run.duration_ms or 0) // 1000,
     )
     runtime = Runtime.objects.filter(workspace_id=run.workspace_id).first()
-    if runtime is not None and run.sent_at is not None:
-        activity.note(runtime, at=now, cause=WakeCause.COMMAND)
+    # A setup step is the wake's own doing, and no use of it.
+    if runtime is not None and run.sent_at is not None and run.type != CommandType.SETUP:
+        activity.note(runtime, at=now, cause=cause_of(asker_of(run), CommandType(run.type)))
+
+
+def cause_of(actor: Actor, type: CommandType) -> WakeCause:  # noqa: A002 - the field's word
+    """What a command keeps the runtime awake as."""
+    if type == CommandType.TEST:
+        return WakeCause.TEST
+    return WakeCause.AGENT if isinstance(actor, ServiceAccountActor) else WakeCause.COMMAND
 
 
 def asker_of(run: CommandRun) -> Actor:

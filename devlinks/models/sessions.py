@@ -92,14 +92,14 @@ class DevSession(TenantModel):
 class ShellTicket(TenantModel):
     """One SSH connection through a gateway, for whoever holds a certificate of this workspace; good once, for a minute.
 
-    `holder_session` is the console or CLI session behind it, where there is one: its end is the connection's.
+    `holder_id` is the person's or the service account's: what they lose ends the connection.
     """
 
     digest = models.CharField(max_length=64, unique=True)
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="+", db_index=False)
     holder = models.CharField(max_length=200)
     person_id = models.UUIDField(null=True)
-    holder_session = models.UUIDField(null=True)
+    holder_id = models.UUIDField(null=True)
     made_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     spent_at = models.DateTimeField(null=True)

@@ -73,13 +73,16 @@ class Runtimes:
             )
         except IsolationError as error:
             raise CommandFailed("walls", str(error), again=True) from error
+        failed = asyncio.Event()
+
+        async def bring_up(service: Service) -> tuple[ServiceReadiness, Blocker | None]:
+            result = await self._start_one(workspace, asked.manifest, service, resources, say, failed)
+            if result[1]:
+                failed.set()
+            return result
+
         try:
-            results = await asyncio.gather(
-                *(
-                    self._start_one(workspace, asked.manifest, service, resources, say)
-                    for service in asked.manifest.services
-                )
-            )
+            results = await asyncio.gather(*(bring_up(service) for service in asked.manifest.services))
             came_up = {name: await task for name, task in resources.items()}
         finally:
             for task in resources.values():
@@ -150,6 +153,7 @@ class Runtimes:
         service: Service,
         resources: Mapping[str, asyncio.Task[Started]],
         say: Say,
+        failed: asyncio.Event,
     ) -> tuple[ServiceReadiness, Blocker | None]:
         began = time.monotonic()
         consumed: tuple[Reference, ...] = ()
@@ -171,7 +175,7 @@ class Runtimes:
                 kept = started
             else:
                 consumed = service.references
-            blocker = await _until_ready(service, kept, say)
+            blocker = await _until_ready(service, kept, say, failed)
             ready = None if blocker else round((time.monotonic() - began) * 1000)
             return _readiness(service, kept.state(), ready, consumed, ran), blocker
         except Unresolved as error:
@@ -263,8 +267,11 @@ def _unused(manifest: Manifest, resources: Mapping[str, Started]) -> tuple[Block
     )
 
 
-async def _until_ready(service: Service, kept: Kept, say: Say) -> Blocker | None:
-    """Wait until the service is healthy and its smoke check passed; or why that will not be."""
+async def _until_ready(service: Service, kept: Kept, say: Say, failed: asyncio.Event) -> Blocker | None:
+    """Wait until the service is healthy and its smoke check passed; or why that will not be.
+
+    Once another one has `failed`, nobody waits for smoke checks: they may wait for just that one.
+    """
     if service.once:
         return await _until_begun(service, kept)
     check = check_of(service)
@@ -275,7 +282,8 @@ async def _until_ready(service: Service, kept: Kept, say: Say) -> Blocker | None
     say("waiting_for_health")
     while True:
         state = kept.state()
-        if state.health == "healthy" and (service.smoke is None or state.smoke is not None):
+        smoke_is_over = service.smoke is None or state.smoke is not None or failed.is_set()
+        if state.health == "healthy" and smoke_is_over:
             break
         if state.ended or state.restarts >= 2:
             return _ended(service, state)

@@ -10,7 +10,7 @@ from local_cloud.commands.packages import prepare_machine
 from local_cloud.commands.vm import privileges
 from local_cloud.console import Console
 from local_cloud.errors import LocalCloudError
-from local_cloud.home import Home
+from local_cloud.home import Home, read_document
 from local_cloud.interruption import Interruption
 from local_cloud.issuer.cast import CAST
 from local_cloud.supervisor import Supervisor
@@ -66,6 +66,10 @@ def welcome(cloud: Cloud, seconds: float) -> str:
         lines.append("  VMs        ./dev vm list")
         lines += [f"             {privileges()}"] if privileges() else []
     lines.append(f"  Git        {cloud.git_url}   (repositories and how to clone them: ./dev repo list)")
+    lines.append(f"  Dev hosts  {cloud.dev_url}   (the gateway; links are issued on a workspace's page)")
+    if cloud.share_link_file.exists():
+        kept = read_document(cloud.share_link_file)
+        lines.append(f"  A link     to “{kept['service']}”, for whoever has it: {kept['address']}")
     command = cloud.home.venv / "bin" / "envforge"
     return "\n".join(
         [

@@ -238,7 +238,11 @@ def test_setup_is_done_once_and_again_when_its_files_change(on_services: Play) -
         step = Step(name="install", command=("sh", "-c", "echo x >> done.txt"), cache_files=("lock.txt",))
         for epoch, content, times in ((1, b"1", 1), (2, b"1", 1), (3, b"2", 2)):
             await inside.write_file("lock.txt", content)
-            assert (await rig.start(workspace, web(setup=(step,)), epoch=epoch)).readiness.blockers == ()
+            readiness = (await rig.start(workspace, web(setup=(step,)), epoch=epoch)).readiness
+            assert readiness.blockers == ()
+            # What was skipped has no receipt (W9).
+            told = [(one.name, one.exit_status) for one in readiness.services[0].setup]
+            assert told == ([] if epoch == 2 else [("install", 0)])
             assert (await inside.read_file("done.txt", limit=100) or b"").count(b"x") == times
         await rig.stop(workspace, epoch=3)
 

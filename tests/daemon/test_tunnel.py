@@ -218,9 +218,14 @@ def test_one_file_system_is_mounted_once_and_each_workspace_sees_its_own_directo
     whole = storage.whole(vm, FILES)
 
     async def scene() -> None:
+        await storage.attach(vm, one, make=False)
         for workspace in (one, two, one):
             await storage.attach(vm, workspace)
         await storage.detach(vm, one)
+        assert (whole / str(one.id)).is_dir()
+        await storage.detach(vm, one, for_good=True)
+        (whole / str(two.id) / "kept").write_text("by another account")
+        await storage.detach(vm, two, for_good=True)
 
     asyncio.run(scene())
     assert machine == [
@@ -229,9 +234,12 @@ def test_one_file_system_is_mounted_once_and_each_workspace_sees_its_own_directo
         ("mount", "--bind", str(whole / str(one.id)), str(vm.files_root / str(one.id))),
         ("mount", "--bind", str(whole / str(two.id)), str(vm.files_root / str(two.id))),
         ("umount", str(vm.files_root / str(one.id))),
+        ("umount", str(vm.files_root / str(two.id))),
     ]
+    # What was deleted goes as a whole; what was not stays to be seen.
+    assert [found.name for found in whole.iterdir()] == [str(two.id)]
     assert whole.parent.stat().st_mode & 0o777 == 0o700
-    assert (whole / str(one.id)).stat().st_mode & 0o777 == 0o700
+    assert (whole / str(two.id)).stat().st_mode & 0o777 == 0o700
     assert (vm.run_dir / "files.conf").stat().st_mode & 0o777 == 0o600
 
 

@@ -44,6 +44,7 @@ class Place:
         await self.control.stop()
 
     async def start_gateway(self) -> None:
+        """Start it, with the settings of this place."""
         config = Config.model_validate(
             {
                 "dev_url": f"https://{DOMAIN}",
@@ -126,11 +127,17 @@ Scene = Callable[[Place], Awaitable[None]]
 def play() -> Callable[..., None]:
     """Plays a scene at a place of its own."""
 
-    def run(scene: Scene, **settings: Any) -> None:
+    def run(
+        scene: Scene,
+        *,
+        loop: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop,
+        **settings: Any,
+    ) -> None:
         async def whole() -> None:
             async with asyncio.timeout(30), Place(settings) as place:
                 await scene(place)
 
-        uvloop.run(whole())
+        with asyncio.Runner(loop_factory=loop) as runner:
+            runner.run(whole())
 
     return run

@@ -34,14 +34,16 @@ class ControlPlane:
     """Sessions, links and shells as a test sets them; everything that was asked is kept."""
 
     def __init__(self) -> None:
+        self.host, self.domain = HOST, DOMAIN
         self.key = Ed25519PrivateKey.generate()
-        self.grace = Grace(heartbeat_every_ms=50, refuse_after_ms=400, cut_after_ms=1200)
+        self.grace = Grace(heartbeat_every_ms=50, refuse_after_ms=1000, cut_after_ms=2500)
         self.revision = 10
         self.heartbeats = True
         self.token = ""
         self.registrations = 0
         self.renew_after_s = 300
         self.sessions: dict[tuple[str, str], Callable[[], Resolved]] = {}
+        self.made: list[dict[str, Any]] = []
         self.codes: dict[str, tuple[str, str, str, UUID | None]] = {}
         self.refuse_open: str | None = None
         self.wake: Callable[[WakeRequest], WakeAnswer] = lambda _: WakeAnswer(
@@ -73,7 +75,7 @@ class ControlPlane:
 
     # What a test says
 
-    def session(self, value: str, *, host: str = HOST, **given: Any) -> dict[str, Any]:
+    def session(self, value: str, *, host: str | None = None, **given: Any) -> dict[str, Any]:
         """Make a session; returns the decision's fields, which a test may change."""
         said: dict[str, Any] = {
             "session_id": uuid4(),
@@ -88,7 +90,8 @@ class ControlPlane:
             "expires_at": datetime.now(UTC) + timedelta(hours=1),
             **given,
         }
-        self.sessions[(digest(value), host)] = lambda: Resolved.model_validate(
+        self.made.append(said)
+        self.sessions[(digest(value), host or self.host)] = lambda: Resolved.model_validate(
             {"revision": self.revision, "decision": said}
         )
         return said
@@ -99,19 +102,24 @@ class ControlPlane:
         )
 
     def link(
-        self, *, host: str = HOST, lasts_s: int = 3600, key: Ed25519PrivateKey | None = None, **given: Any
+        self,
+        *,
+        host: str | None = None,
+        lasts_s: int = 3600,
+        key: Ed25519PrivateKey | None = None,
+        **given: Any,
     ) -> str:
         now = int(datetime.now(UTC).timestamp())
         claims = Claims.model_validate(
             {
-                "aud": DOMAIN,
+                "aud": self.domain,
                 "link": uuid4(),
                 "rotation": 0,
                 "service": "web",
                 "workspace": uuid4(),
                 "organization": uuid4(),
                 "surfaces": ("web",),
-                "host": host,
+                "host": host or self.host,
                 "iat": now,
                 "exp": now + lasts_s,
                 **given,
@@ -271,8 +279,8 @@ class ControlPlane:
         if self.refuse_open:
             return Opened(revision=self.revision, refused=Refused(word=self.refuse_open))
         code = hashlib.sha256(uuid4().bytes).hexdigest()[:43]
-        self.codes[code] = (HOST, asked.state, asked.token.get_secret_value(), None)
-        return Opened.model_validate({"revision": self.revision, "host": HOST, "code": code})
+        self.codes[code] = (self.host, asked.state, asked.token.get_secret_value(), None)
+        return Opened.model_validate({"revision": self.revision, "host": self.host, "code": code})
 
     def _redeem(self, body: bytes) -> Redeemed:
         asked = RedeemRequest.model_validate_json(body)
@@ -283,7 +291,7 @@ class ControlPlane:
         if state != asked.state:
             return Redeemed(revision=self.revision, refused=Refused(word="state"))
         made = self.session("unused", **self.next_session)
-        self.sessions[(asked.session, host)] = self.sessions.pop((digest("unused"), HOST))
+        self.sessions[(asked.session, host)] = self.sessions.pop((digest("unused"), self.host))
         return Redeemed(revision=self.revision, session_id=made["session_id"], expires_at=made["expires_at"])
 
     next_session: dict[str, Any] = {}

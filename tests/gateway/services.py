@@ -25,8 +25,9 @@ class Seen:
 class App:
     """Answers by `behave`; without one, 200 with a few words."""
 
-    def __init__(self, words: str = "hello") -> None:
+    def __init__(self, words: str = "hello", address: str = "127.0.0.1", port: int = 0) -> None:
         self.words = words
+        self._at = (address, port)
         self.seen: list[Seen] = []
         self.behave: Behave | None = None
         self.connections = 0
@@ -35,7 +36,7 @@ class App:
         self.port = 0
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, *self._at)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:

@@ -290,6 +290,7 @@ CONSOLE = (
     Row("api-run-output", "GET", API_READY + "/runs/{run}/output", api_of_workspace(200)),
     Row("api-run-cancel", "POST", API_READY + "/runs/{run}/cancel", api_of_workspace(202)),
     Row("api-shell", "GET", API_READY + "/shell", api_of_workspace(200, viewer=200)),
+    Row("api-shell-tickets", "POST", API_READY + "/shell/tickets", api_of_workspace(201, developer=403)),
     Row("api-certificates", "POST", API_READY + "/shell/certificates", api_of_workspace(201, developer=403), {"public_key": "{public_key}"}),
     Row("api-shell-session-end", "POST", API_READY + "/shell/sessions/{shell_session}/end", api_of_workspace(204, developer=403)),
     Row("api-workspace-restore", "POST", "/api/v1/orgs/{slug}/workspaces/{archived}/restore", api_of_workspace(202, developer=403)),

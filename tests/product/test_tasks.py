@@ -125,7 +125,9 @@ def test_every_task_has_an_explicit_name_and_json_arguments() -> None:
     ours = [name for name in app.tasks if not name.startswith("celery.")]
     assert ours
     assert all(
-        name.startswith(("envforge.", "audit.", "orgs.", "notices.", "secrets_ref.", "hosts.", "workspaces."))
+        name.startswith(
+            ("envforge.", "audit.", "orgs.", "notices.", "secrets_ref.", "hosts.", "workspaces.", "devlinks.")
+        )
         for name in ours
     )
     assert app.conf.accept_content == ["json"]

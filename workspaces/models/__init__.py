@@ -1,8 +1,9 @@
 """Workspaces and everything that belongs to one."""
 
+from workspaces.cap_modes import CapMode
 from workspaces.causes import SleepCause, WakeCause
 from workspaces.models.commands import CommandOutput, CommandRun, CommandType
-from workspaces.models.meters import Cap, CapMode, MeterWindow
+from workspaces.models.meters import Cap, MeterWindow
 from workspaces.models.news import HostNews
 from workspaces.models.places import Account, Checkout, Presence, Shell, ShellState, Workspace
 from workspaces.models.runtimes import (

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from envforge import tenancy
-from envforge.actor import Actor, ServiceAccountActor
+from envforge.actor import Actor
 from envforge.errors import Conflict, Invalid, NotVisible
 from envforge.nudge import nudge
 from envforge_protocol.contract import Contract
@@ -18,7 +18,7 @@ from workspaces import activity, runs, tasks
 from workspaces.command_names import name_of
 from workspaces.contracts import chosen
 from workspaces.locks import locked_runtime, locked_workspace
-from workspaces.models import CommandRun, CommandType, Presence, WakeCause
+from workspaces.models import CommandRun, CommandType, Presence
 from workspaces.wants import want_awake
 
 DEFAULT_TIMEOUT_S = 1800
@@ -69,7 +69,7 @@ def run_command(
             raise Conflict(f"{MOST_OPEN} commands run or wait here already. Let some end, or cancel them.")
         now = timezone.now()
         named = name if type != CommandType.AGENT else name_of(words)
-        cause = _cause(actor, type)
+        cause = runs.cause_of(actor, type)
         run = CommandRun.objects.create(
             workspace=workspace,
             service=service,
@@ -128,12 +128,6 @@ def _end_on_vm(run: CommandRun, actor: Actor) -> None:
             key=f"end-run/{run.id}",
             cause="cancelled",
         )
-
-
-def _cause(actor: Actor, type: CommandType) -> WakeCause:  # noqa: A002 - as above
-    if type == CommandType.TEST:
-        return WakeCause.TEST
-    return WakeCause.AGENT if isinstance(actor, ServiceAccountActor) else WakeCause.COMMAND
 
 
 def _time_of(contracts: dict[str, Contract], service: str, type: CommandType, name: str) -> int:  # noqa: A002

@@ -225,8 +225,7 @@ def _stop(runtime: Runtime, now: datetime) -> None:
         return
     files = want_files(org_id=runtime.org_id, workspace_id=runtime.workspace_id)
     # Not its slot's VM: a workspace that was moved still runs where it ran.
-    still_there = Host.objects.filter(id=runtime.host_id, generation=runtime.generation, ended_at=None)
-    if runtime.host_id is None or not files.ready or not still_there.exists():
+    if runtime.host_id is None or not files.ready or not _is_there(runtime.host_id, runtime.generation):
         # Its VM is gone, and with it what ran there.
         ends.stopped(runtime, at=now)
         return
@@ -243,6 +242,10 @@ def _stop(runtime: Runtime, now: datetime) -> None:
         return
     runtime.attempts = 1
     runtime.due_at = now + 2 * STOPS_WITHIN
+
+
+def _is_there(host_id: UUID, generation: int) -> bool:
+    return Host.objects.filter(id=host_id, generation=generation, ended_at=None).exists()
 
 
 def _running_epoch(runtime: Runtime) -> int:

@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 import pytest
 import uvloop
 from django.conf import settings
+from django.utils import timezone
 
+from devlinks import settling
 from devlinks.operations import links
 from envforge_gateway.config import Config
 from envforge_gateway.program import Program
@@ -39,10 +41,7 @@ class Front:
 
     def __init__(self, address: str) -> None:
         port = urlsplit(address).port
-        self._loop = uvloop.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        self.app = App("hello from web")
+        self.app = App("hello from web", VM, 20001)
         self.app.behave = echo
         self.program = Program(
             Config.model_validate(
@@ -58,37 +57,39 @@ class Front:
             ),
             activity_every_s=0.2,
         )
-        self._ended = asyncio.run_coroutine_threadsafe(self.program.run(), self._loop)
-        self.run(self._begin())
+        self._clients: list[Client] = []
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: uvloop.run(self._live()))
+        self._thread.start()
+        assert self._ready.wait(20)
 
-    async def _begin(self) -> None:
+    async def _live(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        await self.app.start()
+        running = asyncio.create_task(self.program.run())
         await self.program.listening.wait()
-        server = await asyncio.start_server(self.app._serve, VM, 20001)
-        self._server = server
         async with asyncio.timeout(10):
             while not self.program.gateway.freshness.may_serve:  # noqa: ASYNC110 - until it is so
                 await asyncio.sleep(0.02)
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+        self._ready.set()
+        await running
+        for client in self._clients:
+            client.close()
+        await self.app.stop()
+        await asyncio.sleep(0.05)
 
     def end(self) -> None:
         self._loop.call_soon_threadsafe(self.program.ending.set)
-        self._ended.result(30)
-
-        async def close() -> None:
-            self._server.close()
-            for writer in list(self.app.open):
-                writer.transport.abort()
-            await asyncio.sleep(0.05)
-
-        self.run(close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
+        self._thread.join(20)
+        assert not self._thread.is_alive()
 
     async def client(self) -> Client:
-        return await Client.to(self.program.address)
+        client = await Client.to(self.program.address)
+        self._clients.append(client)
+        return client
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
     async def get(self, target: str, **given: Any) -> Answered:
         client = await self.client()
@@ -171,7 +172,8 @@ def test_a_link_from_its_issue_to_its_end(yard: Yard, front: Front) -> None:
     assert time.monotonic() - began < 1.0
     got = front.run(front.get("/", host=host, session=session, fields=PAGE))
     assert (got.status, "withdrawn" in got.text) == (410, True)
-    until(lambda: yard.events("dev_link.cut"))
+    # What the sweep does, as soon as the gateway has said so.
+    until(lambda: settling.settle(timezone.now()) and yard.events("dev_link.cut"))
     facts = yard.events("dev_link.cut")[-1].facts
     assert facts["connections"] == 1
 

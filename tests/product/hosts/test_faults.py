@@ -16,7 +16,7 @@ from django.db import connection
 from audit.models import Event
 from envforge import tenancy
 from envforge.actor import SYSTEM
-from hosts import changes, operations, reconcile
+from hosts import changes, operations, reconcile, wants
 from hosts import fleet as sweeping
 from hosts.changes import Change, HostChange
 from hosts.models import Host, HostRole, Mend, Observed, Orphan, Power, Size
@@ -365,3 +365,17 @@ def test_w11_a_step_that_was_overtaken_ends_nothing_of_a_later_generation(fleet:
     fleet.step(overtaken, 2)
     assert reconcile._find(overtaken) is None
     assert len(fleet.instances(overtaken)) == 1
+
+
+def test_w11_whoever_was_on_a_vm_that_was_ended_is_placed_anew(fleet: Fleet) -> None:
+    """W11: a slot that stays active is on no VM once its own was ended; activated again, it gets another one."""
+    slot = fleet.awake()
+    host = fleet.up(fleet.host())
+    with tenancy.enter(fleet.org_id):
+        locked = Host.objects.select_for_update().get(id=host.id)
+        wants.want(locked, Power.ENDED, cause="test", now=fleet.clock.now())
+    assert fleet.step(host, 3).observed == Observed.ENDED
+    again = fleet.wake(slot)
+    assert again.active
+    assert again.host_id not in {None, host.id}
+    assert fleet.wake(slot).host_id == again.host_id

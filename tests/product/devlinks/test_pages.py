@@ -1,0 +1,107 @@
+"""The pages of links: issued in two clicks, shown once, revoked with a receipt; nothing of VMs or addresses (L1, L4, W4)."""
+
+import re
+from datetime import timedelta
+
+from django.conf import settings
+from django.utils import timezone
+
+from devlinks import gateways
+from devlinks.models import Gateway, PurgeReceipt
+from devlinks.operations import links
+from devlinks.purges import revision_now
+from tests.product.devlinks.test_purges import new_gateway
+from tests.product.devlinks.yard import Yard
+from tests.product.visitors import signed_in
+from tests.product.world import World
+
+
+def test_l1_a_link_is_issued_from_the_workspaces_page_and_shown_once(yard: Yard, world: World) -> None:
+    browser, slug = signed_in(world.alice), yard.organization.slug
+    page = browser.get(f"/o/{slug}/workspaces/{yard.workspace.id}")
+    assert "Issue a link" in page.text
+    action = f"/o/{slug}/workspaces/{yard.workspace.id}/links/new"
+    assert action in page.text
+    shown = browser.post(action, {"service": "web"})
+    assert shown.status_code == 200
+    assert shown.headers["Cache-Control"] == "no-store"
+    [address] = re.findall(re.escape(settings.DEV_URL) + r"/share/[\w.-]+", shown.text)
+    assert address.count(".") >= 2
+    page = browser.get(f"/o/{slug}/workspaces/{yard.workspace.id}")
+    assert "web for review" in page.text
+    for where in (f"/o/{slug}/links", f"/o/{slug}/workspaces/{yard.workspace.id}"):
+        assert address.rpartition("/")[2] not in browser.get(where).text
+
+
+def test_l5_the_form_says_where_paths_lead(yard: Yard, world: World) -> None:
+    page = signed_in(world.alice).get(f"/o/{yard.organization.slug}/workspaces/{yard.workspace.id}/links/new")
+    assert "<code>/api</code> is answered by backend" in page.text
+    assert "tool" not in re.sub(r"<head>.*?</head>", "", page.text, flags=re.DOTALL)
+
+
+def test_what_cannot_be_used_stands_beside_its_field(yard: Yard, world: World) -> None:
+    browser, slug = signed_in(world.alice), yard.organization.slug
+    action = f"/o/{slug}/workspaces/{yard.workspace.id}/links/new"
+    for wrong in (
+        {"service": "tool"},
+        {"service": "web", "lifetime": "x"},
+        {"service": "web", "note": "x" * 501},
+    ):
+        page = browser.post(action, wrong)
+        assert page.status_code in {200, 422}
+    page = browser.post(action, {"service": "tool", "name": "Kept"})
+    assert page.status_code == 422
+    assert 'value="Kept"' in page.text
+
+
+def test_l4_revoking_shows_which_gateway_cut_how_many_and_which_has_not_said_so(
+    yard: Yard, world: World
+) -> None:
+    Gateway.objects.update(left_at=timezone.now())
+    busy, silent = new_gateway("gateway-1"), new_gateway("gateway-2")
+    gateways.extend_leases([busy.id, silent.id])
+    issued = yard.issue(name="Design review")
+    browser, slug = signed_in(world.alice), yard.organization.slug
+    answer = browser.post(f"/o/{slug}/links/{issued.link.id}/revoke")
+    assert answer.status_code == 303
+    PurgeReceipt.objects.create(revision=revision_now(), gateway=busy, applied_at=timezone.now(), cut=3)
+    Gateway.objects.filter(id=busy.id).update(acknowledged=revision_now())
+    page = browser.get(answer["location"])
+    assert "“Design review” is revoked" in page.text
+    assert "3 connections cut" in page.text
+    assert "1 gateway not heard yet" in page.text
+    assert "has not said so yet" in page.text
+    seen = browser.get(f"/api/v1/orgs/{slug}/links/{issued.link.id}").json()
+    assert seen["receipts"][0]["cut"] == 3
+    assert seen["receipts"][0]["waits_for"] == 1
+
+
+def test_w4_pages_of_links_show_no_vm_and_no_address(yard: Yard, world: World) -> None:
+    issued = yard.issue()
+    yard.awake()
+    browser, slug = signed_in(world.alice), yard.organization.slug
+    for where in (f"/o/{slug}/links", f"/o/{slug}/links/{issued.link.id}"):
+        text = browser.get(where).text
+        for word in ("10.20.1.7", "20001", "Runtime VM", "i-0"):
+            assert word not in text
+
+
+def test_the_list_comes_in_pages(yard: Yard, world: World) -> None:
+    from devlinks import selectors
+
+    made = [yard.issue(name=f"Link {number}").link.id for number in range(selectors.PAGE_SIZE + 1)]
+    first = selectors.links(actor=yard.alice, slug=yard.organization.slug)
+    second = selectors.links(actor=yard.alice, slug=yard.organization.slug, after=first.next_after)
+    assert [one.id for one in (*first.links, *second.links)] == made[::-1]
+    assert second.next_after is None
+
+
+def test_the_fourth_state_counts_open_links(yard: Yard, world: World) -> None:
+    issued = yard.issue()
+    yard.issue(lifetime=timedelta(minutes=5))
+    browser, slug = signed_in(world.alice), yard.organization.slug
+    seen = browser.get(f"/api/v1/orgs/{slug}/workspaces/{yard.workspace.id}").json()
+    assert seen["dev_links"] == 2
+    links.revoke_dev_link(actor=yard.alice, org_id=yard.org, link_id=issued.link.id)
+    seen = browser.get(f"/api/v1/orgs/{slug}/workspaces/{yard.workspace.id}").json()
+    assert seen["dev_links"] == 1
