@@ -7,6 +7,7 @@ network, where only git runs as one of them.
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
 
@@ -59,12 +60,16 @@ async def addresses(host: str, port: int) -> list[Address]:
     return [address for entry in found if (address := literal(str(entry[4][0]))) is not None]
 
 
-async def protected(config: Config) -> list[tuple[Address, int]]:
-    """Addresses and ports that only the daemon may reach: metadata, and the control plane's `/host/v1`."""
+async def protected(config: Config, known: Sequence[tuple[Address, int]] = ()) -> list[tuple[Address, int]]:
+    """Addresses and ports that only the daemon may reach: metadata, and the control plane's `/host/v1`.
+
+    What was `known` stays closed while a name cannot be resolved: a resolver can be exhausted from inside a namespace.
+    """
     found: list[tuple[Address, int]] = [(address, 80) for address in METADATA]
     for url in (config.metadata_endpoint, config.control_plane):
         host, port = endpoint(url)
-        found += [(address, port) for address in await addresses(host, port)]
+        now = await addresses(host, port)
+        found += [(address, port) for address in now] if now else known
     return list(dict.fromkeys(found))
 
 
@@ -148,14 +153,15 @@ def _elements(entries: list[str]) -> str:
     return f"elements = {{ {', '.join(entries)} }};" if entries else ""
 
 
-async def replace(config: Config) -> None:
-    """Put the table in place, in one step; also what is called when the control plane's addresses may have changed.
+async def replace(config: Config, known: Sequence[tuple[Address, int]] = ()) -> list[tuple[Address, int]]:
+    """Put the table in place, in one step, and return what is closed; again when the control plane's addresses may have changed.
 
     Raises:
         IsolationError: the kernel or nft refused.
     """
-    closed = await protected(config)
+    closed = await protected(config, known)
     await run("nft", "-f", "-", given=ruleset(config, closed))
+    return closed
 
 
 async def remove(config: Config) -> None:
