@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from hosts.models import Host
-from workspaces.models import RunningService, Runtime
+from workspaces.models import RunningService, Runtime, Wake
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,9 @@ def withdraw(runtime: Runtime) -> None:
 
 
 def are_gone(runtime: Runtime, epoch: int) -> bool:
-    """Whether nobody is led to this epoch any more."""
+    """Whether nobody is led to this epoch any more: routes come with readiness, so that a wake that never was ready led nobody anywhere."""
+    if not (runtime.routed or Wake.objects.filter(runtime=runtime, epoch=epoch, ready_at__isnull=False)):
+        return True
     return all(holder(runtime.workspace_id, epoch) for holder in _holders.values())
 
 
