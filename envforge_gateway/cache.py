@@ -194,14 +194,12 @@ class Cache:
         if len(self._purges) == PURGES_REMEMBERED:
             self._floor = max(self._floor, self._purges[0][0])
         self._purges.append((revision, key))
-        forgotten = ended = 0
-        for entry in self._under(key):
-            if entry.revision >= revision or not entry.is_under(key):
-                continue
-            forgotten += entry.cached
+        under = [one for one in self._under(key) if one.revision < revision and one.is_under(key)]
+        # First what people are at, then the books.
+        ended = sum(self._cut(one) for one in under if one.open) if cut else 0
+        forgotten = sum(one.cached for one in under)
+        for entry in under:
             self._uncache(entry)
-            if cut:
-                ended += self._cut(entry)
         for told in self.when_purged:
             told(key)
         return Purged(forgotten, ended)
@@ -216,8 +214,10 @@ class Cache:
             entry.cached = False
         self._by_digest.clear()
         left = [entry for entry in self._everything() if entry.open]
-        for known in (*self._by_key.values(), self._by_session, self._link_open):
+        for known in self._by_key.values():
             known.clear()
+        self._by_session.clear()
+        self._link_open.clear()
         self._expiries.clear()
         for entry in left:
             self.register(entry)

@@ -96,6 +96,9 @@ class Exchange:
             return
         if isinstance(found, str):
             self.reply(self.gateway.pages.refused(self.request, found))
+        elif not found.cached:
+            # Purged between its answer and now: whatever was opened under it no later purge would find.
+            self._again()
         elif not self.gateway.freshness.may_serve:
             self.reply(answers.unavailable(self.request))
         else:

@@ -15,7 +15,7 @@ from audit.kinds import EventKind
 from devlinks import link_keys, rules
 from devlinks.ending import end_sessions, hand_over, revoke, revoke_all
 from devlinks.labels import host_name, label_of
-from devlinks.locks import link_for, lock_organization, workspace_for
+from devlinks.locks import link_for, workspace_for
 from devlinks.models import DevLink, Issuers
 from devlinks.purges import purge
 from devlinks.services import linkable_service
@@ -28,6 +28,7 @@ from envforge_protocol.credentials import credential_in
 from envforge_protocol.gateway import link_tokens
 from envforge_protocol.gateway.base import Surface
 from orgs import policy
+from orgs.access import hold_access
 from orgs.models import Membership
 from orgs.policy import Action
 from orgs.policy.decide import Answer, refuse
@@ -86,7 +87,7 @@ def issue_dev_link(
     _require_served()
     kid, key = link_keys.signing_key()
     with tenancy.enter(org_id):
-        lock_organization()
+        hold_access()
         workspace = workspace_for(actor, Action.DEV_LINK_ISSUE, workspace_id)
         allowed = rules.current()
         _require_issuer(actor, workspace, allowed)
@@ -253,7 +254,7 @@ def hand_over_links(*, actor: Actor, org_id: UUID, person_id: UUID, to: UUID) ->
         Invalid: the other one is no member, or is suspended.
     """
     with tenancy.enter(org_id):
-        lock_organization()
+        hold_access()
         policy.require_here(actor, Action.MEMBER_REMOVE)
         member = Membership.objects.select_related("person").filter(person_id=to, suspended_at=None).first()
         if member is None:

@@ -232,6 +232,8 @@ class ControlPlane:
             self._streams.discard(writer)
 
     def _line(self, writer: asyncio.StreamWriter, event: BaseModel) -> None:
+        if writer.is_closing():
+            return
         line = event.model_dump_json().encode() + b"\n"
         writer.write(b"%x\r\n%b\r\n" % (len(line), line))
 
