@@ -69,7 +69,7 @@ def valkey() -> Iterator[tuple[str, str]]:
                     held = client.get(key)
                 case b"list":
                     # A message's body is in base64.
-                    held = [_opened(bytes(one)) for one in cast("list[bytes]", client.lrange(key, 0, -1))]
+                    held = [_opened(one) for one in cast("list[bytes]", client.lrange(key, 0, -1))]
                 case b"hash":
                     held = client.hgetall(key)
                 case b"set":
