@@ -91,9 +91,9 @@ class Program:
         while True:
             await asyncio.sleep(FIREWALL_EVERY_S)
             try:
-                closed = await firewall.protected(self.config)
-                if closed != last or not await firewall.stands(self.config):
-                    await firewall.replace(self.config)
+                closed = await firewall.protected(self.config, last)
+                if set(closed) != set(last) or not await firewall.stands(self.config):
+                    closed = await firewall.replace(self.config, last)
                     await workspaces.prove_again()
                     last = closed
             except DaemonError as error:

@@ -96,6 +96,9 @@ class Exchange:
             return
         if isinstance(found, str):
             self.reply(self.gateway.pages.refused(self.request, found))
+        elif not found.cached:
+            # Purged between its answer and now: whatever was opened under it no later purge would find.
+            self._again()
         elif not self.gateway.freshness.may_serve:
             self.reply(answers.unavailable(self.request))
         else:
@@ -158,7 +161,8 @@ class Exchange:
             self.gateway.metrics.upstream_errors["connect_timeout"] += 1
             self.reply(self.gateway.pages.broken(self.request, 504, "connect_timeout"))
         except OSError as error:
-            if not entry.cached:
+            if not entry.cached or pool.withdrawn:
+                self.gateway.cache.drop(entry)
                 self._again()
                 return
             kind = errno.errorcode.get(error.errno or 0, "other").lower()

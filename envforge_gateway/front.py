@@ -1,6 +1,7 @@
 """One client's connection: finds requests in its bytes, one after the other, and gives each its exchange."""
 
 import asyncio
+import re
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -32,6 +33,7 @@ MOST_WAITING = 65_536
 LINGER_BYTES = 1 << 20
 LINGER_S = 2.0
 _EMPTY_LINE = b"\r\n\r\n"
+_EMPTY_LINES = re.compile(rb"(?:\r\n)+").match
 NEVER = float("inf")
 
 
@@ -151,8 +153,9 @@ class Front(asyncio.Protocol):
     def _begin(self) -> bool:
         config = self.gateway.config
         buffer = self.buffer
-        while buffer[:2] == b"\r\n":
-            buffer = self.buffer = buffer[2:]
+        if buffer[:2] == b"\r\n":
+            # All at once: one after the other, each copies what is left.
+            buffer = self.buffer = _before_a_request(buffer)
         if not buffer:
             if self.gateway.draining:
                 self.close()
@@ -274,3 +277,9 @@ class Front(asyncio.Protocol):
         if early:
             tunnel.client_data(early)
         self.resume_reading()
+
+
+def _before_a_request(data: bytes) -> bytes:
+    """Without the empty lines at its beginning (RFC 9112, 2.2)."""
+    found = _EMPTY_LINES(data)
+    return data[found.end() :] if found else data

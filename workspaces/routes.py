@@ -90,8 +90,8 @@ def withdraw(runtime: Runtime) -> None:
 
 
 def are_gone(runtime: Runtime, epoch: int) -> bool:
-    """Whether nobody is led to this epoch any more: routes come with readiness, so that a wake that never was ready led nobody anywhere."""
-    if not (runtime.routed or Wake.objects.filter(runtime=runtime, epoch=epoch, ready_at__isnull=False)):
+    """Whether nobody is led to this epoch any more; to one that never was ready nobody was."""
+    if not Wake.objects.filter(runtime=runtime, epoch=epoch, ready_at__isnull=False).exists():
         return True
     return all(holder(runtime.workspace_id, epoch) for holder in _holders.values())
 

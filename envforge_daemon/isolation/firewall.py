@@ -7,6 +7,7 @@ network, where only git runs as one of them.
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
 
@@ -19,6 +20,10 @@ from envforge_daemon.isolation.programs import run
 METADATA = (IPv4Address("169.254.169.254"), IPv6Address("fd00:ec2::254"))
 # Amazon's resolver is link-local like the metadata service, and is the one exception.
 AMAZON_RESOLVER = IPv4Address("169.254.169.253")
+
+# An NFS server takes a client's word for whose account it asks with, so that nobody but root may ask one: neither directly, nor
+# through the tunnel to the organization's file system, which listens on the VM's loopback (`envforge_daemon.tunnel`).
+NFS_PORT, TUNNEL_PORT = 2049, 12049
 
 # What a namespace reaches is the internet: nothing private, link-local or of this machine.
 CLOSED = tuple(
@@ -55,12 +60,16 @@ async def addresses(host: str, port: int) -> list[Address]:
     return [address for entry in found if (address := literal(str(entry[4][0]))) is not None]
 
 
-async def protected(config: Config) -> list[tuple[Address, int]]:
-    """Addresses and ports that only the daemon may reach: metadata, and the control plane's `/host/v1`."""
+async def protected(config: Config, known: Sequence[tuple[Address, int]] = ()) -> list[tuple[Address, int]]:
+    """Addresses and ports that only the daemon may reach: metadata, and the control plane's `/host/v1`.
+
+    What was `known` stays closed while a name cannot be resolved: a resolver can be exhausted from inside a namespace.
+    """
     found: list[tuple[Address, int]] = [(address, 80) for address in METADATA]
     for url in (config.metadata_endpoint, config.control_plane):
         host, port = endpoint(url)
-        found += [(address, port) for address in await addresses(host, port)]
+        now = await addresses(host, port)
+        found += [(address, port) for address in now] if now else known
     return list(dict.fromkeys(found))
 
 
@@ -116,18 +125,20 @@ table inet {table(config)} {{
     iifname {wires} oifname "ef*" drop
     iifname {wires} ip daddr @metadata4 reject with icmp type admin-prohibited
     iifname {wires} ip daddr . tcp dport @closed4 reject with icmp type admin-prohibited
+    iifname {wires} meta l4proto {{ tcp, udp }} th dport {NFS_PORT} reject with icmp type admin-prohibited
     iifname {wires} ip daddr @resolvers meta l4proto {{ tcp, udp }} th dport 53 accept
     iifname {wires} ip daddr @opened4 accept
     iifname {wires} ip daddr @private4 reject with icmp type admin-prohibited
     oifname {wires} ct state established,related accept
     oifname {wires} drop
   }}
-  # From the VM's own network: protected addresses for the daemon alone, and nobody else into a namespace.
+  # From the VM's own network: protected addresses and files for root alone, and nobody else into a namespace.
   chain output {{
     type filter hook output priority -10; policy accept;
     {customers} ip daddr @metadata4 reject with icmp type admin-prohibited
     {customers} ip daddr . tcp dport @closed4 reject with icmp type admin-prohibited
     {customers} ip6 daddr . tcp dport @closed6 reject with icmpv6 type admin-prohibited
+    {customers} meta l4proto {{ tcp, udp }} th dport {{ {NFS_PORT}, {TUNNEL_PORT} }} reject with icmpx type admin-prohibited
     meta skuid != 0 oifname {wires} reject with icmp type admin-prohibited
   }}
   chain postrouting {{
@@ -142,14 +153,15 @@ def _elements(entries: list[str]) -> str:
     return f"elements = {{ {', '.join(entries)} }};" if entries else ""
 
 
-async def replace(config: Config) -> None:
-    """Put the table in place, in one step; also what is called when the control plane's addresses may have changed.
+async def replace(config: Config, known: Sequence[tuple[Address, int]] = ()) -> list[tuple[Address, int]]:
+    """Put the table in place, in one step, and return what is closed; again when the control plane's addresses may have changed.
 
     Raises:
         IsolationError: the kernel or nft refused.
     """
-    closed = await protected(config)
+    closed = await protected(config, known)
     await run("nft", "-f", "-", given=ruleset(config, closed))
+    return closed
 
 
 async def remove(config: Config) -> None:

@@ -1,7 +1,7 @@
 """Ports inside a workspace's namespace that are not for all of its accounts (THREATS H3).
 
-A server's inner ports, which ask for no password, are its own account's. A console is its own and the shell's, which SSH
-forwarding connects as; no dev link leads to either (L5).
+A server's inner ports, which ask for no password, are its own account's. A console is its own, the shell's, and the
+carrier's, which connects for SSH forwarding; no dev link leads to either, since a link's way in leads to a service alone (L5).
 """
 
 from collections.abc import Iterable

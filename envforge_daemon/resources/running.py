@@ -10,6 +10,7 @@ from envforge_daemon import volumes
 from envforge_daemon.config import Config
 from envforge_daemon.errors import IsolationError
 from envforge_daemon.isolation import SHELL, Workspace, Workspaces
+from envforge_daemon.isolation.accounts import CARRIER_UID
 from envforge_daemon.isolation.data import DataPlace
 from envforge_daemon.resources.fence import raise_fence
 from envforge_daemon.resources.kinds import Kind, Place, Server, Values
@@ -147,7 +148,7 @@ class Resources:
             own = workspace.account(resource.account).uid
             ports = KINDS[resource.type].private_ports(resource.port)
             fenced += [
-                (port, [own, workspace.account(SHELL).uid] if is_console else [own])
+                (port, [own, workspace.account(SHELL).uid, CARRIER_UID] if is_console else [own])
                 for port, is_console in ports.items()
             ]
         await raise_fence(workspace, fenced)

@@ -313,6 +313,11 @@ def test_l5_the_mail_page_is_not_for_services(on_resources: Play) -> None:
         assert (await rig.start(workspace, resources=[mail])).readiness.blockers == ()
         assert '"messages"' in await console(rig, workspace, mail)
         assert "ConnectionRefusedError" in await console(rig, workspace, mail, account=1)
+        inside = await rig.vm.workspaces.ensure(workspace)
+        # What SSH forwarding asks for.
+        (await rig.ingress.connect(inside, mail.port + 1)).close()
+        with pytest.raises(ConnectionRefusedError):
+            await rig.ingress.connect(inside, mail.port + 2)
         await rig.stop(workspace)
 
     on_resources(scene)

@@ -1,0 +1,18 @@
+"""What the firewall closes while the control plane's name cannot be resolved (THREATS H1)."""
+
+import asyncio
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from envforge_daemon.isolation import firewall
+from tests.daemon.test_volumes import config
+
+
+def test_h1_what_was_closed_stays_closed_while_a_name_cannot_be_resolved(tmp_path: Path) -> None:
+    """Code in a namespace may use the resolver, and so may use it up."""
+    known = (IPv4Address("192.0.2.7"), 443)
+    nameless = config(tmp_path, control_plane="https://control-plane.invalid")
+    assert known not in asyncio.run(firewall.protected(nameless))
+    assert known in asyncio.run(firewall.protected(nameless, [known]))
+    named = config(tmp_path, control_plane="https://192.0.2.8")
+    assert known not in asyncio.run(firewall.protected(named, [known]))
