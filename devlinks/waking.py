@@ -152,8 +152,8 @@ def spent_in(workspace_id: UUID, now: datetime) -> Spent:
 
 
 def may_keep_awake(link: DevLink, now: datetime) -> bool:
-    """Whether a visitor's use may still put off the sleep: a wake that a link caused lasts no longer than that link, where it is
-    this one, and the workspace may spend.
+    """Whether a visitor's use may still put off the sleep: of a wake that a link caused, only within what all links of the
+    workspace may spend, and within this link's own where it is the one.
     """
     epoch = (
         Runtime.objects.filter(workspace_id=link.workspace_id).values_list("epoch", flat=True).first() or 0
