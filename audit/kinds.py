@@ -247,6 +247,9 @@ class EventKind(Enum):
         exit_status=COUNT.or_none(),
         duration_s=SECONDS,
     )
+    COMMAND_CANCELLED = kind(
+        "command.cancelled", "{actor} cancelled {command} on {target}", command=NAME, type=COMMAND
+    )
 
     # Secrets, metadata only
     SECRET_SET = kind("secret.set", "{actor} set the secret {target}", version=COUNT)

@@ -35,15 +35,15 @@ def link(number: int) -> UUID:
 
 
 def decisions(number: int, port: int, sockets_port: int) -> Iterator[Decision]:
-    """Sessions of many links and organizations, all awake; their paths and surfaces are looked at."""
+    """Sessions of many links of four workspaces, all awake; their paths and surfaces are looked at."""
     ends = datetime.now(UTC) + timedelta(hours=8)
     for one in range(number):
         yield Decision.model_validate(
             {
                 "session_id": UUID(int=(2 << 100) + one),
                 "link_id": link(one),
-                "workspace_id": UUID(int=(3 << 100) + one // 100),
-                "organization_id": UUID(int=(4 << 100) + one // 1000),
+                "workspace_id": UUID(int=(3 << 100) + one % 4),
+                "organization_id": UUID(int=(4 << 100) + one % 4),
                 "workspace": "main",
                 "service": "web",
                 "surfaces": ["web", "api", "websockets"],

@@ -256,7 +256,7 @@ def most_sockets() -> int:
     """10,000, or as many as this machine lets a process have: the gateway has two for each."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-    return min(10_000, limit // 2 - 200)
+    return min(10_000, limit // 2 - 1000)
 
 
 def require_programs() -> None:

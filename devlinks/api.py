@@ -16,10 +16,9 @@ from devlinks.operations import links as operations
 from devlinks.operations.links import Issued
 from devlinks.operations.policy import set_link_policy
 from devlinks.operations.shells import issue_shell_ticket
-from envforge.api.bodies import read_after, read_body
+from envforge.api.bodies import read_after, read_body, uuid_parameter
 from envforge.api.schema import REFUSALS, Problem
 from envforge.api.views import OrgAPIView
-from envforge.errors import Invalid
 from orgs.selectors import organization
 
 WRITES: dict[Any, Any] = {
@@ -171,7 +170,9 @@ class Links(_ReadAndWrite):
             actor=self.actor,
             slug=slug,
             after=read_after(request),
-            workspace_id=_workspace(request.query_params.get("workspace")),
+            workspace_id=uuid_parameter(
+                "workspace", request.query_params.get("workspace"), words="Use a workspace's id."
+            ),
         )
         return Response(LinksOut({"links": seen.links, "next": seen.next_after}).data)
 
@@ -323,10 +324,3 @@ def _shown_once(view: OrgAPIView, slug: str, issued: Issued) -> Response:
     answer = Response(IssuedOut({"link": seen.link, "address": issued.address.reveal_text()}).data)
     answer["Cache-Control"] = "no-store"
     return answer
-
-
-def _workspace(text: str | None) -> UUID | None:
-    try:
-        return UUID(text) if text is not None else None
-    except ValueError:
-        raise Invalid("This parameter cannot be used.", {"workspace": "Use a workspace's id."}) from None

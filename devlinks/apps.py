@@ -10,6 +10,7 @@ class DevlinksConfig(AppConfig):
         from orgs.access import on_access_narrowed  # noqa: PLC0415
         from orgs.endings import on_sign_in_ended  # noqa: PLC0415
         from orgs.offboarding import on_offboarding  # noqa: PLC0415
+        from workspaces import removals  # noqa: PLC0415
         from workspaces.page_parts import Part, offer_part, tell_links  # noqa: PLC0415
         from workspaces.routes import before_routes_go, on_route_change  # noqa: PLC0415
 
@@ -19,5 +20,6 @@ class DevlinksConfig(AppConfig):
         on_access_narrowed(ending.access_narrowed)
         on_route_change(runtimes.route_changed)
         before_routes_go("devlinks", purges.routes_are_gone)
+        removals.remove_with("dev links", ending.remove_of_workspace)
         offer_part(Part("dev_links", "main", 20, "devlinks/_links.html", selectors.on_page))
         tell_links(selectors.links_now)

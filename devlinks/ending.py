@@ -117,6 +117,16 @@ def close_sessions(closing: Closing) -> int:
     return ended
 
 
+def remove_of_workspace(org_id: UUID, workspace_id: UUID) -> int:
+    """A workspace goes for good (W12): its links end, and so does every way into it; answers how many links that were."""
+    with tenancy.enter(org_id):
+        ended = revoke_all(
+            DevLink.objects.filter(workspace_id=workspace_id), actor=SYSTEM, cause="workspace_removed"
+        )
+        purge("workspace", workspace_id, reason="removed")
+        return ended
+
+
 def record_expired(now: datetime) -> int:
     """A sweep: tell of links that time has ended (they stopped working by themselves); answers how many (L9)."""
     told = 0

@@ -3,18 +3,11 @@
 from uuid import UUID
 
 from devlinks.models import DevLink
-from envforge import tenancy
 from envforge.actor import Actor
 from envforge.errors import NotVisible
 from orgs import policy
-from orgs.models import Organization
 from orgs.policy import About, Action
 from workspaces.models import Presence, Workspace
-
-
-def lock_organization() -> None:
-    """So that nobody is removed while they issue: what closes all they hold would miss it."""
-    Organization.objects.select_for_update().filter(id=tenancy.current_org()).first()
 
 
 def workspace_for(actor: Actor, action: Action, workspace_id: UUID) -> Workspace:

@@ -16,7 +16,7 @@ from envforge import tenancy
 from envforge.errors import Conflict
 from envforge_protocol.gateway.waking import Step, WakeAnswer, WakeRequest
 from workspaces.caps import CapReached
-from workspaces.models import MeterWindow, Observed, Power, Runtime, WakeCause, Workspace
+from workspaces.models import MeterWindow, Observed, Power, Runtime, Wake, WakeCause, Workspace
 from workspaces.requests import wake_on_request
 
 DAY = timedelta(days=1)
@@ -152,14 +152,20 @@ def spent_in(workspace_id: UUID, now: datetime) -> Spent:
 
 
 def may_keep_awake(link: DevLink, now: datetime) -> bool:
-    """Whether a visitor's use may still put off the sleep: a wake of the link's own may last no longer than its budget."""
-    runtime = Runtime.objects.filter(workspace_id=link.workspace_id).values_list("epoch", flat=True).first()
-    if not LinkWake.objects.filter(link=link, epoch=runtime or 0).exists():
+    """Whether a visitor's use may still put off the sleep: of a wake that a link caused, only within what all links of the
+    workspace may spend, and within this link's own where it is the one.
+    """
+    epoch = (
+        Runtime.objects.filter(workspace_id=link.workspace_id).values_list("epoch", flat=True).first() or 0
+    )
+    caused = (
+        LinkWake.objects.filter(workspace_id=link.workspace_id, epoch__lte=epoch).order_by("-epoch").first()
+    )
+    if caused is None or epoch not in _lasted(link.workspace_id, [caused.epoch]):
         return True
-    allowed = rules.current()
-    if spent_by(link, now).awake_s >= link.awake_budget_s:
+    if spent_in(link.workspace_id, now).awake_s >= rules.current().workspace_awake_s:
         return False
-    return spent_in(link.workspace_id, now).awake_s < allowed.workspace_awake_s
+    return caused.link_id != link.id or spent_by(link, now).awake_s < link.awake_budget_s
 
 
 def _spent(link: DevLink) -> str:
@@ -175,8 +181,22 @@ def _spent(link: DevLink) -> str:
     return "wake_budget" if gone else ""
 
 
+def _lasted(workspace_id: UUID, epochs: list[int]) -> set[int]:
+    """These wakes, and those in which they went on when their VM was lost (W11)."""
+    lasted = set(epochs)
+    if lasted:
+        recovered = Wake.objects.filter(
+            runtime__workspace_id=workspace_id, cause=WakeCause.RECOVERY, epoch__gt=min(lasted)
+        )
+        for epoch in recovered.order_by("epoch").values_list("epoch", flat=True):
+            if epoch - 1 in lasted:
+                lasted.add(epoch)
+    return lasted
+
+
 def _awake_s(workspace_id: UUID, epochs: list[int], now: datetime, *, since: datetime | None) -> int:
-    windows = MeterWindow.objects.filter(workspace_id=workspace_id, epoch__in=epochs)
+    lasted = _lasted(workspace_id, epochs)
+    windows = MeterWindow.objects.filter(workspace_id=workspace_id, epoch__in=lasted)
     if since is not None:
         windows = windows.filter(Q(closed_at=None) | Q(closed_at__gt=since))
     total = 0.0

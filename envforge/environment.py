@@ -245,7 +245,10 @@ SETTINGS = (
         default=host_forms.TYPES,
     ),
     Setting(
-        "ENVFORGE_FILES", "efs:fs-… or directory:/…, the same on every VM", host_forms.files, default=None
+        "ENVFORGE_FILES",
+        "efs, efs:alias/… or directory:/…, the same on every VM",
+        host_forms.files,
+        default=None,
     ),
     Setting(
         "ENVFORGE_PRICES",

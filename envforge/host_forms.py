@@ -13,7 +13,7 @@ TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Where workspaces' files lie: `efs` and a file system's id, or `directory` and a path that is on every VM."""
+    """Where workspaces' files lie: `efs` and the key it is encrypted with, if any, or `directory` and a path that is on every VM."""
 
     kind: str
     place: str
@@ -21,7 +21,10 @@ class Files:
 
 def files(value: str) -> Files:
     kind, colon, place = value.partition(":")
-    if not colon or not {"efs": place.startswith("fs-"), "directory": place.startswith("/")}[kind]:
+    if not {
+        "efs": not colon or place.startswith(("alias/", "arn:")),
+        "directory": place.startswith("/"),
+    }[kind]:
         raise ValueError
     return Files(kind, place.rstrip("/"))
 

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import socket
+import time
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ CARRIER_LIMITS = Limits(memory_mib=512, cpu_millis=2000, processes=16)
 BACKLOG = 512
 ANSWERS_WITHIN_S = 10.0
 LOOKED_AFTER_EVERY_S = 0.5
+# A carrier whose workspace sleeps stays for this: many wake again soon, and nothing of a wake would take longer than its start.
+RESTS_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Ingress:
         self._directory = config.run_dir / "ingress"
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._wanted: dict[UUID, tuple[Workspace, tuple[Route, ...]]] = {}
+        self._resting: dict[UUID, tuple[wire.Workspace, float]] = {}
         self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def set(self, workspace: Workspace, routes: Iterable[Route]) -> None:
@@ -67,21 +71,51 @@ class Ingress:
             if route.ingress not in self._config.ports:
                 raise IsolationError(f"Port {route.ingress} is none of this VM's ingress ports.")
         self._wanted[workspace.id] = (workspace, wanted)
+        self._resting.pop(workspace.id, None)
         await self._put_right(workspace, wanted)
+
+    async def rest(self, workspace: wire.Workspace) -> int:
+        """Close all ways into a workspace that sleeps; as `close`, but the carrier stays for a while, leading nowhere."""
+        self._wanted.pop(workspace.id, None)
+        self._resting[workspace.id] = (workspace, time.monotonic() + RESTS_S)
+        try:
+            async with self._locks[workspace.uid]:
+                state = await self._ask(workspace.uid, {"do": "state"})
+                closed = [
+                    await self._ask(workspace.uid, {"do": "close", "ingress": ingress})
+                    for ingress, _, _ in state["routes"]
+                ]
+                return sum(int(one["cut"]) for one in closed)
+        except (OSError, IsolationError):
+            # None is there, or it does not do as it is told.
+            return await self.close(workspace)
 
     async def close(self, workspace: wire.Workspace) -> int:
         """Close all ways into a workspace, carrier included; how many connections that cut. Works after a restart, too."""
         self._wanted.pop(workspace.id, None)
+        self._resting.pop(workspace.id, None)
         async with self._locks[workspace.uid]:
-            cut = 0
-            with contextlib.suppress(OSError, IsolationError):
-                state = await self._ask(workspace.uid, {"do": "state"})
-                cut = int(state["connections"])
-                await self._ask(workspace.uid, {"do": "end"})
-            # One that does not answer goes on listening, and nobody would find it again.
-            await Workspace(self._config, self._workspaces.walls, workspace).kill_all(GROUP)
-            self._socket(workspace.uid).unlink(missing_ok=True)
-            return cut
+            return await self._end(workspace)
+
+    async def _end(self, workspace: wire.Workspace) -> int:
+        cut = 0
+        with contextlib.suppress(OSError, IsolationError):
+            state = await self._ask(workspace.uid, {"do": "state"})
+            cut = int(state["connections"])
+            await self._ask(workspace.uid, {"do": "end"})
+        # One that does not answer goes on listening, and nobody would find it again.
+        await Workspace(self._config, self._workspaces.walls, workspace).kill_all(GROUP)
+        self._socket(workspace.uid).unlink(missing_ok=True)
+        return cut
+
+    async def _end_rested(self) -> None:
+        for workspace_id, (workspace, until) in list(self._resting.items()):
+            if time.monotonic() < until:
+                continue
+            async with self._locks[workspace.uid]:
+                # Whoever wakes meanwhile has taken it from the list, or waits for the lock and starts another.
+                if self._resting.pop(workspace_id, None) is not None:
+                    await self._end(workspace)
 
     async def connect(self, workspace: Workspace, port: int, *, account: int | None = None) -> socket.socket:
         """A connection to a loopback port inside the namespace, for health checks and SSH forwarding (THREATS H1).
@@ -105,6 +139,7 @@ class Ingress:
         """Put up again whatever carrier ended; for as long as the program runs."""
         while True:
             await asyncio.sleep(LOOKED_AFTER_EVERY_S)
+            await self._end_rested()
             for workspace, routes in list(self._wanted.values()):
                 if not routes:
                     continue

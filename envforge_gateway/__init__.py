@@ -2,7 +2,7 @@
 
 `front` reads requests, `exchange` carries one to its service and its answer back, `upstream` holds the connections to services,
 `tunnel` an open WebSocket. `cache` knows what sessions may reach and what is open under them; `stream` follows the control
-plane's events; `freshness` says whether what is cached may still be used. `opening` makes sessions, `waking` asks for wakes.
+plane's events; `freshness` says whether what is cached may still be used. `bare` and `reserved` make sessions, `waking` asks for wakes.
 """
 
 from importlib.metadata import PackageNotFoundError, version

@@ -128,6 +128,7 @@ class Cache:
         self._by_session: dict[UUID, tuple[Entry, ...]] = {}
         self._link_open: dict[UUID, list[int]] = {}
         self._expiries: list[tuple[float, int, Entry]] = []
+        self._forgotten = 0
         self._number = itertools.count()
         self._purges: deque[tuple[int, Key]] = deque(maxlen=PURGES_REMEMBERED)
         # Decisions of an earlier revision than this cannot be compared with every purge since, and are discarded.
@@ -167,6 +168,9 @@ class Cache:
 
     def register(self, entry: Entry) -> None:
         """Let purges and the end of its time find what is open under the entry."""
+        if entry.link_id is not None:
+            # The link's other sessions may have been forgotten since the entry was made.
+            entry.link_open = self._link_open.setdefault(entry.link_id, entry.link_open)
         for kind, known in self._by_key.items():
             named = getattr(entry, f"{kind}_id")
             if named is not None:
@@ -190,14 +194,12 @@ class Cache:
         if len(self._purges) == PURGES_REMEMBERED:
             self._floor = max(self._floor, self._purges[0][0])
         self._purges.append((revision, key))
-        forgotten = ended = 0
-        for entry in self._under(key):
-            if entry.revision >= revision or not entry.is_under(key):
-                continue
-            forgotten += entry.cached
+        under = [one for one in self._under(key) if one.revision < revision and one.is_under(key)]
+        # First what people are at, then the books.
+        ended = sum(self._cut(one) for one in under if one.open) if cut else 0
+        forgotten = sum(one.cached for one in under)
+        for entry in under:
             self._uncache(entry)
-            if cut:
-                ended += self._cut(entry)
         for told in self.when_purged:
             told(key)
         return Purged(forgotten, ended)
@@ -207,18 +209,25 @@ class Cache:
         self._floor = max(self._floor, floor)
         self._purges.clear()
         forgotten = len(self._by_digest)
-        ended = 0
-        for entry in list(self._everything()):
-            self._uncache(entry)
-            if cut:
-                ended += self._cut(entry)
+        ended = self.cut_all() if cut else 0
+        for entry in self._by_digest.values():
+            entry.cached = False
+        self._by_digest.clear()
+        left = [entry for entry in self._everything() if entry.open]
+        for known in self._by_key.values():
+            known.clear()
+        self._by_session.clear()
+        self._link_open.clear()
+        self._expiries.clear()
+        for entry in left:
+            self.register(entry)
         for told in self.when_purged:
             told(Key(kind="everything"))
         return Purged(forgotten, ended)
 
     def cut_all(self) -> int:
         """End everything that is open."""
-        return sum(self._cut(entry) for entry in list(self._everything()))
+        return sum(self._cut(entry) for entry in [one for one in self._everything() if one.open])
 
     def expire(self) -> int:
         """End what is open under entries whose time has come; how many there were."""
@@ -275,7 +284,10 @@ class Cache:
             self._by_session.pop(entry.session_id, None)
         if entry.link_id is not None and entry.link_id not in self._by_key["link"]:
             self._link_open.pop(entry.link_id, None)
-        if len(self._expiries) > 2 * len(self._by_digest) + 1024:
+        self._forgotten += 1
+        if self._forgotten > 1024 and self._forgotten * 2 > len(self._expiries):
+            # Seldom enough that it costs each of those forgotten next to nothing.
+            self._forgotten = 0
             self._expiries = [one for one in self._expiries if one[2].cached or one[2].open]
             heapq.heapify(self._expiries)
 

@@ -161,7 +161,8 @@ class Exchange:
             self.gateway.metrics.upstream_errors["connect_timeout"] += 1
             self.reply(self.gateway.pages.broken(self.request, 504, "connect_timeout"))
         except OSError as error:
-            if not entry.cached:
+            if not entry.cached or pool.withdrawn:
+                self.gateway.cache.drop(entry)
                 self._again()
                 return
             kind = errno.errorcode.get(error.errno or 0, "other").lower()

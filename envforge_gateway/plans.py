@@ -67,6 +67,11 @@ class Plan:
             bool(self._forwards) or self.allowed != ALL or routes.websockets != Routes().websockets
         )
 
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whether what it leads to was given up: after a gap the same routes are dialled anew."""
+        return any(pool.withdrawn for pool in self._pools.values())
+
     def route(self, path: bytes, *, is_websocket: bool) -> tuple[bytes, bool, Pool | None]:
         """The one reading of a path that is both matched and forwarded; whether the surfaces have it; where it is answered.
 
@@ -119,7 +124,7 @@ class Plans:
     def plan(self, decision: Decision) -> Plan:
         said = decision.model_dump_json(exclude={"session_id", "link_id", "person_id", "expires_at"})
         plan = self._known.get(said)
-        if plan is None:
+        if plan is None or plan.is_withdrawn:
             plan = self._known[said] = Plan(decision, self._pools)
         return plan
 

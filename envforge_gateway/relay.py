@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _CONTINUE, _SWITCHING, _FINAL = 100, 101, 200
 _MOST_INTERIM = 16
+SMALL = 16_384
 NEVER = float("inf")
 
 
@@ -143,7 +144,13 @@ class Relay:
             size = len(data)
             if size < self._left:
                 self._left -= size
-                front.send(head + data if head else data)
+                if head and size < SMALL:
+                    front.send(head + data)
+                else:
+                    # Two writes of one turn go out as one; a large part is not copied for it.
+                    if head:
+                        front.send(head)
+                    front.send(data)
             else:
                 has_rest = size > self._left
                 front.send(head + (data[: self._left] if has_rest else data))

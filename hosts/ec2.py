@@ -19,6 +19,7 @@ from hosts.vendor import Refused, Vanished, ask
 
 # Where services and shells of workspaces are reached from the gateways; below Linux' ports for outgoing connections.
 INGRESS_PORTS = (20000, 29999)
+NFS_PORT = 2049
 ORG_TAG, HOST_TAG, GENERATION_TAG, ROLE_TAG = (
     "envforge:org",
     "envforge:host",
@@ -244,13 +245,34 @@ def security_group(org_id: UUID) -> str:
     Only the gateways reach the ports of services and shells; nothing else comes in, from VMs of other organizations
     nor from the organization's own (V4).
     """
-    group = _find_group(org_id)
+    first, last = INGRESS_PORTS
+    return _group(
+        org_id,
+        f"envforge-{org_id}",
+        "VMs of one organization of EnvForge",
+        _tcp(first, last, settings.GATEWAY_SECURITY_GROUP),
+    )
+
+
+def files_group(org_id: UUID) -> str:
+    """The group of the organization's mount targets: its own VMs reach NFS, and nobody reaches anything else (V4)."""
+    return _group(
+        org_id,
+        f"envforge-files-{org_id}",
+        "Files of one organization of EnvForge",
+        _tcp(NFS_PORT, NFS_PORT, security_group(org_id)),
+    )
+
+
+def _group(org_id: UUID, name: str, description: str, wanted: dict[str, Any]) -> str:
+    """The group, with this permission and no other."""
+    group = _find_group(name)
     if group is None:
         try:
             ask(
                 _client().create_security_group,
-                GroupName=f"envforge-{org_id}",
-                Description="VMs of one organization of EnvForge",
+                GroupName=name,
+                Description=description,
                 VpcId=settings.HOST_VPC,
                 TagSpecifications=[
                     {"ResourceType": "security-group", "Tags": [{"Key": ORG_TAG, "Value": str(org_id)}]}
@@ -260,15 +282,14 @@ def security_group(org_id: UUID) -> str:
             # Another worker was quicker.
             if refused.code != "InvalidGroup.Duplicate":
                 raise
-        group = _find_group(org_id)
+        group = _find_group(name)
         if group is None:
             raise Vanished("InvalidGroup.NotFound")
-    _put_right(group)
+    _put_right(group, wanted)
     return str(group["GroupId"])
 
 
-def _put_right(group: dict[str, Any]) -> None:
-    wanted = _from_gateways()
+def _put_right(group: dict[str, Any], wanted: dict[str, Any]) -> None:
     present = [_stripped(one) for one in group["IpPermissions"]]
     strange = [one for one in present if one != wanted]
     if strange:
@@ -281,13 +302,12 @@ def _put_right(group: dict[str, Any]) -> None:
                 raise
 
 
-def _from_gateways() -> dict[str, Any]:
-    first, last = INGRESS_PORTS
+def _tcp(first: int, last: int, group: str) -> dict[str, Any]:
     return {
         "IpProtocol": "tcp",
         "FromPort": first,
         "ToPort": last,
-        "UserIdGroupPairs": [{"GroupId": settings.GATEWAY_SECURITY_GROUP}],
+        "UserIdGroupPairs": [{"GroupId": group}],
     }
 
 
@@ -299,8 +319,8 @@ def _stripped(permission: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _find_group(org_id: UUID) -> dict[str, Any] | None:
-    filters = [_filter("vpc-id", settings.HOST_VPC), _filter("group-name", f"envforge-{org_id}")]
+def _find_group(name: str) -> dict[str, Any] | None:
+    filters = [_filter("vpc-id", settings.HOST_VPC), _filter("group-name", name)]
     groups = ask(_client().describe_security_groups, Filters=filters)["SecurityGroups"]
     return dict(groups[0]) if groups else None
 

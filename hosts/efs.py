@@ -1,65 +1,138 @@
-"""All there is of EFS in EnvForge: access points, one for each workspace.
+"""All there is of EFS in EnvForge: one file system for each organization, and its mount targets.
 
-An access point shows its VM one directory, as one account, whoever asks on the VM. Every call is outside of a transaction.
+EFS takes a VM's word for whose account it asks with, so the network is the wall: a mount target admits the organization's own
+VMs and nobody else (`hosts.ec2.files_group`). Every call is outside of a transaction.
 Source: the Amazon EFS API reference, 2015-02-01.
 """
 
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 from uuid import UUID
 
 from envforge import aws
+from hosts import ec2
 from hosts.vendor import Refused, Vanished, ask
 
-ORG_TAG, WORKSPACE_TAG = "envforge:org", "envforge:workspace"
-
-
-def ensure_access_point(*, file_system: str, org_id: UUID, workspace_id: UUID, uid: int) -> str:
-    """The workspace's access point, made where there is none; asking again answers with the same one.
-
-    Its directory is the organization's and the workspace's id, owned by the workspace's account and closed to others.
-    """
-    token = str(workspace_id)
-    try:
-        made = ask(
-            _client().create_access_point,
-            ClientToken=token,
-            FileSystemId=file_system,
-            PosixUser={"Uid": uid, "Gid": uid},
-            RootDirectory={
-                "Path": f"/{org_id}/{workspace_id}",
-                "CreationInfo": {"OwnerUid": uid, "OwnerGid": uid, "Permissions": "0700"},
-            },
-            Tags=[
-                {"Key": ORG_TAG, "Value": str(org_id)},
-                {"Key": WORKSPACE_TAG, "Value": str(workspace_id)},
+ORG_TAG, FILES_TAG = "envforge:org", "envforge:files"
+AVAILABLE, FAILED = "available", "error"
+# Whoever reaches a mount target may use the file system as any account, root included, and by TLS alone.
+POLICY = json.dumps({
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Sid": "ThroughItsMountTargets",
+            "Effect": "Allow",
+            "Principal": {"AWS": "*"},
+            "Action": [
+                "elasticfilesystem:ClientMount",
+                "elasticfilesystem:ClientWrite",
+                "elasticfilesystem:ClientRootAccess",
             ],
-        )
-    except Refused as refused:
-        if refused.code != "AccessPointAlreadyExists":
-            raise
-        return _find(file_system, token)
-    return str(made["AccessPointId"])
+            "Resource": "*",
+            "Condition": {"Bool": {"elasticfilesystem:AccessedViaMountTarget": "true"}},
+        },
+        {
+            "Sid": "NeverInClear",
+            "Effect": "Deny",
+            "Principal": {"AWS": "*"},
+            "Action": "*",
+            "Resource": "*",
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+        },
+    ],
+})  # fmt: skip
 
 
-def remove_access_point(access_point: str) -> None:
-    """Remove it; one that is gone already is fine. The files behind it stay: who removes a workspace deletes them first."""
-    try:
-        ask(_client().delete_access_point, AccessPointId=access_point)
-    except Vanished:
-        return
+@dataclass(frozen=True, slots=True)
+class FileSystem:
+    """A file system as EFS describes it; one that is not available yet can be given nothing."""
+
+    id: str
+    available: bool
 
 
-def _find(file_system: str, token: str) -> str:
-    following: dict[str, Any] = {}
-    while True:
-        page = ask(_client().describe_access_points, FileSystemId=file_system, MaxResults=1000, **following)
-        for one in page["AccessPoints"]:
-            if one.get("ClientToken") == token and one.get("LifeCycleState", "available") != "deleted":
-                return str(one["AccessPointId"])
-        if not page.get("NextToken"):
-            raise Vanished("AccessPointNotFound")
-        following = {"NextToken": page["NextToken"]}
+def ensure_file_system(*, org_id: UUID, key: str) -> FileSystem:
+    """The organization's file system, made where there is none; asking again answers with the same one.
+
+    It is encrypted, and as soon as it is available nobody can use it in clear.
+
+    Args:
+        key: the key's id or alias; empty for the account's own key of EFS.
+
+    Raises:
+        Refused: there is one by this token, and it is not encrypted or has failed.
+    """
+    token = f"envforge-{org_id}"
+    found = _find(token)
+    if found is None:
+        try:
+            ask(
+                _client().create_file_system,
+                CreationToken=token,
+                Encrypted=True,
+                **({"KmsKeyId": key} if key else {}),
+                ThroughputMode="elastic",
+                Tags=[
+                    {"Key": ORG_TAG, "Value": str(org_id)},
+                    {"Key": FILES_TAG, "Value": "organization"},
+                    {"Key": "Name", "Value": f"envforge-{org_id}"},
+                ],
+            )
+        except Refused as refused:
+            # Another worker was quicker.
+            if refused.code != "FileSystemAlreadyExists":
+                raise
+        found = _find(token)
+        if found is None:
+            raise Vanished("FileSystemNotFound")
+    if not found.get("Encrypted"):
+        raise Refused("FileSystemNotEncrypted")
+    if found["LifeCycleState"] == FAILED:
+        raise Refused("FileSystemFailed")
+    made = FileSystem(str(found["FileSystemId"]), found["LifeCycleState"] == AVAILABLE)
+    if made.available:
+        ask(_client().put_file_system_policy, FileSystemId=made.id, Policy=POLICY)
+    return made
+
+
+def ensure_mount_targets(*, file_system: str, subnets: Sequence[str], group: str) -> bool:
+    """A mount target in each zone of these subnets, behind the group; answers whether all are available.
+
+    A new one takes about two minutes.
+
+    Raises:
+        Refused: one of them has failed.
+    """
+    standing = ask(_client().describe_mount_targets, FileSystemId=file_system, MaxItems=100)["MountTargets"]
+    states = {str(one["AvailabilityZoneName"]): str(one["LifeCycleState"]) for one in standing}
+    for subnet in subnets:
+        zone = ec2.zone_of_subnet(subnet)
+        if zone in states:
+            continue
+        try:
+            made = ask(
+                _client().create_mount_target,
+                FileSystemId=file_system,
+                SubnetId=subnet,
+                SecurityGroups=[group],
+            )
+        except Refused as refused:
+            if refused.code != "MountTargetConflict":
+                raise
+            states[zone] = ""
+        else:
+            states[zone] = str(made["LifeCycleState"])
+    if FAILED in states.values():
+        raise Refused("MountTargetFailed")
+    return all(state == AVAILABLE for state in states.values())
+
+
+def _find(token: str) -> dict[str, Any] | None:
+    found = ask(_client().describe_file_systems, CreationToken=token)["FileSystems"]
+    return dict(found[0]) if found else None
 
 
 @cache

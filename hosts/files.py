@@ -1,10 +1,11 @@
 """Where workspaces' files are, and the accounts they belong to: asked for by apps above, brought about by a reconciler.
 
 Files lie apart from VMs (DESIGN 6), so that sleep, replacement and another VM lose nothing. `ENVFORGE_FILES` says where:
-on a file system of EFS, an access point for each workspace; or in a directory that is the same on every VM.
+on a file system of EFS for each organization, in a directory for each workspace; or in a directory that is the same on every VM.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,19 +16,23 @@ from django.utils import timezone
 from envforge import tenancy
 from envforge.nudge import nudge
 from envforge_protocol.host.workspaces import ACCOUNTS_PER_WORKSPACE
-from hosts import due, efs
+from hosts import due, ec2, efs
 from hosts.lookups import workspace_files_due
 from hosts.models import WorkspaceFiles
 from hosts.vendor import Refused
 
 FIRST_UID = 100_000
-ACCESS_POINT = "fsap-"
 MOST_DUE = 200
+# A file system and its mount targets are made within minutes, once for each organization.
+POLL = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
 class FilesView:
-    """A workspace's files: `uid` is the first of its accounts; `kind` is `access_point` or `directory`, empty until there is one."""
+    """A workspace's files: `uid` is the first of its accounts; `kind` is `file_system` or `directory`, empty until there is one.
+
+    `place` is a directory of the VM, or of the organization's file system.
+    """
 
     workspace_id: UUID
     uid: int
@@ -96,15 +101,16 @@ def _bring_about(row: WorkspaceFiles) -> dict[str, Any]:
     if where is None:
         raise Refused("ENVFORGE_FILES")
     if not row.wanted_present:
-        if row.access_point.startswith(ACCESS_POINT):
-            efs.remove_access_point(row.access_point)
-        return {"access_point": "", "removed_at": timezone.now()}
+        return {"place": "", "removed_at": timezone.now()}
     if where.kind == "directory":
-        return {"access_point": f"{where.place}/{row.workspace_id}", "removed_at": None}
-    made = efs.ensure_access_point(
-        file_system=where.place, org_id=row.org_id, workspace_id=row.workspace_id, uid=row.uid
-    )
-    return {"access_point": made, "removed_at": None}
+        return {"place": f"{where.place}/{row.workspace_id}", "removed_at": None}
+    made = efs.ensure_file_system(org_id=row.org_id, key=where.place)
+    # The group first: a mount target is never without it.
+    if not made.available or not efs.ensure_mount_targets(
+        file_system=made.id, subnets=settings.HOST_SUBNETS, group=ec2.files_group(row.org_id)
+    ):
+        return {"due_at": timezone.now() + POLL}
+    return {"place": f"{made.id}:/{row.workspace_id}", "removed_at": None}
 
 
 def _next_uid() -> int:
@@ -115,11 +121,10 @@ def _next_uid() -> int:
 
 
 def _view(row: WorkspaceFiles) -> FilesView:
-    place = row.access_point
-    kind = ("access_point" if place.startswith(ACCESS_POINT) else "directory") if place else ""
-    where = settings.WORKSPACE_FILES
-    file_system = where.place if where and kind == "access_point" else ""
-    return FilesView(row.workspace_id, row.uid, kind, file_system, place)
+    file_system, colon, place = row.place.partition(":")
+    if colon and file_system.startswith("fs-"):
+        return FilesView(row.workspace_id, row.uid, "file_system", file_system, place)
+    return FilesView(row.workspace_id, row.uid, "directory" if row.place else "", "", row.place)
 
 
 def _nudge(row: WorkspaceFiles) -> None:

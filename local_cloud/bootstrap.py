@@ -83,7 +83,8 @@ def prepare_environment(home: Home, lock_name: str, console: Console) -> Path:
             fcntl.flock(guard, fcntl.LOCK_EX)
         if _is_complete(stamp, lock_name, digests) and python.exists():
             return python
-        if not python.exists() or _read_stamp(stamp).get("python") not in {None, sys.version}:
+        whole = _made(home).exists() or stamp.exists()
+        if not whole or not python.exists() or _read_stamp(stamp).get("python") not in {None, sys.version}:
             _make_venv(home, console)
         stamp.unlink(missing_ok=True)
         _install(python, REQUIREMENTS / f"{lock_name}.txt", console)
@@ -139,6 +140,12 @@ def _make_venv(home: Home, console: Console) -> None:
                 f"The virtual environment {home.venv} could not be made:\n{made.stdout}{made.stderr}\n"
                 f"Put that right, then run ./dev again."
             )
+    _made(home).touch()
+
+
+def _made(home: Home) -> Path:
+    """The mark of an environment that was not given up halfway: one without it may lack pip."""
+    return home.venv / "envforge-made"
 
 
 def _require_ensurepip(console: Console) -> None:

@@ -1,4 +1,5 @@
-"""Acme's project Scheduler: the example repositories as the git host publishes them, with all that a wake needs.
+"""Acme's project Scheduler: the example repositories as the git host publishes them, with all that a wake needs, and
+the workspace of their main branch.
 
 Everything is the act of Acme's owner; what a VM would propose is proposed by EnvForge. A repository about whose
 contract anything was decided is people's own from then on, and only follows the git host to another port.
@@ -20,6 +21,8 @@ from projects.choices import Decision, Source
 from projects.models import Project, Proposal, Repository
 from secrets_ref.models import Secret
 from secrets_ref.operations import set_secret
+from workspaces.models import Workspace
+from workspaces.operations.workspaces import open_workspace
 
 SLUG = "scheduler"
 BACKEND, WEB = (RepositoryName("acme", name) for name in ("scheduler-backend", "scheduler-web"))
@@ -37,6 +40,10 @@ def seed_project(store: Store, git_url: str, *, org_id: UUID, owner: Actor) -> N
     # The pages are bound to the backend, which must be approved by then.
     for name in sorted(EXAMPLES, key=(BACKEND, WEB).index):
         seeding.repository(name)
+    with tenancy.enter(org_id):
+        was_opened = Workspace.objects.filter(project=project).exists()
+    if not was_opened:
+        open_workspace(actor=owner, org_id=org_id, project_id=project.id, branch=BRANCH)
 
 
 class _Seeding:

@@ -45,6 +45,7 @@ def hold_access() -> None:
     """Let nobody's access in the entered organization be taken before this transaction ends.
 
     For what is handed out on the strength of it: whoever takes the access afterwards finds it and ends it. Everything
-    that takes access locks the organization first, so this must be the caller's first lock.
+    that takes access locks the organization first, so this must be the caller's first lock. Other rows may be made meanwhile:
+    whoever makes them holds a workspace, and the caller may want that next.
     """
-    Organization.objects.select_for_update().filter(id=tenancy.current_org()).first()
+    Organization.objects.select_for_update(no_key=True).filter(id=tenancy.current_org()).first()

@@ -37,7 +37,7 @@ def missing(
         there = {
             f"resources.{name}.{value.property}"
             for value in mode.values.all()
-            if value.secret is None or value.secret.deleted_at is None
+            if value.secret is None or value.secret.in_use
         }
         lacking += [
             f"the property {key.rpartition('.')[2]} of the resource {name}"
@@ -50,7 +50,7 @@ def missing(
 def _holds(binding: Binding, contract: Contract, approved: Mapping[UUID, Proposal]) -> bool:
     """Whether what an input is bound to is still there: a secret may be deleted, a service become a console."""
     if binding.source == Source.SECRET:
-        return binding.secret is not None and binding.secret.deleted_at is None
+        return binding.secret is not None and binding.secret.in_use
     if binding.source == Source.ROUTE:
         leads = approved.get(binding.route_to_id) if binding.route_to_id else None
         there = contract_of(leads) if leads else None

@@ -109,6 +109,11 @@ class Secret(TenantModel):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def in_use(self) -> bool:
+        """Whether what names it may still be given it: once it goes, its name may mean a wider one's."""
+        return self.deleted_at is None and self.wanted == Wanted.PRESENT
+
     def as_target(self) -> Target:
         return Target(
             "secret", str(self.id), self.name, workspace_id=self.workspace_id, project_id=self.project_id

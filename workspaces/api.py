@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from envforge.api.bodies import read_after, read_body
+from envforge.api.bodies import read_after, read_body, read_limit
 from envforge.api.schema import REFUSALS, Problem
 from envforge.api.views import OrgAPIView
 from envforge.errors import Invalid
@@ -161,7 +161,7 @@ class Workspaces(OrgAPIView):
             slug=slug,
             after=read_after(request),
             archived="show" in asked,
-            size=_limit(asked.get("limit")),
+            size=read_limit(request, usual=listed.PAGE_SIZE, most=MOST),
         )
         return Response(WorkspacesOut({"workspaces": seen.workspaces, "next": seen.next_after}).data)
 
@@ -287,11 +287,3 @@ class Restore(OneOf):
     def post(self, request: Request, slug: str, workspace_id: UUID) -> Response:
         lifecycle.restore_workspace(**self.of(workspace_id))
         return self.accepted(workspace_id)
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return listed.PAGE_SIZE
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= MOST:
-        raise Invalid("This parameter cannot be used.", {"limit": f"Use a number from 1 to {MOST}."})
-    return int(text)

@@ -22,7 +22,7 @@ from orgs.policy import Action
 from workspaces import activity, caps, lookups
 from workspaces.caps import Standing
 from workspaces.locks import locked_runtime
-from workspaces.models import Cap, CapMode, JobLease, Power, Runtime, SleepCause, WakeCause
+from workspaces.models import Cap, CapMode, JobLease, Observed, Power, Runtime, SleepCause, WakeCause
 from workspaces.wants import want_asleep
 
 MOST_DUE = 1000
@@ -98,6 +98,11 @@ def _one(org_id: UUID, workspace_id: UUID, rests: Callable[[Runtime], bool]) -> 
 def _rest(runtime: Runtime) -> bool:
     now = timezone.now()
     if runtime.wanted != Power.AWAKE or runtime.sleep_at is None or runtime.sleep_at > now:
+        return False
+    if runtime.observed != Observed.AWAKE and runtime.wanted_cause != WakeCause.RECOVERY:
+        # The time it takes to come up is no idleness, and a wake that does not come up ends by itself.
+        runtime.sleep_at = now + timedelta(seconds=runtime.idle_timeout_s)
+        runtime.save(update_fields=["sleep_at"])
         return False
     if activity.runs_command(runtime, now):
         runtime.active_at, runtime.active_cause = now, WakeCause.COMMAND

@@ -79,8 +79,11 @@ def shell_prepared(ended: Finished) -> None:
 
 def contract_read(ended: Finished) -> None:
     """Trees were looked at again."""
+    if not isinstance(ended.outcome, ContractRead):
+        # Whoever replaces a VM holds its row here, and whoever holds a workspace may want that row.
+        return
     workspace = Workspace.objects.select_for_update().filter(id=ended.command.workspace_id).first()
-    if workspace is not None and isinstance(ended.outcome, ContractRead):
+    if workspace is not None:
         _note_trees(workspace, ended.outcome.checkouts)
         _look_at_waking(workspace)
 
@@ -96,7 +99,8 @@ def runtime_started(ended: Finished) -> None:
     if readiness is not None:
         _note_consumed(runtime, ended, readiness)
     if (
-        ended.command.key != f"start/{runtime.workspace_id}/{runtime.epoch}"
+        not _is_where_it_runs(ended, runtime)
+        or ended.command.key != f"start/{runtime.workspace_id}/{runtime.epoch}"
         or runtime.observed != Observed.STARTING
         or runtime.wanted != Power.AWAKE
     ):
@@ -129,7 +133,7 @@ def runtime_stopped(ended: Finished) -> None:
     if ended.failure is not None and ended.failure.word in ELSEWHERE:
         return
     runtime = _locked(ended.command.workspace_id)
-    if runtime is None or runtime.observed != Observed.STOPPING:
+    if runtime is None or runtime.observed != Observed.STOPPING or not _is_where_it_runs(ended, runtime):
         return
     epoch = RunningService.objects.filter(runtime=runtime).values_list("epoch", flat=True).first()
     if ended.command.key != f"stop/{runtime.workspace_id}/{epoch}":
@@ -140,24 +144,30 @@ def runtime_stopped(ended: Finished) -> None:
 
 def workspace_left(ended: Finished) -> None:
     """A VM has nothing of the workspace any more, or its files are deleted (`workspaces.reconcile.removal`)."""
+    if ended.outcome is None:
+        # It is asked again when its time is over; no workspace is locked here, as in `contract_read`.
+        return
     workspace = Workspace.objects.select_for_update().filter(id=ended.command.workspace_id).first()
     if workspace is None:
         return
-    now = timezone.now()
-    if ended.outcome is not None and ended.command.key.startswith(f"remove/{workspace.id}/"):
-        workspace.files_deleted_at = workspace.files_deleted_at or now
-    if ended.outcome is not None:
-        shell = Shell.objects.select_for_update().get(workspace=workspace)
-        if not shell.wanted and shell.host_id == ended.command.host_id:
-            shell.observed, shell.observed_at = ShellState.ABSENT, now
-            shell.save(update_fields=["observed", "observed_at"])
-    workspace.version += 1
-    workspace.due_at = now if ended.outcome is not None else workspace.due_at
-    workspace.save()
-    if ended.outcome is not None:
-        from workspaces import tasks  # noqa: PLC0415 - a task leads to the reconciler, which leads here
+    from workspaces import tasks  # noqa: PLC0415 - a task leads to the reconciler, which leads here
 
-        nudge(tasks.reconcile_workspace, workspace.org_id, workspace.id)
+    now = timezone.now()
+    if ended.command.key.startswith(f"remove/{workspace.id}/"):
+        workspace.files_deleted_at = workspace.files_deleted_at or now
+    shell = Shell.objects.select_for_update().get(workspace=workspace)
+    if not shell.wanted and shell.host_id == ended.command.host_id:
+        shell.observed, shell.observed_at = ShellState.ABSENT, now
+        shell.save(update_fields=["observed", "observed_at"])
+    workspace.version += 1
+    workspace.due_at = now
+    workspace.save()
+    nudge(tasks.reconcile_workspace, workspace.org_id, workspace.id)
+
+
+def _is_where_it_runs(ended: Finished, runtime: Runtime) -> bool:
+    """A wake that lost its VM goes on elsewhere under the same epoch: what the lost VM still tells is not about it."""
+    return (ended.command.host_id, ended.command.generation) == (runtime.host_id, runtime.generation)
 
 
 def _awake(runtime: Runtime, wake: Wake) -> None:

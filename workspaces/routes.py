@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from hosts.models import Host
-from workspaces.models import RunningService, Runtime
+from workspaces.models import RunningService, Runtime, Wake
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,9 @@ def withdraw(runtime: Runtime) -> None:
 
 
 def are_gone(runtime: Runtime, epoch: int) -> bool:
-    """Whether nobody is led to this epoch any more."""
+    """Whether nobody is led to this epoch any more; to one that never was ready nobody was."""
+    if not Wake.objects.filter(runtime=runtime, epoch=epoch, ready_at__isnull=False).exists():
+        return True
     return all(holder(runtime.workspace_id, epoch) for holder in _holders.values())
 
 

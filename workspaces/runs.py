@@ -57,6 +57,10 @@ def ran(ended: Finished) -> None:
         if ended.failure.word == "withdrawn":
             trouble = f"{run.cancelled_by} cancelled it." if run.cancelled_by else "The runtime fell asleep."
     _finish(run, trouble)
+    runtime = Runtime.objects.filter(workspace_id=run.workspace_id).first()
+    # It was used up to this moment. Not so where no VM says so: whoever replaces one holds its row here, and locks no runtime.
+    if runtime is not None and isinstance(outcome, CommandRan):
+        activity.note(runtime, at=timezone.now(), cause=cause_of(asker_of(run), CommandType(run.type)))
 
 
 def put_out(part: OutputPart) -> None:
@@ -112,10 +116,6 @@ def _finish(run: CommandRun, trouble: str) -> None:
         exit_status=run.exit_status,
         duration_s=(run.duration_ms or 0) // 1000,
     )
-    runtime = Runtime.objects.filter(workspace_id=run.workspace_id).first()
-    # A setup step is the wake's own doing, and no use of it.
-    if runtime is not None and run.sent_at is not None and run.type != CommandType.SETUP:
-        activity.note(runtime, at=now, cause=cause_of(asker_of(run), CommandType(run.type)))
 
 
 def cause_of(actor: Actor, type: CommandType) -> WakeCause:  # noqa: A002 - the field's word

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from envforge.api.bodies import read_body
+from envforge.api.bodies import read_body, read_limit, uuid_parameter
 from envforge.api.schema import REFUSALS, Problem
 from envforge.api.views import OrgAPIView
 from envforge.cursors import write_cursor
@@ -33,6 +33,7 @@ WORKSPACE = OpenApiParameter("workspace", OpenApiTypes.UUID, description="Of thi
 CURSOR = OpenApiParameter("cursor", description="`next` of the page before; empty for the newest")
 LIMIT = OpenApiParameter("limit", OpenApiTypes.INT, description="1 to 200; 50 without")
 MOST = 200
+NO_WORKSPACE = "This is no workspace's id."
 
 
 @extend_schema_field(OpenApiTypes.STR)
@@ -186,7 +187,7 @@ class Usage(OrgAPIView):
             actor=self.actor,
             slug=slug,
             month=_month(asked.get("month")),
-            workspace_id=_workspace(asked.get("workspace")),
+            workspace_id=uuid_parameter("workspace", asked.get("workspace"), words=NO_WORKSPACE),
             size=1,
             most=None,
         )
@@ -213,9 +214,9 @@ class Windows(OrgAPIView):
             actor=self.actor,
             slug=slug,
             month=_month(asked.get("month")),
-            workspace_id=_workspace(asked.get("workspace")),
+            workspace_id=uuid_parameter("workspace", asked.get("workspace"), words=NO_WORKSPACE),
             before=before,
-            size=_limit(asked.get("limit")),
+            size=read_limit(request, usual=selectors.PAGE_SIZE, most=MOST),
         )
         following = write_cursor(seen.older) if seen.older else None
         return Response(WindowsOut({"windows": seen.windows, "next": following}).data)
@@ -310,21 +311,3 @@ def _month(text: str | None) -> Month | None:
         raise Invalid(
             "This parameter cannot be used.", {"month": "Use a year and a month, such as 2026-11."}
         ) from None
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return selectors.PAGE_SIZE
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= MOST:
-        raise Invalid("This parameter cannot be used.", {"limit": f"Use a number from 1 to {MOST}."})
-    return int(text)
-
-
-def _workspace(text: str | None) -> UUID | None:
-    if text is None:
-        return None
-    try:
-        return UUID(text)
-    except ValueError:
-        words = "This is no workspace's id."
-        raise Invalid("This parameter cannot be used.", {"workspace": words}) from None

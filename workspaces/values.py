@@ -118,6 +118,8 @@ def _resources(contract: Contract, modes: list[ResourceMode]) -> dict[str, Value
                 found[f"resources.{mode.resource}.{name}"] = FromResource(mode.resource, name)
             continue
         for given in mode.values.all():
+            if given.secret and not given.secret.in_use:
+                continue
             value: Value = FromSecret(given.secret.name) if given.secret else Plain(given.literal)
             found[f"resources.{mode.resource}.{given.property}"] = value
     return found
@@ -127,7 +129,7 @@ def _bound(one: Binding, resources: Mapping[str, Value], leads: Mapping[UUID, Ch
     if one.source == Source.LITERAL:
         return Plain(one.literal)
     if one.source == Source.SECRET:
-        return FromSecret(one.secret.name) if one.secret and one.secret.deleted_at is None else None
+        return FromSecret(one.secret.name) if one.secret and one.secret.in_use else None
     if one.source == Source.RESOURCE:
         return resources.get(f"resources.{one.resource}")
     there = leads.get(one.route_to_id) if one.route_to_id else None

@@ -18,8 +18,8 @@ SHELL_LIMITS = Limits(memory_mib=2 * 1024, cpu_millis=2000, processes=1024)
 
 def on_vm(workspace: Workspace, files: FilesView) -> wire.Workspace:
     """The workspace for a VM; its files have their place already."""
-    if files.kind == "access_point":
-        storage = wire.Storage(kind="access_point", file_system=files.file_system, access_point=files.place)
+    if files.kind == "file_system":
+        storage = wire.Storage(kind="file_system", file_system=files.file_system)
     else:
         storage = wire.Storage(kind="directory", directory=files.place)
     return wire.Workspace(

@@ -11,7 +11,8 @@ here=$(cd "$(dirname "$0")/../.." && pwd)
 export DEBIAN_FRONTEND=noninteractive
 apt-get update
 apt-get install -y --no-install-recommends \
-    python3 python3-venv nftables iproute2 sudo tmux git openssh-client ca-certificates
+    python3 python3-venv nftables iproute2 sudo tmux git openssh-client ca-certificates \
+    nfs-common stunnel4
 
 # Servers that workspaces may have. Debian's package would start a cluster of the VM's own: there is none.
 install -d -m 0755 /etc/postgresql-common
@@ -45,6 +46,11 @@ done
 install -d -m 0700 /etc/envforge
 install -d -m 0711 /srv/envforge
 install -m 0644 "$here"/deploy/daemon/*.service /etc/systemd/system/
+
+# Workspaces' files on EFS: the daemon starts the tunnel. Nothing of NFS listens here, and no file system is mounted by itself.
+printf 'nfs\nnfsv4\n' > /etc/modules-load.d/envforge.conf
+systemctl disable --now rpcbind.service rpcbind.socket 2>/dev/null || true
+systemctl mask rpcbind.service rpcbind.socket rpc-statd.service
 
 # No core of anybody is kept, whatever handler the distribution brings.
 printf 'kernel.core_pattern=|/bin/false\nfs.suid_dumpable=0\nfs.protected_symlinks=1\nfs.protected_hardlinks=1\nkernel.yama.ptrace_scope=1\n' \

@@ -37,8 +37,8 @@ class HostLabel(TenantModel):
 class DevLink(TenantModel):
     """A link for whoever holds it: one service, some surfaces, until `expires_at` (L1). Of its token nothing is kept.
 
-    A token counts while it carries the present `rotation`. `expired_at`: its end by time is in the audit. `wakes_spent` and
-    `awake_spent_s` stand beside what it may spend (THREATS G5); the seconds are those of wakes that are over.
+    A token counts while it carries the present `rotation`. `expired_at`: its end by time is in the audit. `wakes_spent`
+    stands beside what it may spend (THREATS G5); the seconds are summed from the meter (`devlinks.waking`).
     """
 
     workspace = models.ForeignKey(

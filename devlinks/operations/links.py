@@ -15,7 +15,7 @@ from audit.kinds import EventKind
 from devlinks import link_keys, rules
 from devlinks.ending import end_sessions, hand_over, revoke, revoke_all
 from devlinks.labels import host_name, label_of
-from devlinks.locks import link_for, lock_organization, workspace_for
+from devlinks.locks import link_for, workspace_for
 from devlinks.models import DevLink, Issuers
 from devlinks.purges import purge
 from devlinks.services import linkable_service
@@ -28,8 +28,9 @@ from envforge_protocol.credentials import credential_in
 from envforge_protocol.gateway import link_tokens
 from envforge_protocol.gateway.base import Surface
 from orgs import policy
+from orgs.access import hold_access
 from orgs.models import Membership
-from orgs.policy import Action
+from orgs.policy import RULES, Action
 from orgs.policy.decide import Answer, refuse
 from orgs.roles import Role
 from workspaces.models import Presence, Workspace
@@ -38,10 +39,12 @@ MOST_NAME, MOST_NOTE = 80, 500
 NOT_SERVED = "Dev links are not set up here: whoever runs EnvForge sets ENVFORGE_DEV_URL."
 OVER = "This link is over. Issue another one."
 WHY_NOT_ISSUE = {
+    Issuers.WORKSPACE: "Your roles in this workspace no longer let you issue links.",
     Issuers.OPERATORS: "By this organization's link policy, operators, maintainers and admins alone issue links.",
     Issuers.ADMINS: "By this organization's link policy, admins and owners alone issue links.",
 }
 _MAY_ISSUE = {
+    Issuers.WORKSPACE: RULES[Action.DEV_LINK_ISSUE].roles,
     Issuers.OPERATORS: {Role.OWNER, Role.ADMIN, Role.MAINTAINER, Role.OPERATOR},
     Issuers.ADMINS: {Role.OWNER, Role.ADMIN},
 }
@@ -86,7 +89,7 @@ def issue_dev_link(
     _require_served()
     kid, key = link_keys.signing_key()
     with tenancy.enter(org_id):
-        lock_organization()
+        hold_access()
         workspace = workspace_for(actor, Action.DEV_LINK_ISSUE, workspace_id)
         allowed = rules.current()
         _require_issuer(actor, workspace, allowed)
@@ -130,7 +133,7 @@ def rotate_dev_link(*, actor: Actor, org_id: UUID, link_id: UUID) -> Issued:
     """Give a link another address: whoever came by the earlier one is out at once.
 
     Raises:
-        NotVisible, NotAllowed: see `policy.require`.
+        NotVisible, NotAllowed: see `policy.require`; who may issue none any more is given no address of an earlier one.
         Conflict: the link is over.
         Unavailable: as `issue_dev_link`.
     """
@@ -138,6 +141,7 @@ def rotate_dev_link(*, actor: Actor, org_id: UUID, link_id: UUID) -> Issued:
     kid, key = link_keys.signing_key()
     with tenancy.enter(org_id):
         link = link_for(actor, Action.DEV_LINK_CHANGE, link_id)
+        _require_issuer(actor, link.workspace, rules.current())
         _require_open(link)
         link.rotation += 1
         link.save(update_fields=["rotation"])
@@ -201,6 +205,8 @@ def change_allowlist(*, actor: Actor, org_id: UUID, link_id: UUID, surfaces: Col
         wanted = _surfaces(surfaces)
         if wanted == link.surfaces:
             return link
+        if set(wanted) - set(link.surfaces):
+            _require_issuer(actor, link.workspace, rules.current())
         loses = bool(set(link.surfaces) - set(wanted))
         link.surfaces = wanted
         link.save(update_fields=["surfaces"])
@@ -228,8 +234,10 @@ def extend_dev_link(*, actor: Actor, org_id: UUID, link_id: UUID, expires_at: da
     kid, key = link_keys.signing_key()
     with tenancy.enter(org_id):
         link = link_for(actor, Action.DEV_LINK_CHANGE, link_id)
+        allowed = rules.current()
+        _require_issuer(actor, link.workspace, allowed)
         _require_open(link)
-        latest = link.issued_at + timedelta(seconds=rules.current().longest_s)
+        latest = link.issued_at + timedelta(seconds=allowed.longest_s)
         if expires_at <= link.expires_at:
             raise Invalid(
                 "The link ends later already.", {"expires_at": "Choose a later time, or revoke it."}
@@ -253,7 +261,7 @@ def hand_over_links(*, actor: Actor, org_id: UUID, person_id: UUID, to: UUID) ->
         Invalid: the other one is no member, or is suspended.
     """
     with tenancy.enter(org_id):
-        lock_organization()
+        hold_access()
         policy.require_here(actor, Action.MEMBER_REMOVE)
         member = Membership.objects.select_related("person").filter(person_id=to, suspended_at=None).first()
         if member is None:
@@ -269,8 +277,8 @@ def _require_served() -> None:
 
 
 def _require_issuer(actor: Actor, workspace: Workspace, allowed: rules.Rules) -> None:
-    """What the organization asks for beside what the roles say (L1)."""
-    if allowed.issuers == Issuers.WORKSPACE or isinstance(actor, SystemActor):
+    """What the organization asks for beside what the roles say (L1); of one's own earlier link, that the roles say it still."""
+    if isinstance(actor, SystemActor):
         return
     if not policy.held(actor, workspace.as_target()) & _MAY_ISSUE[allowed.issuers]:
         answer = Answer(allowed=False, rule="link-policy", why=WHY_NOT_ISSUE[allowed.issuers])

@@ -39,7 +39,7 @@ def set_link_policy(*, actor: Actor, org_id: UUID, **changes: Any) -> Rules:
     """
     with tenancy.enter(org_id):
         policy.require_here(actor, Action.DEV_LINK_SET_POLICY)
-        organization = Organization.objects.select_for_update().get(id=org_id)
+        organization = Organization.objects.select_for_update(no_key=True).get(id=org_id)
         before = rules.current()
         after = _checked(replace(before, **changes))
         if after == before:

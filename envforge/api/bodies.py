@@ -83,6 +83,19 @@ def uuid_parameter(
         raise Invalid("This parameter cannot be used.", {name: words}) from None
 
 
+def read_limit(request: Request, *, usual: int, most: int) -> int:
+    """The `limit` of a page, `usual` where none was sent.
+
+    Raises:
+        Invalid: it is no number from 1 to `most`.
+    """
+    text = request.query_params.get("limit", str(usual))
+    fits = text.isascii() and text.isdigit() and len(text) <= len(str(most))
+    if not fits or not 1 <= int(text) <= most:
+        raise Invalid("This parameter cannot be used.", {"limit": f"Use a number from 1 to {most}."})
+    return int(text)
+
+
 def _first(words: Any) -> str:
     """The first sentence, of a form within the form too."""
     while not isinstance(words, str):

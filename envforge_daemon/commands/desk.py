@@ -27,6 +27,7 @@ log = logging.getLogger("envforge_daemon")
 
 LONGEST_SENTENCE = 500
 OVER = (404, 409, 410)
+STEP_LASTS_S = 0.25
 WORD = re.compile(r"[a-z][a-z0-9_]{0,60}")
 
 
@@ -97,11 +98,19 @@ class Desk:
         try:
             kept = self._kept.read(str(leased.id))
             outcome = _as_result(kept) if kept is not None else None
+            keeping: asyncio.Task[None] | None = None
             if outcome is None:
                 outcome = await self._outcome(job, leased)
-                await self._kept.write(str(leased.id), outcome)
+                # Beside the telling: an end in between loses neither more than an end just before would have.
+                keeping = asyncio.create_task(self._kept.write(str(leased.id), outcome))
             keeper.cancel()
-            await self._tell(job, outcome)
+            try:
+                told = await self._tell(job, outcome)
+            finally:
+                if keeping is not None:
+                    await keeping
+            if told:
+                self._kept.remove(str(job.task.id))
         finally:
             keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -147,6 +156,8 @@ class Desk:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PROGRESS_EVERY_S):
                     await job.stepped.wait()
+                    # A step that is over at once is not worth a request, which would hold up the result.
+                    await asyncio.sleep(STEP_LASTS_S)
             job.stepped.clear()
             lease = job.lease
             if lease is None:
@@ -164,10 +175,11 @@ class Desk:
                 # Not answered: the next one follows by itself.
                 continue
 
-    async def _tell(self, job: _Job, outcome: dict[str, Any]) -> None:
+    async def _tell(self, job: _Job, outcome: dict[str, Any]) -> bool:
+        """Tell how a command ended; False where the result is to be kept, as it may be asked for once more."""
         lease = job.lease
         if lease is None:
-            return
+            return False
         result = Result.model_validate({"lease": str(lease), **outcome})
         try:
             await self._control_plane.ask_until_answered(
@@ -175,16 +187,15 @@ class Desk:
             )
         except Refused as error:
             if error.status == 409 and job.lease not in (None, lease):
-                await self._tell(job, outcome)
-                return
+                return await self._tell(job, outcome)
             if error.status not in OVER:
                 log.error(  # noqa: TRY400 - its sentence says it all
                     "the result of %s %s was refused: %s", job.kind, job.task.id, error
                 )
             if error.status == 409:
-                # Kept: if it is leased once more, this is its answer.
-                return
-        self._kept.remove(str(job.task.id))
+                # If it is leased once more, this is its answer.
+                return False
+        return True
 
 
 def _as_result(kept: Any) -> dict[str, Any] | None:

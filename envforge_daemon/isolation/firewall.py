@@ -21,6 +21,10 @@ METADATA = (IPv4Address("169.254.169.254"), IPv6Address("fd00:ec2::254"))
 # Amazon's resolver is link-local like the metadata service, and is the one exception.
 AMAZON_RESOLVER = IPv4Address("169.254.169.253")
 
+# An NFS server takes a client's word for whose account it asks with, so that nobody but root may ask one: neither directly, nor
+# through the tunnel to the organization's file system, which listens on the VM's loopback (`envforge_daemon.tunnel`).
+NFS_PORT, TUNNEL_PORT = 2049, 12049
+
 # What a namespace reaches is the internet: nothing private, link-local or of this machine.
 CLOSED = tuple(
     IPv4Network(text)
@@ -121,18 +125,20 @@ table inet {table(config)} {{
     iifname {wires} oifname "ef*" drop
     iifname {wires} ip daddr @metadata4 reject with icmp type admin-prohibited
     iifname {wires} ip daddr . tcp dport @closed4 reject with icmp type admin-prohibited
+    iifname {wires} meta l4proto {{ tcp, udp }} th dport {NFS_PORT} reject with icmp type admin-prohibited
     iifname {wires} ip daddr @resolvers meta l4proto {{ tcp, udp }} th dport 53 accept
     iifname {wires} ip daddr @opened4 accept
     iifname {wires} ip daddr @private4 reject with icmp type admin-prohibited
     oifname {wires} ct state established,related accept
     oifname {wires} drop
   }}
-  # From the VM's own network: protected addresses for the daemon alone, and nobody else into a namespace.
+  # From the VM's own network: protected addresses and files for root alone, and nobody else into a namespace.
   chain output {{
     type filter hook output priority -10; policy accept;
     {customers} ip daddr @metadata4 reject with icmp type admin-prohibited
     {customers} ip daddr . tcp dport @closed4 reject with icmp type admin-prohibited
     {customers} ip6 daddr . tcp dport @closed6 reject with icmpv6 type admin-prohibited
+    {customers} meta l4proto {{ tcp, udp }} th dport {{ {NFS_PORT}, {TUNNEL_PORT} }} reject with icmpx type admin-prohibited
     meta skuid != 0 oifname {wires} reject with icmp type admin-prohibited
   }}
   chain postrouting {{

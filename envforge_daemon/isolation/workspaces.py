@@ -59,13 +59,16 @@ class Workspaces:
         async with self._locks[workspace.id]:
             for tell in self.leaving:
                 await tell(workspace)
+            if delete_files:
+                # What lies elsewhere is deleted here, though the workspace was perhaps never prepared since the program started.
+                await storage.attach(self.config, workspace, make=False)
             known = self._known.get(workspace.id) or Workspace(self.config, self.walls, workspace)
             data = DataPlace(await volumes.mount(self.config, workspace)) if delete_resources else None
             ended = await known.remove(
                 delete_files=delete_files, data=data, delete_resources=delete_resources
             )
             await volumes.unmount(self.config, workspace)
-            await storage.detach(self.config, workspace)
+            await storage.detach(self.config, workspace, for_good=delete_files)
             self._known.pop(workspace.id, None)
             return ended
 

@@ -169,6 +169,8 @@ class Keeper:
             self.tell(health="unhealthy", reason=str(news.get("reason", "")))
 
     def child_ended(self, child: Child) -> None:
+        # While it is not collected its number is nobody else's.
+        child.signal(signal.SIGKILL)
         status = child.status()
         # What it wrote before its end; not what others, who still hold the pipe, may write for ever.
         for _ in range(LAST_CHUNKS):
@@ -222,8 +224,6 @@ class Keeper:
             self.checker.status()
             self.checker.close()
             self.checker = None
-        if self.child:
-            self.child.signal(signal.SIGKILL)
         if not self.spec["end"]:
             return
         group = Path(self.spec["end"]).parent

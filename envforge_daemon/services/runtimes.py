@@ -66,35 +66,44 @@ class Runtimes:
             raise CommandFailed("walls", str(error), again=True) from error
         await self._keepers.adopt(workspace)
         await self._stop_others(workspace, asked.manifest)
-        await self._ingress.set(workspace, _routes(asked.manifest))
+        # Nobody is led there before all of it is up, so the ways in are put up meanwhile.
+        leading = asyncio.create_task(self._ingress.set(workspace, _routes(asked.manifest)))
         try:
-            resources = await self._resources.start(
-                workspace, asked.manifest.resources, asked.manifest.epoch, say
-            )
+            return await self._bring_up(workspace, asked.manifest, leading, began, say)
+        finally:
+            leading.cancel()
+            await asyncio.gather(leading, return_exceptions=True)
+
+    async def _bring_up(
+        self, workspace: Workspace, manifest: Manifest, leading: "asyncio.Task[None]", began: float, say: Say
+    ) -> RuntimeStarted:
+        try:
+            resources = await self._resources.start(workspace, manifest.resources, manifest.epoch, say)
         except IsolationError as error:
             raise CommandFailed("walls", str(error), again=True) from error
         failed = asyncio.Event()
 
         async def bring_up(service: Service) -> tuple[ServiceReadiness, Blocker | None]:
-            result = await self._start_one(workspace, asked.manifest, service, resources, say, failed)
+            result = await self._start_one(workspace, manifest, service, resources, say, failed)
             if result[1]:
                 failed.set()
             return result
 
         try:
-            results = await asyncio.gather(*(bring_up(service) for service in asked.manifest.services))
+            results = await asyncio.gather(*(bring_up(service) for service in manifest.services))
             came_up = {name: await task for name, task in resources.items()}
         finally:
             for task in resources.values():
                 task.cancel()
             # Whoever stops the runtime next finds nothing that still begins.
             await asyncio.gather(*resources.values(), return_exceptions=True)
-        blockers = tuple(blocker for _, blocker in results if blocker) + _unused(asked.manifest, came_up)
+        await leading
+        blockers = tuple(blocker for _, blocker in results if blocker) + _unused(manifest, came_up)
         ready_ms = None if blockers else round((time.monotonic() - began) * 1000)
         services = tuple(readiness for readiness, _ in results)
         return RuntimeStarted(
             readiness=Readiness(
-                epoch=asked.manifest.epoch,
+                epoch=manifest.epoch,
                 services=services,
                 resources=tuple(one.readiness for one in came_up.values()),
                 blockers=blockers,
@@ -105,7 +114,7 @@ class Runtimes:
     async def stop(self, asked: StopRuntime) -> int:
         """Stop every service, then every resource, and lead no traffic there; how many services ended."""
         workspace = await self._workspaces.ensure(asked.workspace)
-        await self._ingress.close(asked.workspace)
+        await self._ingress.rest(asked.workspace)
         await self._keepers.adopt(workspace)
         kept = [*self._keepers.of(workspace, PREFIX), *self._keepers.of(workspace, "setup-")]
         await asyncio.gather(*(one.stop(asked.grace_s) for one in kept))

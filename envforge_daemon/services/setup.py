@@ -48,7 +48,7 @@ async def run_setup(
     ran: list[StepRan],
 ) -> Blocker | None:
     """Run the steps that are due, in order, and note each in `ran`; why the service is not set up, or None."""
-    record = await _read(workspace, service)
+    record = await _read(workspace, service) if service.setup else {}
     for step in service.setup:
         now = await digest(workspace, service, step, image) if step.cache_files else ""
         if now and record.get(step.name) == now:

@@ -4,11 +4,13 @@ A tree is fetched and checked out beside its place and then renamed into it, so 
 an interrupted attempt left beside it is deleted and made anew.
 """
 
+import asyncio
+
 from envforge_daemon.errors import IsolationError
 from envforge_daemon.isolation import Workspace
 from envforge_daemon.services.values import Ask
 from envforge_daemon.shell.access import with_credential
-from envforge_daemon.shell.git import GitFailed, fetch, git, has_branch, protocol_of, sentence
+from envforge_daemon.shell.git import GitFailed, fetch, git, git_in_tree, has_branch, protocol_of, sentence
 from envforge_protocol.contract import BadContract, parse
 from envforge_protocol.contract.digest import digest
 from envforge_protocol.host.workspaces import Checkout, ContractFile, Repository
@@ -134,21 +136,23 @@ async def _delete(workspace: Workspace, path: str) -> None:
 
 async def observe(workspace: Workspace, directory: str) -> Checkout:
     """A working tree as it is: branch, commit, whether something is not committed, its contract."""
-    status = (
-        await git(
+    # The contract is read meanwhile: a wake waits for this.
+    reading = asyncio.ensure_future(read_contract(workspace, directory))
+    try:
+        status = await git_in_tree(
             workspace,
             *("status", "--porcelain=v2", "--branch", "--untracked-files=normal", "--ignore-submodules=all"),
             directory=directory,
         )
-        if not await _is_free(workspace, directory) and await _is_tree(workspace, directory)
-        else None
-    )
-    if status is None:
-        return Checkout(
-            directory=directory,
-            problem=f"{directory} is no working tree of git. Move it away, and it will be checked out anew.",
-        )
-    contract, problem = await read_contract(workspace, directory)
+        if status is None:
+            return Checkout(
+                directory=directory,
+                problem=f"{directory} is no working tree of git. Move it away, and it will be checked out anew.",
+            )
+        contract, problem = await reading
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
     if status.exit_status:
         return Checkout(
             directory=directory,
@@ -172,14 +176,6 @@ async def observe(workspace: Workspace, directory: str) -> Checkout:
         contract=contract,
         problem=problem,
     )
-
-
-async def _is_tree(workspace: Workspace, directory: str) -> bool:
-    # Not a tree further up: `.git` itself must be here, and the directory be no link to elsewhere.
-    found = await workspace.run(
-        ("test", "-d", directory, "-a", "!", "-L", directory, "-a", "-e", f"{directory}/.git"), group="git"
-    )
-    return found.exit_status == 0
 
 
 async def read_contract(workspace: Workspace, directory: str) -> tuple[ContractFile | None, str]:

@@ -30,8 +30,11 @@ from envforge_protocol.host.commands import (
     ShellPrepared,
 )
 from envforge_protocol.host.runtimes import Activity
+from envforge_protocol.host.workspaces import Checkout
 
 log = logging.getLogger("envforge_daemon")
+
+TREES_AT_ONCE = 4
 
 
 class Shells(Part):
@@ -105,7 +108,13 @@ class Shells(Part):
 
     async def _read(self, task: Task, asked: ReadContract) -> ContractRead:
         workspace = await self.context.workspaces.ensure(asked.workspace)
-        checkouts = [await observe(workspace, directory) for directory in asked.directories]
+        few = asyncio.Semaphore(TREES_AT_ONCE)
+
+        async def look(directory: str) -> Checkout:
+            async with few:
+                return await observe(workspace, directory)
+
+        checkouts = await asyncio.gather(*(look(directory) for directory in asked.directories))
         self.watch.told(workspace.id, checkouts)
         return ContractRead(checkouts=tuple(checkouts))
 

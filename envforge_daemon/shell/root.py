@@ -77,6 +77,12 @@ class Windows:
             raise CommandFailed(
                 "not_dedicated", "This VM is not the workspace's alone; nobody becomes root on it."
             )
+        if asked.workspace.storage.kind == "file_system":
+            # Who is root here could mount all of it: the network admits this VM, and NFS believes it.
+            raise CommandFailed(
+                "shared_files",
+                "Root cannot be granted: this workspace's files lie on a file system with those of the organization's other workspaces.",
+            )
         walls = workspace.walls
         if Wall.ACCOUNTS not in walls or Wall.PRIVATE_VIEW not in walls:
             raise CommandFailed(

@@ -211,7 +211,8 @@ class Session:
                 continue
             except asyncssh.SignalReceived as received:
                 number = SIGNALS.get(received.signal)
-                if number is not None and self._started is not None:
+                # Once it is collected, its number may be another's.
+                if number is not None and self._started and self._started.child.returncode is None:
                     with contextlib.suppress(ProcessLookupError):
                         os.killpg(self._started.process.pid, number)
                 continue

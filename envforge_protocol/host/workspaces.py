@@ -14,11 +14,10 @@ ACCOUNTS_PER_WORKSPACE = 16
 
 
 class Storage(Message):
-    """Where a workspace's files are: an access point of the organization's file system, or a directory of this machine."""
+    """Where a workspace's files are: on the organization's file system, by the workspace's id, or in a directory of this machine."""
 
-    kind: Literal["access_point", "directory"]
+    kind: Literal["file_system", "directory"]
     file_system: str = ""
-    access_point: str = ""
     directory: str = ""
 
 

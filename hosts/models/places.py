@@ -35,8 +35,8 @@ class WorkspaceFiles(Place):
     """
 
     uid = models.PositiveBigIntegerField(unique=True)
-    # The provider's name for the place: an access point's id, or a directory.
-    access_point = models.TextField(blank=True, default="")
+    # A directory, after its file system's id and a colon where it is on one.
+    place = models.TextField(blank=True, default="")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["org_id", "workspace_id"], name="hosts_files_once")]

@@ -5,6 +5,7 @@ they make, as `instance/*` and the like, and tags given with them ask for `ec2:C
 """
 
 import re
+from collections.abc import Sequence
 
 from local_cloud.aws import world
 from local_cloud.aws.policies import Ask
@@ -63,11 +64,23 @@ def asks_for(call: Call, context: Context) -> list[Ask]:
     return asks or [Ask(f"ec2:{call.action}", "*", own)]
 
 
+def of_network_interface(call: Call, subnet: str, groups: Sequence[str], context: Context) -> list[Ask]:
+    """What a service asks in its caller's name when it makes a network interface."""
+    named = [
+        Ask("ec2:CreateNetworkInterface", _arn(call, one), context | _resource_tags(call, one))
+        for one in (subnet, *groups)
+    ]
+    return [
+        *named,
+        Ask("ec2:CreateNetworkInterface", call.arn("network-interface/*", service="ec2"), context),
+    ]
+
+
 def _arn(call: Call, resource_id: str) -> str:
     kind = _KIND_BY_PREFIX.get(resource_id.partition("-")[0], "unknown")
     if kind in {"image", "snapshot"}:
         return f"arn:aws:ec2:{call.region}::{kind}/{resource_id}"
-    return call.arn(f"{kind}/{resource_id}")
+    return call.arn(f"{kind}/{resource_id}", service="ec2")
 
 
 def _resource_tags(call: Call, resource_id: str) -> Context:

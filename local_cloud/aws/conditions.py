@@ -20,7 +20,7 @@ _KNOWN_KEYS: dict[str, frozenset[str]] = {
         "aws:userid", "aws:username",
     }),
     "ec2": frozenset({"ec2:createaction", "ec2:encrypted"}),
-    "elasticfilesystem": frozenset({"elasticfilesystem:createaction"}),
+    "elasticfilesystem": frozenset({"elasticfilesystem:createaction", "elasticfilesystem:encrypted"}),
     "iam": frozenset({"iam:passedtoservice"}),
     "kms": frozenset({"kms:encryptioncontextkeys", "kms:requestalias", "kms:resourcealiases", "kms:viaservice"}),
     "s3": frozenset({"s3:object-lock-mode", "s3:prefix"}),

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from local_cloud.commands.foreground import run_in_foreground
+from local_cloud.commands.packages import prepare_machine
+from local_cloud.commands.peers import prepare_jupyterhub
 from local_cloud.commands.services import services
 from local_cloud.commands.testing import environment
 from local_cloud.console import Console
@@ -12,6 +14,8 @@ from local_cloud.home import REPOSITORY, Home
 from local_cloud.steps import collect_static
 
 BENCHES = REPOSITORY / "bench"
+# Those that measure the whole product, VMs and all, beside JupyterHub; the others start what they need of it themselves.
+WHOLE = frozenset({"wake"})
 
 
 def run(home: Home, caller: Mapping[str, str], arguments: Sequence[str], console: Console) -> int:
@@ -26,9 +30,15 @@ def run(home: Home, caller: Mapping[str, str], arguments: Sequence[str], console
     worst = 0
     for script in chosen:
         console.say(f"\n{script.stem}")
-        with services(home.nested("bench"), caller, "bench", console, apart=True) as cloud:
-            collect_static(cloud, console)
+        whole = script.stem in WHOLE
+        peers: dict[str, str] = {}
+        if whole:
+            prepare_machine(console)
+            peers = prepare_jupyterhub(home.nested("bench"), caller, console)
+        with services(home.nested("bench"), caller, "bench", console, apart=True, whole=whole) as cloud:
+            if not whole:
+                collect_static(cloud, console)
             # As a module: as a script, its directory would come first, and bench/timeline.py would hide the app.
             command = [sys.executable, "-m", f"bench.{script.stem}", *arguments[1:]]
-            worst = max(worst, run_in_foreground(command, environment(cloud, caller)))
+            worst = max(worst, run_in_foreground(command, environment(cloud, caller) | peers))
     return worst

@@ -10,7 +10,7 @@ from local_cloud.home import Home
 from local_cloud.interruption import Interruption
 from local_cloud.supervisor import Supervisor
 from local_cloud.vms.machines import remove_all
-from local_cloud.whole import start_services
+from local_cloud.whole import start_services, start_whole
 
 STATE = ("postgres", "postgres.partial", "valkey", "aws", "issuer", "mail", "git", "files")
 
@@ -24,10 +24,11 @@ def services(
     *,
     durable: bool = True,
     apart: bool = False,
+    whole: bool = False,
 ) -> Iterator[Cloud]:
     """Start the backing services of a home, prepared but without tables; stop them at the end of the block.
 
-    With `apart` they start empty every time, on ports of their own.
+    With `apart` they start empty every time, on ports of their own; with `whole` the product and its VMs run on them.
 
     Raises:
         LocalCloudError: another command runs in this home, or a service does not start.
@@ -41,7 +42,7 @@ def services(
                 console.say(note)
         with Supervisor(home, console=console) as supervisor:
             interruption.hurry = supervisor.hurry
-            yield start_services(cloud, supervisor, console)
+            yield (start_whole if whole else start_services)(cloud, supervisor, console)
 
 
 def clear_state(home: Home) -> None:

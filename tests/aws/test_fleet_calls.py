@@ -1,5 +1,6 @@
 """What the product's fleet asks of EC2 and EFS: filters, pages and rules as on AWS, quick with many instances."""
 
+import json
 import time
 from typing import Any
 
@@ -171,66 +172,76 @@ def test_user_data_has_ec2s_limit(server: Server) -> None:
     assert refusal(ec2.run_instances, **launch, UserData="x" * 16385) == "InvalidParameterValue"
 
 
-def test_access_points(own_server: Server) -> None:
+def test_file_systems_and_their_mount_targets(own_server: Server) -> None:
     server = own_server
-    efs = server.client("efs")
-    made = efs.create_file_system(
-        CreationToken="files", Encrypted=True, Tags=[{"Key": "envforge:org", "Value": "a"}]
+    efs, ec2 = server.client("efs"), server.client("ec2")
+    wanted = {"CreationToken": "files", "Encrypted": True, "Tags": [{"Key": "envforge:org", "Value": "a"}]}
+    files = efs.create_file_system(**wanted)["FileSystemId"]
+    assert refusal(efs.create_file_system, **wanted) == "FileSystemAlreadyExists"
+    zones = {one["AvailabilityZone"]: one["SubnetId"] for one in ec2.describe_subnets()["Subnets"]}
+    group = ec2.create_security_group(GroupName="files", Description="d")["GroupId"]
+    place = {"SubnetId": zones[f"{REGION}a"], "SecurityGroups": [group]}
+    target = efs.create_mount_target(FileSystemId=files, **place)["MountTargetId"]
+    assert refusal(efs.create_mount_target, FileSystemId=files, **place) == "MountTargetConflict"
+    assert refusal(efs.create_mount_target, FileSystemId="fs-0123456789abcdef0", **place) == (
+        "FileSystemNotFound"
     )
-    files = made["FileSystemId"]
-    wanted = {
-        "FileSystemId": files,
-        "PosixUser": {"Uid": 100000, "Gid": 100000},
-        "RootDirectory": {"Path": "/w/1"},
-        "Tags": [{"Key": "envforge:org", "Value": "a"}],
-    }
-    points = [
-        efs.create_access_point(ClientToken=f"t-{number}", **wanted)["AccessPointId"] for number in range(5)
-    ]
-    assert refusal(efs.create_access_point, ClientToken="t-1", **wanted) == "AccessPointAlreadyExists"
-    lost = {**wanted, "FileSystemId": "fs-0123456789abcdef0"}
-    assert refusal(efs.create_access_point, ClientToken="t-9", **lost) == "FileSystemNotFound"
+    policy = json.dumps({"Version": "2012-10-17", "Statement": []})
+    efs.put_file_system_policy(FileSystemId=files, Policy=policy)
+    assert refusal(efs.put_file_system_policy, FileSystemId=files, Policy="{") == "InvalidPolicyException"
     server.end()
     server.start()
-    first = efs.describe_access_points(FileSystemId=files, MaxResults=3)
-    second = efs.describe_access_points(FileSystemId=files, MaxResults=3, NextToken=first["NextToken"])
-    assert "NextToken" not in second
-    found = [one["AccessPointId"] for one in (*first["AccessPoints"], *second["AccessPoints"])]
-    assert sorted(found) == sorted(points)
-    efs.delete_access_point(AccessPointId=points[0])
-    assert refusal(efs.describe_access_points, AccessPointId=points[0]) == "AccessPointNotFound"
-    assert refusal(efs.delete_access_point, AccessPointId=points[0]) == "AccessPointNotFound"
+    [found] = efs.describe_file_systems(CreationToken="files")["FileSystems"]
+    assert (found["FileSystemId"], found["Encrypted"]) == (files, True)
+    assert found["LifeCycleState"] == "available"
+    [standing] = efs.describe_mount_targets(FileSystemId=files)["MountTargets"]
+    assert (standing["MountTargetId"], standing["AvailabilityZoneName"]) == (target, f"{REGION}a")
+    assert efs.describe_mount_target_security_groups(MountTargetId=target)["SecurityGroups"] == [group]
+    assert efs.describe_file_system_policy(FileSystemId=files)["Policy"] == policy
+    assert efs.describe_file_systems(CreationToken="others")["FileSystems"] == []
+    assert refusal(efs.describe_mount_targets, FileSystemId="fs-0123456789abcdef0") == "FileSystemNotFound"
 
 
-def test_access_points_ask_the_policies(own_server: Server) -> None:
+def test_file_systems_ask_the_policies(own_server: Server) -> None:
     server = own_server
-    efs = server.client("efs")
-    files = efs.create_file_system(CreationToken="files")["FileSystemId"]
-    arn = f"arn:aws:elasticfilesystem:{REGION}:{ACCOUNT}"
+    efs, ec2 = server.client("efs"), server.client("ec2")
+    arn = f"arn:aws:elasticfilesystem:{REGION}:{ACCOUNT}:file-system/*"
+    network = f"arn:aws:ec2:{REGION}:{ACCOUNT}"
     key = new_user(
         server,
         "fleet",
-        allow("elasticfilesystem:CreateAccessPoint", f"{arn}:file-system/{files}"),
+        allow("elasticfilesystem:CreateFileSystem", arn, Bool={"elasticfilesystem:Encrypted": "true"}),
         allow(
             "elasticfilesystem:TagResource",
-            f"{arn}:access-point/*",
-            StringEquals={"elasticfilesystem:CreateAction": "CreateAccessPoint"},
+            arn,
+            StringEquals={"elasticfilesystem:CreateAction": "CreateFileSystem"},
         ),
+        allow("elasticfilesystem:CreateMountTarget", arn, StringEquals={"aws:ResourceTag/owner": "fleet"}),
+        allow("ec2:CreateNetworkInterface", f"{network}:subnet/*"),
+        allow("ec2:CreateNetworkInterface", f"{network}:network-interface/*"),
         allow(
-            "elasticfilesystem:DeleteAccessPoint",
-            f"{arn}:access-point/*",
+            "ec2:CreateNetworkInterface",
+            f"{network}:security-group/*",
             StringEquals={"aws:ResourceTag/owner": "fleet"},
         ),
     )
     limited = server.client("efs", key)
-    mine = limited.create_access_point(
-        ClientToken="1", FileSystemId=files, Tags=[{"Key": "owner", "Value": "fleet"}]
-    )
-    other = efs.create_access_point(ClientToken="2", FileSystemId=files)
-    assert refusal(limited.describe_access_points) == "AccessDeniedException"
-    assert (
-        refusal(limited.delete_access_point, AccessPointId=other["AccessPointId"]) == "AccessDeniedException"
-    )
-    limited.delete_access_point(AccessPointId=mine["AccessPointId"])
-    with pytest.raises(Exception, match="file systems, access points and tags"):
-        efs.describe_account_preferences()
+    tags = [{"Key": "owner", "Value": "fleet"}]
+    refused = "AccessDeniedException"
+    assert refusal(limited.create_file_system, CreationToken="1", Tags=tags) == refused
+    mine = limited.create_file_system(CreationToken="1", Encrypted=True, Tags=tags)["FileSystemId"]
+    other = efs.create_file_system(CreationToken="2", Encrypted=True)["FileSystemId"]
+    subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    own = ec2.create_security_group(
+        GroupName="own", Description="d", TagSpecifications=[{"ResourceType": "security-group", "Tags": tags}]
+    )["GroupId"]
+    strange = ec2.create_security_group(GroupName="strange", Description="d")["GroupId"]
+    for files, group in ((other, own), (mine, strange)):
+        place = {"SubnetId": subnet, "SecurityGroups": [group]}
+        assert refusal(limited.create_mount_target, FileSystemId=files, **place) == refused
+    limited.create_mount_target(FileSystemId=mine, SubnetId=subnet, SecurityGroups=[own])
+    assert refusal(limited.describe_file_systems) == refused
+    assert refusal(limited.tag_resource, ResourceId=other, Tags=tags) == refused
+    assert refusal(limited.delete_file_system, FileSystemId=mine) == refused
+    with pytest.raises(Exception, match="file systems, their policies, mount targets and tags"):
+        efs.describe_access_points()

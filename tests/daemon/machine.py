@@ -42,7 +42,13 @@ class Machine:
 
     @classmethod
     async def start(cls, root: Path, **more: Any) -> "Machine":
-        config = Config.model_validate(
+        config = cls.configured(root, **more)
+        walls = await raise_walls(config)
+        return cls(config, walls, Workspaces(config, walls))
+
+    @staticmethod
+    def configured(root: Path, **more: Any) -> Config:
+        return Config.model_validate(
             {
                 "control_plane": "http://127.0.0.1:1",
                 "host_id": str(UUID(int=uuid4().int)),
@@ -62,8 +68,6 @@ class Machine:
                 **more,
             }
         )
-        walls = await raise_walls(config)
-        return cls(config, walls, Workspaces(config, walls))
 
     def wire(self, name: str) -> wire.Workspace:
         return wire.Workspace(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
+from envforge_daemon import ingress
 from envforge_daemon.errors import IsolationError
 from envforge_daemon.ingress import Ingress, Route
 from envforge_daemon.isolation import Wall, Workspace, carrier
@@ -213,6 +214,43 @@ def test_a_carrier_that_does_not_answer_is_closed_all_the_same(
         assert one.group("carrier").processes() == []
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", port)
+
+    behind_walls(scene)
+
+
+def test_g2_a_resting_carrier_leads_nowhere_and_ends_in_time(
+    behind_walls: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """G2: asleep, what was open is cut and nobody is let in; a wake takes the same carrier, and one nobody wakes ends."""
+
+    async def scene(vm: Machine) -> None:
+        ways = Ingress(vm.config, vm.workspaces)
+        one = await vm.workspace()
+        port = next_port()
+        await echo(one, 3000, "web")
+        await ways.set(one, [Route(port, 3000, 1)])
+        await ask_until(port, b"web:")
+        (carrying,) = one.group("carrier").processes()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        await reader.readexactly(4)
+        assert await ways.rest(one.wire) == 1
+        with contextlib.suppress(ConnectionError):
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+        await end(writer)
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+
+        await ways.set(one, [Route(port, 3000, 1)])
+        await ask_until(port, b"web:")
+        assert one.group("carrier").processes() == [carrying]
+        looking = asyncio.create_task(ways.look_after())
+        monkeypatch.setattr(ingress, "RESTS_S", 0.0)
+        await ways.rest(one.wire)
+        async with asyncio.timeout(10):
+            while one.group("carrier").processes():  # noqa: ASYNC110 - the carrier ends by itself
+                await asyncio.sleep(0.05)
+        looking.cancel()
+        assert await ways.rest(one.wire) == 0
 
     behind_walls(scene)
 

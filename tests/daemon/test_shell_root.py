@@ -173,3 +173,22 @@ def test_h5_nobody_becomes_root_on_a_vm_that_is_not_theirs_alone(behind_walls: P
             await shell.stop()
 
     behind_walls(scene, ssh_port=next_port(), dedicated_to=str(mine))
+
+
+def test_h5_nobody_becomes_root_where_files_lie_with_those_of_other_workspaces(alone: Play) -> None:
+    """H5: the network admits the VM to the whole file system, which asks root of the VM for nothing more."""
+
+    async def scene(shell: Shelled, one: Workspace) -> None:
+        asked = grant(one)
+        shared = one.storage.model_copy(
+            update={"kind": "file_system", "file_system": "fs-0123456789abcdef0", "directory": ""}
+        )
+        there = shell.vm.made[0]
+        elsewhere = asked.model_copy(update={"workspace": one.model_copy(update={"storage": shared})})
+        with pytest.raises(CommandFailed, match="those of the organization's other workspaces"):
+            await shell.part.windows.grant(elsewhere, there, alone=True)
+        assert not (there.run_dir / SUDOERS).exists()
+        await shell.part.windows.grant(asked, there, alone=True)
+        assert (there.run_dir / SUDOERS).exists()
+
+    alone(scene)

@@ -78,6 +78,33 @@ def test_h1_metadata_and_host_api_are_out_of_reach(behind_walls: Play) -> None:
         )
 
 
+def test_h1_nobody_but_root_speaks_nfs(behind_walls: Play) -> None:
+    """H1, H3: a server believes an NFS client's word for whose files it wants, so customers' code gets to none."""
+    address = own_address()
+    with contextlib.ExitStack() as stack:
+        for where, port in ((address, firewall.NFS_PORT), ("127.0.0.1", firewall.TUNNEL_PORT)):
+            server = stack.enter_context(socket.create_server((where, port)))
+            server.setblocking(False)
+
+        async def scene(vm: Machine) -> None:
+            one = await vm.workspace()
+            assert (await sh(one, reaches(address, firewall.NFS_PORT))).output == b"walled\n"
+            for where, port in ((address, firewall.NFS_PORT), ("127.0.0.1", firewall.TUNNEL_PORT)):
+                ran = await one.run(("bash", "-c", reaches(where, port)), account=1, network="vm")
+                assert ran.output == b"walled\n", ran
+                socket.create_connection((where, port), timeout=3).close()
+
+        behind_walls(scene)
+
+
+def test_h1_nfs_is_closed_in_networks_that_are_open_otherwise(place: Path) -> None:
+    """H1: a private network that customers' code may reach has the organization's file system in it, perhaps."""
+    config = Machine.configured(place, open_networks=["10.0.0.0/8"])
+    written = firewall.ruleset(config, [])
+    forward = written[written.index("chain forward") : written.index("chain output")]
+    assert forward.index(f"dport {firewall.NFS_PORT} reject") < forward.index("@opened4 accept")
+
+
 def test_h1_nothing_starts_where_the_probe_gets_through(behind_walls: Play) -> None:
     """H1: the firewall is asked, not believed: without its rules no workspace comes to be."""
     with listening("127.0.0.1") as control:

@@ -136,7 +136,7 @@ def test_e1_the_vault_is_locked_and_outlives_the_stack() -> None:
     lock = vault["Properties"]["ObjectLockConfiguration"]["Rule"]["DefaultRetention"]
     assert vault["Properties"]["ObjectLockEnabled"] is True
     assert lock["Mode"] == "COMPLIANCE"
-    for name in ("AuditVault", "AuditKey", "PlatformKey", "Files"):
+    for name in ("AuditVault", "AuditKey", "PlatformKey"):
         assert RESOURCES[name]["DeletionPolicy"] == RESOURCES[name]["UpdateReplacePolicy"] == "Retain", name
 
 
@@ -165,12 +165,16 @@ def test_g2_gateways_reach_ingress_ports_of_vms() -> None:
     assert len(to_vms) == 2
 
 
-def test_files_are_encrypted_and_closed_to_who_has_no_identity() -> None:
-    files = properties("Files")
-    allowed = [one for one in files["FileSystemPolicy"]["Statement"] if one["Effect"] == "Allow"]
-    assert files["Encrypted"] is True
-    assert [resolve(one["Principal"], NAMES) for one in allowed] == [{"AWS": f"arn:aws:iam::{ACCOUNT}:root"}]
-    assert all("elasticfilesystem:AccessPointArn" in one["Condition"]["Null"] for one in allowed)
+def test_files_are_encrypted_with_the_key_that_the_control_plane_may_use_for_them() -> None:
+    alias = properties("PlatformKeyAlias")["AliasName"]
+    [using] = [
+        one for one in document("ControlPlanePolicy")["Statement"] if one["Sid"] == "EncryptFileSystems"
+    ]
+    assert using["Condition"]["ForAnyValue:StringEquals"] == {"kms:ResourceAliases": alias}
+    assert using["Condition"]["StringEquals"] == {
+        "kms:ViaService": f"elasticfilesystem.{REGION}.amazonaws.com"
+    }
+    assert not any("::EFS::" in resource["Type"] for resource in RESOURCES.values())
 
 
 SAMPLES = NAMES | {
@@ -187,7 +191,7 @@ SAMPLES = NAMES | {
     "GatewaySecurityGroup": "sg-0123456789abcdef0",
     "GatewaySubnetA.CidrBlock": "10.20.0.0/22",
     "GatewaySubnetB.CidrBlock": "10.20.4.0/22",
-    "Files": "fs-0123456789abcdef0",
+    "PlatformKeyAlias": "alias/envforge-platform",
     "HostRole.RoleId": "AROA0123456789ABCDEFG",
 }
 

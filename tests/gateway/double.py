@@ -36,7 +36,7 @@ class ControlPlane:
     def __init__(self) -> None:
         self.host, self.domain = HOST, DOMAIN
         self.key = Ed25519PrivateKey.generate()
-        self.grace = Grace(heartbeat_every_ms=50, refuse_after_ms=400, cut_after_ms=1200)
+        self.grace = Grace(heartbeat_every_ms=50, refuse_after_ms=1000, cut_after_ms=2500)
         self.revision = 10
         self.heartbeats = True
         self.token = ""
@@ -232,6 +232,8 @@ class ControlPlane:
             self._streams.discard(writer)
 
     def _line(self, writer: asyncio.StreamWriter, event: BaseModel) -> None:
+        if writer.is_closing():
+            return
         line = event.model_dump_json().encode() + b"\n"
         writer.write(b"%x\r\n%b\r\n" % (len(line), line))
 

@@ -48,7 +48,7 @@ def test_a_client_that_does_not_take_its_last_answer_is_given_up(play: Play) -> 
         small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         small.connect(place.program.address)
         client = Client(*await asyncio.open_connection(sock=small))
-        client.writer.transport.pause_reading()
+        cast("asyncio.Transport", client.writer.transport).pause_reading()
         await place.until(lambda: place.gateway.fronts)
         (front,) = place.gateway.fronts
         with socket.socket(fileno=os.dup(front.transport.get_extra_info("socket").fileno())) as theirs:

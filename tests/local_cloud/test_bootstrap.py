@@ -60,6 +60,16 @@ def test_the_environment_is_made_once(home: Home, monkeypatch: pytest.MonkeyPatc
     assert "Packages" in shown.getvalue()
 
 
+def test_an_environment_that_was_given_up_halfway_is_made_anew(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locks(home, monkeypatch, "")
+    # What venv leaves when it is killed before it has brought pip.
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", home.venv], check=True)
+    python = bootstrap.prepare_environment(home, "local", Console(io.StringIO()))
+    subprocess.run([python, "-m", "pip", "--version"], check=True, capture_output=True)
+
+
 def test_the_command_of_the_product_is_installed(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     locks(home, monkeypatch, "")
     python = bootstrap.prepare_environment(home, "local", Console(io.StringIO()))

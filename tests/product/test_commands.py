@@ -188,6 +188,9 @@ def test_one_that_waits_is_cancelled_without_ever_running(branch: Branch) -> Non
     assert len(branch.events("command.run")) == 1
     cancel_run(actor=branch.world.alice.as_actor(), **where)
     assert len(branch.events("command.run")) == 1
+    assert branch.events("command.cancelled") == [
+        ("command.cancelled", "Alice", {"command": "unit", "type": "test"})
+    ]
 
 
 def test_one_that_runs_is_ended_on_its_vm_which_tells_so(branch: Branch) -> None:
@@ -200,6 +203,7 @@ def test_one_that_runs_is_ended_on_its_vm_which_tells_so(branch: Branch) -> None
     branch.tell(one, branch.vm_token, outcome=ran(exit_status=143))
     done = again(branch, run)
     assert (done.exit_status, done.trouble) == (143, "Alice cancelled it.")
+    assert [event[1] for event in branch.events("command.cancelled")] == ["Alice"]
 
 
 def test_one_that_its_vm_has_not_taken_yet_is_taken_back(branch: Branch) -> None:

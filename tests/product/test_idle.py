@@ -13,7 +13,7 @@ from tests.product.meters import Metered, Times, utc
 from tests.product.world import World
 from workspaces import activity, idle, lookups
 from workspaces.activity import Use
-from workspaces.models import CommandRun, JobLease, Power, Wake, Workspace
+from workspaces.models import CommandRun, JobLease, Power, Runtime, Wake, Workspace
 from workspaces.operations.leases import hold_awake, release_lease
 
 TIMEOUT = timedelta(minutes=30)
@@ -81,6 +81,22 @@ def test_w7_the_coming_sleep_is_known_from_the_beginning(
     assert (event.facts, event.actor_kind) == ({"cause": "idle"}, "system")
     # And nothing more is awaited.
     assert sleep_at(metered, awake) is None
+
+
+def test_w7_the_time_it_takes_to_come_up_is_no_idleness(
+    metered: Metered, awake: Workspace, times: Times
+) -> None:
+    def observed(what: str) -> None:
+        with tenancy.enter(metered.org_id):
+            Runtime.objects.filter(workspace=awake).update(observed=what)
+
+    observed("starting")
+    times.pass_(minutes=31)
+    assert not is_asleep(metered, awake)
+    assert sleep_at(metered, awake) == times.at + TIMEOUT
+    observed("awake")
+    times.pass_(minutes=31)
+    assert is_asleep(metered, awake)
 
 
 def test_w7_what_people_do_moves_it(metered: Metered, awake: Workspace, times: Times) -> None:

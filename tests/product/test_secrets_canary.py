@@ -4,13 +4,13 @@ import base64
 import hashlib
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import quote
 from uuid import uuid4
 
 import psycopg
@@ -25,61 +25,11 @@ from rest_framework.request import Request
 from envforge.errors import EnvForgeError
 from envforge.secret_value import SecretValue
 from secrets_ref import operations, reconcile
+from tests.product.canaries import Watch, database, files, found_in, valkey
 from tests.product.chains import export_lines, seal
 from tests.product.store import crooked_aws, make_due, rotate, set_secret, stored
 from tests.product.visitors import signed_in
 from tests.product.world import World
-
-
-def forms(value: str) -> set[str]:
-    """The value, and what could be made of it: encodings, and fingerprints by which it could be found out."""
-    raw = value.encode()
-    digests = [hashlib.new(name, raw) for name in ("md5", "sha1", "sha256", "sha512", "blake2b")]
-    return {
-        value,
-        value[:24],
-        quote(value, safe=""),
-        json.dumps(value)[1:-1],
-        raw.hex(),
-        base64.b64encode(raw).decode().rstrip("="),
-        *(one.hexdigest() for one in digests),
-        *(base64.b64encode(one.digest()).decode().rstrip("=") for one in digests),
-    }
-
-
-def found_in(text: str, canaries: set[str]) -> bool:
-    return any(one in text for value in canaries for one in forms(value))
-
-
-def database(admin: psycopg.Connection) -> Iterator[tuple[str, str]]:
-    """Every row of every table, as text."""
-    tables = admin.execute(
-        "SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'm') AND relnamespace = 'public'::regnamespace"
-    ).fetchall()
-    for (table,) in tables:
-        for (row,) in admin.execute(f"SELECT row_to_json(one)::text FROM {table} one"):
-            yield table, row
-
-
-def valkey() -> Iterator[tuple[str, str]]:
-    """Every key of broker and cache with what it holds."""
-    for url in (settings.CELERY_BROKER_URL, settings.CACHES["default"]["LOCATION"]):
-        client = redis.Redis.from_url(url)
-        for key in client.scan_iter(count=1000):
-            held: Any = b""
-            match client.type(key):
-                case b"string":
-                    held = client.get(key)
-                case b"list":
-                    held = client.lrange(key, 0, -1)
-                case b"hash":
-                    held = client.hgetall(key)
-                case b"set":
-                    held = client.smembers(key)
-                case b"zset":
-                    held = client.zrange(key, 0, -1)
-            yield str(key), repr(held)
-        client.close()
 
 
 def locals_of(trace: TracebackType | None) -> Iterator[str]:
@@ -228,7 +178,7 @@ def _break(*_: Any) -> None:
     raise RuntimeError("unforeseen")
 
 
-def test_k3_the_looking_glass_sees(world: World, admin: psycopg.Connection) -> None:
+def test_k3_the_looking_glass_sees(world: World, admin: psycopg.Connection, tmp_path: Path) -> None:
     """What the canary test looks with does find a value where there is one."""
     value = f"canary-{uuid4()}"
     secret = set_secret(world, value=value)
@@ -239,6 +189,18 @@ def test_k3_the_looking_glass_sees(world: World, admin: psycopg.Connection) -> N
         "k", hashlib.sha256(value.encode()).hexdigest(), ex=1
     )
     assert [key for key, held in valkey() if found_in(held, {value})]
+    broker, body = redis.Redis.from_url(settings.CELERY_BROKER_URL), base64.b64encode(b"-" + value.encode())
+    broker.rpush(f"looked-at-{value[-8:]}", json.dumps({"body": body.decode()}))
+    assert [key for key, held in valkey() if "looked-at" in key and found_in(held, {value})]
+    broker.delete(f"looked-at-{value[-8:]}")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "file").write_bytes(b"\0" + value.encode().hex().encode())
+    assert [path.name for path, held in files(tmp_path) if found_in(held, {value})] == ["file"]
+    with Watch() as watch:
+        subprocess.run([sys.executable, "-c", "import time; time.sleep(0.5)", value], check=True)
+        subprocess.run([sys.executable, "-c", "import time; time.sleep(0.5)"], env={"V": value}, check=True)
+    assert any(found_in(one.arguments, {value}) for one in watch.seen)
+    assert any(found_in(one.environment, {value}) for one in watch.seen)
     try:
         kept = value
         raise ZeroDivisionError

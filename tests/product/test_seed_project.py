@@ -16,6 +16,7 @@ from projects.models import Repository
 from secrets_ref.models import Secret
 from tests.product.store import stored
 from tests.product.world import World
+from workspaces.models import Workspace
 
 
 @pytest.fixture
@@ -56,6 +57,8 @@ def test_both_examples_can_wake_and_a_second_start_changes_nothing(world: World,
     assert set(paths) == {"CALENDAR_SIGNING_KEY", "GIT_SCHEDULER_WEB", "GIT_SCHEDULER_BACKEND"}
     assert len(stored(paths["CALENDAR_SIGNING_KEY"])) >= 32
     assert stored(paths["GIT_SCHEDULER_WEB"]) == store.deploy_token(RepositoryName("acme", "scheduler-web"))
+    with tenancy.enter(world.acme.id):
+        assert [one.branch for one in Workspace.objects.all()] == ["main"]
     before = events(world)
     assert seeded(world, store) == seen
     assert events(world) == before

@@ -114,6 +114,8 @@ def test_b3_money_takes_the_role_and_the_scope(world: World, metered: Metered) -
         "usage?month=11",
         "usage?workspace=x",
         "usage/windows?limit=0",
+        "usage/windows?limit=0000019999",
+        "workspaces?limit=0000019999",
         "usage/windows?cursor=x",
         "usage?since=2026",
     ],

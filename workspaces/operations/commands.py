@@ -5,6 +5,8 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from audit.append import append
+from audit.kinds import EventKind
 from envforge import tenancy
 from envforge.actor import Actor
 from envforge.errors import Conflict, Invalid, NotVisible
@@ -18,7 +20,7 @@ from workspaces import activity, runs, tasks
 from workspaces.command_names import name_of
 from workspaces.contracts import chosen
 from workspaces.locks import locked_runtime, locked_workspace
-from workspaces.models import CommandRun, CommandType, Presence
+from workspaces.models import CommandRun, CommandType, Presence, Workspace
 from workspaces.wants import want_awake
 
 DEFAULT_TIMEOUT_S = 1800
@@ -105,19 +107,25 @@ def cancel_run(*, actor: Actor, org_id: UUID, workspace_id: UUID, run_id: UUID) 
         if run.sent_at is None:
             # The workspace is locked, so that nobody sends it meanwhile.
             run.cancelled_by = actor.label[:200]
+            _tell_cancelled(run, workspace, actor)
             runs.give_up(run, f"{actor.label} cancelled it before it ran.")
             return run
-        _end_on_vm(run, actor)
+        _end_on_vm(run, workspace, actor)
         run.refresh_from_db()
         return run
 
 
-def _end_on_vm(run: CommandRun, actor: Actor) -> None:
+def _tell_cancelled(run: CommandRun, workspace: Workspace, actor: Actor) -> None:
+    append(EventKind.COMMAND_CANCELLED, actor=actor, target=workspace, command=run.name, type=run.type)
+
+
+def _end_on_vm(run: CommandRun, workspace: Workspace, actor: Actor) -> None:
     # The VM's command before the receipt, as whoever records its end locks them.
     asked = HostCommand.objects.select_for_update().filter(id__in=[run.host_command_id]).first()
     if asked is None or asked.finished_at is not None:
         return
     CommandRun.objects.filter(id=run.id).update(cancelled_by=actor.label[:200])
+    _tell_cancelled(run, workspace, actor)
     if queue.withdraw(host_id=asked.host_id, key=asked.key, cause="it was cancelled", begun=False):
         return
     payload = queue.payload_of(asked)

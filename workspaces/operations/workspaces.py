@@ -22,7 +22,7 @@ from projects.git_addresses import require_branch
 from projects.locks import locked_project
 from workspaces import certificates
 from workspaces.locks import locked_workspace
-from workspaces.models import Presence, Runtime, Shell, SleepCause, Workspace
+from workspaces.models import Presence, Runtime, Shell, ShellState, SleepCause, Workspace
 from workspaces.wants import want_asleep
 
 LONGEST_SLUG = 32
@@ -103,7 +103,9 @@ def restore_workspace(*, actor: Actor, org_id: UUID, workspace_id: UUID) -> Work
         workspace = locked_workspace(actor, Action.WORKSPACE_ARCHIVE, workspace_id)
         if workspace.wanted == Presence.PRESENT:
             return workspace
-        if workspace.removed_at is not None:
+        now = timezone.now()
+        # From then on its files are being deleted, on a VM and then everywhere, and nothing takes that back.
+        if workspace.removed_at is not None or (workspace.retain_until and workspace.retain_until <= now):
             raise Conflict(
                 "Its files were kept for as long as was promised, and are gone. Open the branch anew."
             )
@@ -111,13 +113,14 @@ def restore_workspace(*, actor: Actor, org_id: UUID, workspace_id: UUID) -> Work
             raise Conflict(
                 f"The project {workspace.project.name} is archived, so nothing in it can be opened."
             )
-        now = timezone.now()
         workspace.wanted, workspace.wanted_at, workspace.wanted_by = Presence.PRESENT, now, actor.label[:200]
         workspace.retain_until = workspace.due_at = None
         workspace.version += 1
         workspace.save()
         shell = Shell.objects.select_for_update().get(workspace=workspace)
         shell.wanted, shell.due_at, shell.attempts = True, now, 0
+        # Its VM may have been asked to leave, and do so after this: it is prepared behind that, whatever was seen of it.
+        shell.observed, shell.observed_at, shell.asked_at = ShellState.ABSENT, now, None
         shell.version += 1
         shell.save()
         _nudge_shell(shell)

@@ -14,9 +14,8 @@ from hosts.models import Host, HostRole, Size
 from hosts.placement import SlotView, activate_slot, claim_slot, deactivate_slot, resize_slot, slot_of
 from hosts.wants import lock_placements
 from hosts.words import says
-from workspaces import ends, routes
-from workspaces.beats import read_contracts
-from workspaces.contracts import chosen
+from workspaces import ends, routes, trees
+from workspaces.contracts import Contracts, chosen
 from workspaces.manifest import Built, build, patience_s
 from workspaces.models import (
     Checkout,
@@ -38,8 +37,6 @@ HOLD = timedelta(seconds=1)
 LOOK_AGAIN = timedelta(seconds=20)
 # A wake that has no VM with a shell's files by then has failed; asked for anew it tries anew.
 COMES_UP_WITHIN = timedelta(minutes=30)
-# Where the shell's VM does not tell within this how the trees lie, what was told last counts.
-READ_WITHIN = timedelta(seconds=30)
 STOPS_WITHIN = timedelta(minutes=5)
 STEPS_AT_ONCE = 6
 
@@ -77,7 +74,7 @@ def _step(org_id: UUID, runtime_id: UUID) -> bool:
                 runtime.due_at = None
         runtime.version += 1
         runtime.save()
-        return runtime.observed != before
+        return runtime.observed != before and runtime.due_at is not None
 
 
 def locked(runtime_id: UUID) -> Runtime | None:
@@ -110,16 +107,17 @@ def _wake(runtime: Runtime, now: datetime) -> None:
     runtime.slot_id = slot.id
     shell = Shell.objects.select_for_update().get(workspace=runtime.workspace)
     files = want_files(org_id=runtime.org_id, workspace_id=runtime.workspace_id)
+    contracts = chosen(runtime.workspace)
     waits = ""
     if shell.observed != ShellState.READY:
         waits = shell.trouble or "Its shell and files are being prepared."
-    elif _lacks_trees(runtime) and (shell.asked_at is None or shell.asked_at < wake.asked_at):
+    elif _lacks_trees(runtime, contracts) and (shell.asked_at is None or shell.asked_at < wake.asked_at):
         shells.prepare_again(shell, now)
         waits = "Its repositories are being checked out."
     elif not slot.ready:
-        _read_trees(runtime, shell, wake, now)
+        trees.are_known(runtime, shell, asked_at=wake.asked_at, now=now)
         waits = says(slot.trouble) or "Its machine is coming up."
-    elif not _read_trees(runtime, shell, wake, now):
+    elif not trees.are_known(runtime, shell, asked_at=wake.asked_at, now=now):
         waits = "Its contracts are being read."
     if waits or not files.ready:
         if now - wake.asked_at > COMES_UP_WITHIN:
@@ -130,9 +128,8 @@ def _wake(runtime: Runtime, now: datetime) -> None:
         runtime.due_at = now + (LOOK_AGAIN if files.ready else SOON)
         return
     assert slot.host_id is not None  # noqa: S101 - a slot that is ready has a VM; for the types
-    # Two wakes that begin at once must not be given one ingress port.
-    lock_placements()
-    built = build(runtime, chosen(runtime.workspace), slot.host_id)
+    # `_slot` holds off other changes of placements: two wakes that begin at once must not be given one ingress port.
+    built = build(runtime, contracts, slot.host_id)
     if built.manifest is None:
         wake.blockers = built.blockers
         wake.save(update_fields=["blockers"])
@@ -153,6 +150,11 @@ def _wake(runtime: Runtime, now: datetime) -> None:
 
 def _slot(runtime: Runtime) -> SlotView:
     workspace, size = runtime.workspace, Size(runtime.size)
+    lock_placements()
+    slot = slot_of(org_id=runtime.org_id, workspace_id=workspace.id, role=HostRole.RUNTIME)
+    if slot is not None and slot.active and slot.host_id is not None and slot.size == size:
+        # A later look of the same wake.
+        return slot
     slot = claim_slot(
         actor=SYSTEM,
         org_id=runtime.org_id,
@@ -168,21 +170,10 @@ def _slot(runtime: Runtime) -> SlotView:
     return activate_slot(actor=SYSTEM, org_id=runtime.org_id, slot_id=slot.id)
 
 
-def _lacks_trees(runtime: Runtime) -> bool:
-    contracts = chosen(runtime.workspace)
+def _lacks_trees(runtime: Runtime, contracts: Contracts) -> bool:
     repositories = {one.repository.id for one in contracts.contracts} | {one.id for one in contracts.without}
     there = Checkout.objects.filter(workspace=runtime.workspace).exclude(commit="")
     return not repositories <= set(there.values_list("repository_id", flat=True))
-
-
-def _read_trees(runtime: Runtime, shell: Shell, wake: Wake, now: datetime) -> bool:
-    """Have the contracts in the working trees read as they are now (W2); answers whether they are known, or nobody tells."""
-    older = Checkout.objects.filter(workspace=runtime.workspace, seen_at__lt=wake.asked_at)
-    if not older.exists() or now - wake.asked_at > READ_WITHIN or shell.host_id is None:
-        return True
-    key = f"read/{runtime.workspace_id}/{runtime.epoch}"
-    read_contracts(runtime.workspace, shell.host_id, key=key, cause=wake.cause)
-    return False
 
 
 def _start(runtime: Runtime, wake: Wake, built: Built, slot: SlotView, now: datetime) -> None:

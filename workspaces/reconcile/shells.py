@@ -153,7 +153,7 @@ def repositories_of(workspace: Workspace) -> tuple[WireRepository, ...]:
 
 def _access(workspace: Workspace, row: Repository) -> Reference | None:
     """Where the credential lies; without one that is there, the repository is read as anybody may, and the refusal says why."""
-    if row.access is None:
+    if row.access is None or not row.access.in_use:
         return None
     try:
         [grant] = resolve_grants(

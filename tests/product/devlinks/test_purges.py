@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
@@ -26,8 +27,15 @@ INSERT = (
 )
 
 
-def connect() -> "psycopg.Connection[object]":
-    return psycopg.connect(listening_address("a test"))
+def connect() -> "psycopg.Connection[Any]":
+    # Whoever waits for a lock that is never given fails, and hangs nobody up.
+    return psycopg.connect(listening_address("a test"), options="-c lock_timeout=10s")
+
+
+def number(mine: "psycopg.Connection[Any]", query: str, *given: int) -> int:
+    row = mine.execute(query, given).fetchone()
+    assert row
+    return int(row[0])
 
 
 def revision_of(purge_id: UUID) -> int:
@@ -63,7 +71,8 @@ def test_g1_a_rolled_back_purge_leaves_no_gap() -> None:
 
 def test_g1_who_reads_a_revision_sees_every_purge_up_to_it() -> None:
     """Many writers that overlap, and readers that look all the while."""
-    stop, wrong = threading.Event(), []
+    stop = threading.Event()
+    wrong: list[tuple[int, int]] = []
 
     def write() -> None:
         with connect() as mine:
@@ -76,11 +85,9 @@ def test_g1_who_reads_a_revision_sees_every_purge_up_to_it() -> None:
         with connect() as mine:
             mine.autocommit = True
             while not stop.is_set():
-                [head] = mine.execute("SELECT value FROM devlinks_revision").fetchone()  # type: ignore[misc]
-                [there] = mine.execute(  # type: ignore[misc]
-                    "SELECT count(*) FROM devlinks_purge WHERE revision > %s AND revision <= %s",
-                    [start, head],
-                ).fetchone()
+                head = number(mine, "SELECT value FROM devlinks_revision")
+                counted = "SELECT count(*) FROM devlinks_purge WHERE revision > %s AND revision <= %s"
+                there = number(mine, counted, start, head)
                 if there != head - start:
                     wrong.append((head, there))
 

@@ -76,7 +76,11 @@ def test_h7_a_lost_role_ends_the_connection_and_unspent_tickets(
     yard: Yard, gateway: Gateway, world: World
 ) -> None:
     ready(yard)
-    given = {"role": Role.COLLABORATOR, "scope": Scope.WORKSPACE, "scope_id": yard.workspace.id}
+    given: dict[str, Any] = {
+        "role": Role.COLLABORATOR,
+        "scope": Scope.WORKSPACE,
+        "scope_id": yard.workspace.id,
+    }
     operations.grant_role(actor=yard.alice, org_id=yard.org, person_id=world.bob.id, **given)
     bob = world.bob.as_actor()
     used, unused = ticket(yard, bob), ticket(yard, bob)

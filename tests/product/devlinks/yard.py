@@ -171,7 +171,7 @@ class Gateway:
         self.address = address
         self.name = name
         self.token = ""
-        self.id: UUID | None = None
+        self.id = UUID(int=0)
         self.registered: dict[str, Any] = {}
 
     def register(self, credential: str | None = None) -> "Gateway":
@@ -256,5 +256,4 @@ def token_of(issued: links.Issued) -> str:
 
 def leased(gateway: Gateway) -> None:
     """As if a stream of its were open."""
-    assert gateway.id
     gateways.extend_leases([gateway.id])

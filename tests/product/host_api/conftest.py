@@ -8,7 +8,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
 import uvicorn
@@ -60,32 +61,41 @@ def stranger(world: World, address: str) -> Daemon:
 
 
 @pytest.fixture
-def web_process(database: str) -> Iterator[Callable[[], tuple[str, subprocess.Popen[bytes]]]]:
-    """Starts web processes that can be killed; they use this test's database."""
+def web_process(database: str) -> Iterator[Callable[..., tuple[str, subprocess.Popen[bytes]]]]:
+    """Starts web processes that can be killed; they use this test's database, and write to `log` where one is given."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start() -> tuple[str, subprocess.Popen[bytes]]:
+    def start(
+        log: Path | None = None, *, for_vms: bool = False, **more: str
+    ) -> tuple[str, subprocess.Popen[bytes]]:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         url = os.environ["DATABASE_URL"].rpartition("/")[0] + f"/{settings.DATABASES['default']['NAME']}"
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "uvicorn",
-                "envforge.asgi:application",
-                "--port",
-                str(port),
-                "--no-access-log",
-            ],
-            env={**os.environ, "DATABASE_URL": url},
-        )
+        here = f"http://127.0.0.1:{port}"
+        # Real VMs call the host API by the web process' address, played ones by its usual name.
+        named = {"ENVFORGE_HOST_API_URL": here} if for_vms else {}
+        with ExitStack() as opened:
+            output = opened.enter_context(log.open("wb")) if log else None
+            process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "uvicorn",
+                    "envforge.asgi:application",
+                    "--port",
+                    str(port),
+                    "--no-access-log",
+                ],
+                env={**os.environ, "DATABASE_URL": url, **named, **more},
+                stdout=output,
+                stderr=output,
+            )
         started.append(process)
         deadline = time.monotonic() + 30
         while True:
             with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-                return f"http://127.0.0.1:{port}", process
+                return here, process
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)

@@ -16,7 +16,7 @@ from django.db import connection
 from audit.models import Event
 from envforge import tenancy
 from envforge.actor import SYSTEM
-from hosts import changes, operations, reconcile
+from hosts import changes, operations, reconcile, wants
 from hosts import fleet as sweeping
 from hosts.changes import Change, HostChange
 from hosts.models import Host, HostRole, Mend, Observed, Orphan, Power, Size
@@ -371,7 +371,9 @@ def test_w11_whoever_was_on_a_vm_that_was_ended_is_placed_anew(fleet: Fleet) -> 
     """W11: a slot that stays active is on no VM once its own was ended; activated again, it gets another one."""
     slot = fleet.awake()
     host = fleet.up(fleet.host())
-    operations.end_host(actor=SYSTEM, org_id=fleet.org_id, host_id=host.id)
+    with tenancy.enter(fleet.org_id):
+        locked = Host.objects.select_for_update().get(id=host.id)
+        wants.want(locked, Power.ENDED, cause="test", now=fleet.clock.now())
     assert fleet.step(host, 3).observed == Observed.ENDED
     again = fleet.wake(slot)
     assert again.active

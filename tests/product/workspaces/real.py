@@ -28,7 +28,7 @@ from workspaces import news, routes
 from workspaces.models import Checkout, HostNews, Runtime, Shell, Wake, WakeCause, Workspace
 from workspaces.operations.runtimes import sleep_runtime, wake_runtime
 from workspaces.operations.workspaces import open_workspace
-from workspaces.reconcile import removal, runtimes, shells
+from workspaces.reconcile import commands, removal, runtimes, shells
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 BRANCH = "feature/rooms"
@@ -153,6 +153,7 @@ class Real(Chain):
         for workspace, shell, runtime in rows:
             shells.reconcile(self.org_id, shell)
             runtimes.reconcile(self.org_id, runtime)
+            commands.reconcile_all(self.org_id, workspace)
             removal.reconcile(self.org_id, workspace)
 
     def shell_ready(self) -> None:

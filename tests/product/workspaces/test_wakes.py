@@ -38,6 +38,25 @@ def test_w5_the_shell_is_there_without_a_wake(desk: Desk) -> None:
     assert len(desk.events("shell.ready")) == 1
 
 
+def test_w2_trees_are_read_from_the_request_on(desk: Desk) -> None:
+    """W2: the shell's VM is asked in the transaction that wants the wake, before any worker; once for each wake, and of a shell that is there."""
+    desk.wake()
+    assert desk.commands("read_contract") == []
+    desk.shell_up()
+    desk.bring_vms_up()
+    desk.read_contracts()
+    desk.start()
+    desk.sleep()
+    desk.drive()
+    desk.stop()
+    desk.wake()
+    [asked] = desk.commands("read_contract")
+    assert asked.key.endswith(f"/{desk.runtime().epoch}")
+    desk.drive()
+    assert [one.id for one in desk.commands("read_contract")] == [asked.id]
+    assert desk.commands("start_runtime") == []
+
+
 def test_w10_a_wake_ends_with_receipt_meter_and_routes(desk: Desk, led: list[RouteChange]) -> None:
     """W10, B1, G2: awake, the receipt, the meter and the routes come in one transaction."""
     desk.awake()
