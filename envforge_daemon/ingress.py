@@ -139,7 +139,10 @@ class Ingress:
         """Put up again whatever carrier ended; for as long as the program runs."""
         while True:
             await asyncio.sleep(LOOKED_AFTER_EVERY_S)
-            await self._end_rested()
+            try:
+                await self._end_rested()
+            except (OSError, IsolationError) as error:
+                log.error("a carrier that rests did not end: %s", error)  # noqa: TRY400 - its sentence says it all
             for workspace, routes in list(self._wanted.values()):
                 if not routes:
                     continue
