@@ -57,7 +57,7 @@ class Ingress:
         self._directory = config.run_dir / "ingress"
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._wanted: dict[UUID, tuple[Workspace, tuple[Route, ...]]] = {}
-        self._resting: dict[UUID, tuple[int, float]] = {}
+        self._resting: dict[UUID, tuple[wire.Workspace, float]] = {}
         self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def set(self, workspace: Workspace, routes: Iterable[Route]) -> None:
@@ -77,7 +77,7 @@ class Ingress:
     async def rest(self, workspace: wire.Workspace) -> int:
         """Close all ways into a workspace that sleeps; as `close`, but the carrier stays for a while, leading nowhere."""
         self._wanted.pop(workspace.id, None)
-        self._resting[workspace.id] = (workspace.uid, time.monotonic() + RESTS_S)
+        self._resting[workspace.id] = (workspace, time.monotonic() + RESTS_S)
         try:
             async with self._locks[workspace.uid]:
                 state = await self._ask(workspace.uid, {"do": "state"})
@@ -95,25 +95,27 @@ class Ingress:
         self._wanted.pop(workspace.id, None)
         self._resting.pop(workspace.id, None)
         async with self._locks[workspace.uid]:
-            return await self._end(workspace.uid)
+            return await self._end(workspace)
 
-    async def _end(self, uid: int) -> int:
+    async def _end(self, workspace: wire.Workspace) -> int:
         cut = 0
         with contextlib.suppress(OSError, IsolationError):
-            state = await self._ask(uid, {"do": "state"})
+            state = await self._ask(workspace.uid, {"do": "state"})
             cut = int(state["connections"])
-            await self._ask(uid, {"do": "end"})
-        self._socket(uid).unlink(missing_ok=True)
+            await self._ask(workspace.uid, {"do": "end"})
+        # One that does not answer goes on listening, and nobody would find it again.
+        await Workspace(self._config, self._workspaces.walls, workspace).kill_all(GROUP)
+        self._socket(workspace.uid).unlink(missing_ok=True)
         return cut
 
     async def _end_rested(self) -> None:
-        for workspace_id, (uid, until) in list(self._resting.items()):
+        for workspace_id, (workspace, until) in list(self._resting.items()):
             if time.monotonic() < until:
                 continue
-            async with self._locks[uid]:
+            async with self._locks[workspace.uid]:
                 # Whoever wakes meanwhile has taken it from the list, or waits for the lock and starts another.
                 if self._resting.pop(workspace_id, None) is not None:
-                    await self._end(uid)
+                    await self._end(workspace)
 
     async def connect(self, workspace: Workspace, port: int, *, account: int | None = None) -> socket.socket:
         """A connection to a loopback port inside the namespace, for health checks and SSH forwarding (THREATS H1).
