@@ -56,8 +56,8 @@ health:
 # From the request to the look that found it awake, in order.
 STAGES = (
     "the request is committed",
-    "a worker asks how the trees lie",
-    "they are told",
+    "the shell's VM is asked how the trees lie",
+    "it has told",
     "a worker has the services started",
     "on the way to and from the VM",
     "the VM, less the app's own start",

@@ -12,7 +12,8 @@ from envforge_gateway.errors import GatewayError
 from envforge_gateway.processes import Processes
 from envforge_gateway.program import Program
 
-CANNOT_BEGIN = 78  # EX_CONFIG of sysexits.h
+# EX_SOFTWARE and EX_CONFIG of sysexits.h; after the latter nobody starts it again.
+BROKEN, CANNOT_BEGIN = 70, 78
 
 
 def main(arguments: list[str]) -> int:
@@ -44,7 +45,11 @@ def _one(config: Config, number: int) -> int:
             asyncio.get_running_loop().add_signal_handler(one, program.ending.set)
         await program.run()
 
-    uvloop.run(run())
+    try:
+        uvloop.run(run())
+    except GatewayError as error:
+        sys.stderr.write(f"{error}\n")
+        return BROKEN
     return 0
 
 

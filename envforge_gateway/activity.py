@@ -61,7 +61,7 @@ class Activity:
             counts.background += 1
             if counts.background_at is None:
                 counts.background_at = wall()
-            self._active.setdefault(entry.session_id, now())
+            self._last_of(entry.session_id)
             return
         self._acted(entry, counts)
 
@@ -86,8 +86,7 @@ class Activity:
 
     def was_active_within(self, session_id: UUID, seconds: float) -> bool:
         """Whether somebody did something so lately; a session that is new here counts from now."""
-        last = self._active.setdefault(session_id, now())
-        return now() - last < seconds
+        return now() - self._last_of(session_id) < seconds
 
     async def flush(self) -> None:
         """Tell what there is. What is not taken is told again later, the oldest given up first."""
@@ -123,11 +122,17 @@ class Activity:
 
     def _acted(self, entry: Entry, counts: Counts) -> None:
         if counts.active_at is None:
+            self._last_of(entry.session_id)
             self._active[entry.session_id] = now()
             self._active.move_to_end(entry.session_id)
-            if len(self._active) > MOST_REMEMBERED:
-                self._active.popitem(last=False)
         counts.active_at = wall()
+
+    def _last_of(self, session_id: UUID) -> float:
+        """When it last did something, or was first seen; the longest idle are forgotten where there are too many."""
+        last = self._active.setdefault(session_id, now())
+        if len(self._active) > MOST_REMEMBERED:
+            self._active.popitem(last=False)
+        return last
 
 
 def _told(counts: Counts) -> SessionActivity:

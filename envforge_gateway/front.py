@@ -203,9 +203,11 @@ class Front(asyncio.Protocol):
             self.transport.write(data)
 
     def close(self) -> None:
-        """Close once what was written is sent."""
+        """Close once what was written is sent; a client that does not take it in time is cut."""
         if not self.closed:
             self.transport.close()
+            if self.transport.get_write_buffer_size():
+                asyncio.get_running_loop().call_later(self.gateway.config.stall_timeout_s, self.abort)
 
     def abort(self) -> None:
         """Close at once: what was not sent yet never is."""

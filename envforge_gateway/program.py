@@ -10,8 +10,9 @@ from envforge_gateway.admin import Admin
 from envforge_gateway.clock import now
 from envforge_gateway.config import Config, address, family
 from envforge_gateway.control_plane import ControlPlane
+from envforge_gateway.errors import GatewayError
 from envforge_gateway.gateway import Gateway
-from envforge_gateway.logs import logger
+from envforge_gateway.logs import Log, logger
 from envforge_gateway.stream import Stream
 from envforge_protocol.gateway.activity import ACTIVITY_EVERY_S
 
@@ -33,13 +34,18 @@ class Program:
         self._activity_every_s = activity_every_s
         self.ending = asyncio.Event()
         self.listening = asyncio.Event()
+        self._broken = ""
         self.drain_s = config.drain_s
         self.address: tuple[str, int] = ("", 0)
         self.admin_address: tuple[str, int] = ("", 0)
         self.gateway: Gateway
 
     async def run(self) -> None:
-        """Serve until `ending` is set, then drain."""
+        """Serve until `ending` is set, then drain.
+
+        Raises:
+            GatewayError: a fault of the program ended it.
+        """
         log = logger(self._name)
         async with ControlPlane(
             self._config.api_url, version=VERSION, timeout_s=self._config.api_timeout_s
@@ -55,10 +61,12 @@ class Program:
             self.address = server.sockets[0].getsockname()[:2]
             self.admin_address = admin.sockets[0].getsockname()[:2]
             beside = [
-                asyncio.create_task(stream.run()),
-                asyncio.create_task(self._watch(gateway)),
-                asyncio.create_task(self._count(gateway.activity)),
+                asyncio.create_task(stream.run(), name="stream"),
+                asyncio.create_task(self._watch(gateway), name="watch"),
+                asyncio.create_task(self._count(gateway.activity), name="count"),
             ]
+            for task in beside:
+                task.add_done_callback(lambda done: self._over(done, log))
             log("listening", address=self.address[0], port=self.address[1])
             self.listening.set()
             try:
@@ -80,6 +88,16 @@ class Program:
                 await gateway.ended()
                 await asyncio.sleep(0)
             log("ended")
+        if self._broken:
+            raise GatewayError(f"The gateway ended by a fault of its own ({self._broken}).")
+
+    def _over(self, task: asyncio.Task[None], log: Log) -> None:
+        """Without one of them the process would go on, and cut nothing that is to be cut: it ends, and is started anew."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._broken = f"{task.get_name()}: {type(error).__name__}"
+            log("broken", task=task.get_name(), error=type(error).__name__)
+            self.ending.set()
 
     async def _admin(self, gateway: Gateway) -> asyncio.Server:
         host, port = address(self._config.admin_listen)

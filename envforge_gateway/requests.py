@@ -69,6 +69,7 @@ _ACTIONS = {
 _SPOOFED = (b"x-forwarded", b"x-envforge", b"x-original", b"x-real", b"x-rewrite")
 # Never kept for another request.
 _PRIVATE = frozenset({b"cookie", b"authorization"})
+DEFAULT_PORTS = {"https": "443", "http": "80"}
 LINES_REMEMBERED = 4096
 LONGEST_REMEMBERED = 256
 # Given once by whoever means one thing.
@@ -332,8 +333,8 @@ class Reader:
         if found is None or b".." in given or given.rstrip(b"0123456789:").endswith(b"."):
             raise BadRequest(400, "host")
         port = found[2]
-        named = self._config.port_suffix.lstrip(":").encode()
-        if port is not None and named and port != named:
+        named = self._config.port_suffix.lstrip(":") or DEFAULT_PORTS[self._config.scheme]
+        if port is not None and port != named.encode():
             raise BadRequest(421, "host")
         host = found[1].lower().decode()
         if len(self._hosts) >= 10_000:

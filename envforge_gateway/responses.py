@@ -11,6 +11,8 @@ _DROPPED = frozenset(
         *(b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"te", b"trailer"),
         # `Alt-Svc` could lead browsers past this gateway; the rest is for others to say.
         *(b"upgrade", b"alt-svc", b"x-robots-tag", b"public-key-pins", b"proxy-authentication-info"),
+        # Orders to an edge in front of us (nginx, lighttpd, Apache), which no app gives: another path, a file of the edge's.
+        *(b"x-accel-redirect", b"x-sendfile", b"x-lighttpd-send-file", b"x-reproxy-url"),
     }
 )
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})

@@ -11,6 +11,7 @@ from envforge_daemon.isolation.accounts import Account
 from envforge_protocol.host.workspaces import Workspace
 
 OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def below_root(config: Config, workspace: Workspace) -> Path:
@@ -53,6 +54,35 @@ def make_directory(path: Path, account: Account, *, mode: int, root: Path) -> No
         raise IsolationError(f"{path} cannot be made: {error.strerror}.") from None
     finally:
         os.close(at)
+
+
+def read_below(directory: Path, path: str, *, limit: int) -> bytes | None:
+    """A regular file of at most `limit` bytes below a directory whose content others may write; None if there is none such.
+
+    No link is followed, and no pipe or device planted there is waited for. The file must be its directory's owner's, so that
+    a hard link shows nothing of anybody else's.
+    """
+    try:
+        at = os.open(directory, OPEN)
+    except OSError:
+        return None
+    try:
+        *above, last = Path(path).parts
+        for part in above:
+            below = os.open(part, OPEN, dir_fd=at)
+            os.close(at)
+            at = below
+        file = os.open(last, READ, dir_fd=at)
+        with os.fdopen(file, "rb") as opened:
+            found = os.fstat(file)
+            if not stat.S_ISREG(found.st_mode) or found.st_uid != os.fstat(at).st_uid:
+                return None
+            content = opened.read(limit + 1)
+    except OSError:
+        return None
+    finally:
+        os.close(at)
+    return content if len(content) <= limit else None
 
 
 def _make_own(at: int, name: str, path: Path, account: Account, mode: int) -> None:

@@ -1,10 +1,12 @@
 """PostgreSQL: a cluster of its own for each resource, with one database and a role that owns it."""
 
+import re
 import signal
 import struct
 from pathlib import Path
 
 from envforge_daemon.config import Config
+from envforge_daemon.isolation.directories import read_below
 from envforge_daemon.resources.kinds import HOST, Kind, Place, Server, Values
 from envforge_daemon.resources.programs import Program, choose, read
 from envforge_daemon.services.keepers import Reply
@@ -12,6 +14,8 @@ from envforge_daemon.services.keepers import Reply
 NAME = "app"
 # The cluster's owner: has no password, and no way in but single-user mode.
 OWNER = "envforge"
+LONGEST_VERSION = 32
+_VERSION = re.compile(rb"([0-9]+(?:\.[0-9]+)?)\s*").fullmatch
 
 # Nobody comes in but by password, over the namespace's loopback. Whole or not at all: the directory gets its name at
 # the end, when all of it is on the disk, at one go and not file by file.
@@ -38,10 +42,10 @@ class Postgres(Kind):
             if (path.parent / "initdb").exists()
             and (program := await read(path, r"\(PostgreSQL\) (\d+(?:\.\d+)*)", "--version"))
         ]
-        written = directory / "data" / "PG_VERSION"
-        return choose(
-            self.title, found, asked, of_data=written.read_text().strip() if written.exists() else ""
-        )
+        # The resource's account writes there: it may be anything, and is shown to nobody unless it is a version.
+        written = read_below(directory, "data/PG_VERSION", limit=LONGEST_VERSION) or b""
+        version = _VERSION(written)
+        return choose(self.title, found, asked, of_data=version[1].decode() if version else "")
 
     def properties(self, secret: Values, port: int) -> Values:
         password = secret["password"]

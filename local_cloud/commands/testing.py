@@ -33,10 +33,12 @@ def run_tests(home: Home, caller: Mapping[str, str], arguments: Sequence[str], c
 def run_drills(home: Home, caller: Mapping[str, str], arguments: Sequence[str], console: Console) -> int:
     """The long fault tests, one after the other; each starts what it kills. Arguments go to pytest."""
     console.say("The drills start, kill and restart the whole product; this takes some minutes.")
+    browser = browser_environment(caller, console)
+    prepare_machine(console)
     passed_on = {name: value for name, value in caller.items() if name.startswith("PYTEST_")}
     drill = {"ENVFORGE_DRILL_HOME": str(home.nested("drill").root)}
-    command = [sys.executable, "-m", "pytest", "-o", "testpaths=tests/drill", "-m", "drill", *arguments]
-    return run_in_foreground(command, ambient(caller) | passed_on | drill)
+    command = [*PYTEST, "-o", "testpaths=tests/drill", "-m", "drill", *arguments]
+    return run_in_foreground(command, ambient(caller) | passed_on | drill | browser)
 
 
 def environment(cloud: Cloud, caller: Mapping[str, str]) -> dict[str, str]:

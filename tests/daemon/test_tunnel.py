@@ -10,8 +10,9 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -23,7 +24,9 @@ from cryptography.x509.oid import NameOID
 from envforge_daemon import storage, tunnel
 from envforge_daemon.config import Config
 from envforge_daemon.errors import IsolationError
+from envforge_daemon.isolation import programs
 from envforge_protocol.host.workspaces import Storage, Workspace
+from tests.daemon.machine import Machine, sh
 
 STUNNEL = shutil.which("stunnel4", path="/usr/bin:/usr/sbin:/usr/local/bin")
 needs_stunnel = pytest.mark.skipif(STUNNEL is None, reason="stunnel4 is not installed")
@@ -257,3 +260,45 @@ def test_a_vm_without_the_programs_says_which(place: Path, monkeypatch: pytest.M
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     with pytest.raises(IsolationError, match="nfs-common is not installed"):
         asyncio.run(storage.attach(config(place), on_efs()))
+
+
+def test_a_workspace_sees_its_own_directory_of_what_is_mounted(
+    behind_walls: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """H3: real binds, accounts and views; the file system itself is one of memory, since NFS cannot be mounted here."""
+    really = programs.run
+
+    async def run(*argv: str, **more: Any) -> str:
+        if argv[:3] == ("mount", "-t", "nfs4"):
+            argv = ("mount", "-t", "tmpfs", "-o", "nosuid,nodev,mode=0755", "files", argv[-1])
+        return "" if argv[0] == "systemctl" else await really(*argv, **more)
+
+    async def listens() -> bool:
+        return True
+
+    monkeypatch.setattr(storage, "run", run)
+    monkeypatch.setattr(tunnel, "run", run)
+    monkeypatch.setattr(tunnel, "_listens", listens)
+    monkeypatch.setattr(shutil, "which", lambda name, **_: f"/usr/sbin/{name}")
+
+    async def scene(vm: Machine) -> None:
+        vm.config.run_dir.mkdir(exist_ok=True)
+        shared = Storage(kind="file_system", file_system=FILES)
+        whole = storage.whole(vm.config, FILES)
+        wires = [vm.wire(name).model_copy(update={"storage": shared}) for name in ("one", "two")]
+        try:
+            one, two = [await vm.workspaces.ensure(wire) for wire in wires]
+            vm.made += [one, two]
+            assert (await sh(one, "echo mine > /home/workspace/a", account=0)).exit_status == 0
+            assert (await sh(two, "ls /home/workspace", account=0)).output == b""
+            kept = whole / str(one.id) / "a"
+            assert (kept.read_text(), kept.stat().st_uid) == ("mine\n", one.uid)
+            assert (await sh(two, f"ls {whole} {kept}", account=0)).exit_status != 0
+            for wire in wires:
+                await vm.workspaces.remove(wire, delete_files=True)
+            assert list(whole.iterdir()) == []
+        finally:
+            for place in (*(vm.config.files_root / str(wire.id) for wire in wires), whole):
+                await really("umount", "--lazy", str(place), may_fail=True)
+
+    behind_walls(scene)

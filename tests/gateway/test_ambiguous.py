@@ -49,6 +49,7 @@ GOOD = f"Host: {HOST}\r\n{COOKIE}"
         (f"GET https://{OTHER_HOST}/ HTTP/1.1\r\n{GOOD}\r\n", 400),
         (f"GET ftp://{HOST}/ HTTP/1.1\r\n{GOOD}\r\n", 400),
         (f"GET //{OTHER_HOST} HTTP/1.1\r\nHost: other.example\r\n{COOKIE}\r\n", 421),
+        (f"GET / HTTP/1.1\r\nHost: {HOST}:8443\r\n{COOKIE}\r\n", 421),
         (f"GET x HTTP/1.1\r\n{GOOD}\r\n", 400),
         (f"GET /a b HTTP/1.1\r\n{GOOD}\r\n", 400),
         (f"GET /#x HTTP/1.1\r\n{GOOD}\r\n", 400),

@@ -109,6 +109,8 @@ def test_g4_cookies_for_the_whole_domain_and_the_gateways_own_are_dropped(play: 
                 'Clear-Site-Data: "cookies"',
                 'Alt-Svc: h3="evil:443"',
                 "X-EnvForge-Trust: me",
+                "X-Accel-Redirect: /internal/file",
+                "X-Sendfile: /etc/passwd",
                 "Connection: X-Hop",
                 "X-Hop: 1",
                 "X-Kept: 1",

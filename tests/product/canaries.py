@@ -87,15 +87,16 @@ def _opened(message: bytes) -> bytes:
         return message
 
 
-def files(*roots: Path) -> Iterator[tuple[Path, bytes]]:
-    """Every regular file below these, with its content; ones that vanish meanwhile are left out."""
+def files(*roots: Path, since: float = 0.0) -> Iterator[tuple[Path, bytes]]:
+    """Every regular file below these that was written since then, with its content; ones that vanish meanwhile are left out."""
     for root in roots:
         for directory, _, names in os.walk(root):
             for name in names:
                 path = Path(directory) / name
                 try:
                     found = path.lstat()
-                    if stat.S_ISREG(found.st_mode) and found.st_size <= LARGEST_FILE:
+                    is_meant = found.st_mtime >= since and found.st_size <= LARGEST_FILE
+                    if stat.S_ISREG(found.st_mode) and is_meant:
                         yield path, path.read_bytes()
                 except OSError:
                     continue

@@ -65,12 +65,16 @@ def web_process(database: str) -> Iterator[Callable[..., tuple[str, subprocess.P
     """Starts web processes that can be killed; they use this test's database, and write to `log` where one is given."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(log: Path | None = None, **more: str) -> tuple[str, subprocess.Popen[bytes]]:
+    def start(
+        log: Path | None = None, *, for_vms: bool = False, **more: str
+    ) -> tuple[str, subprocess.Popen[bytes]]:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         url = os.environ["DATABASE_URL"].rpartition("/")[0] + f"/{settings.DATABASES['default']['NAME']}"
         here = f"http://127.0.0.1:{port}"
+        # Real VMs call the host API by the web process' address, played ones by its usual name.
+        named = {"ENVFORGE_HOST_API_URL": here} if for_vms else {}
         with ExitStack() as opened:
             output = opened.enter_context(log.open("wb")) if log else None
             process = subprocess.Popen(
@@ -83,7 +87,7 @@ def web_process(database: str) -> Iterator[Callable[..., tuple[str, subprocess.P
                     str(port),
                     "--no-access-log",
                 ],
-                env={**os.environ, "DATABASE_URL": url, "ENVFORGE_HOST_API_URL": here, **more},
+                env={**os.environ, "DATABASE_URL": url, **named, **more},
                 stdout=output,
                 stderr=output,
             )

@@ -191,7 +191,7 @@ def life(vms: Vms, web_process: Callable[..., tuple[str, Popen[bytes]]], tmp_pat
         pytest.skip(reason)
     place = Files("directory", str(vms.directory / "files"))
     log = tmp_path / "web.log"
-    address, _ = web_process(log, ENVFORGE_FILES=f"directory:{place.place}")
+    address, _ = web_process(log, for_vms=True, ENVFORGE_FILES=f"directory:{place.place}")
     with override_settings(
         HOST_API_HOST=urlsplit(address).hostname, HOST_API_URL=address, WORKSPACE_FILES=place
     ):
@@ -234,11 +234,7 @@ def test_s1_s3_h2_k2_k3_values_are_nowhere_but_in_the_store_and_in_their_service
     disks = list(files(life.vms.directory))
     assert any(path.name == "notes.log" for path, _ in disks)
     # Of PostgreSQL's own files the log of what was written meanwhile: a row that was changed again is still there.
-    written = [
-        (path, held)
-        for path, held in files(HOME / "postgres")
-        if "pg_wal" in path.parts and path.stat().st_mtime >= life.began
-    ]
+    written = list(files(HOME / "postgres" / "pg_wal", since=life.began))
     assert written
     cloud = list(files(*(one for one in HOME.iterdir() if one.name not in {"postgres", "static"})))
     assert admin.execute("SELECT count(*) FROM hosts_hostcommand").fetchone() != (0,)
