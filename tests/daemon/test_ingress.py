@@ -195,29 +195,6 @@ def test_closing_cuts_what_is_open(behind_walls: Play) -> None:
     behind_walls(scene)
 
 
-def test_a_carrier_that_does_not_answer_is_closed_all_the_same(
-    behind_walls: Play, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Left alone it would go on listening, and lead to whatever the workspace runs next."""
-    monkeypatch.setattr("envforge_daemon.ingress.ANSWERS_WITHIN_S", 0.3)
-
-    async def scene(vm: Machine) -> None:
-        ingress = Ingress(vm.config, vm.workspaces)
-        one = await vm.workspace()
-        port = next_port()
-        await echo(one, 3000, "web")
-        await ingress.set(one, [Route(port, 3000, 1)])
-        await ask_until(port, b"web:")
-        for pid in one.group("carrier").processes():
-            os.kill(pid, signal.SIGSTOP)
-        await ingress.close(one.wire)
-        assert one.group("carrier").processes() == []
-        with pytest.raises(ConnectionRefusedError):
-            await asyncio.open_connection("127.0.0.1", port)
-
-    behind_walls(scene)
-
-
 def test_g2_a_resting_carrier_leads_nowhere_and_ends_in_time(
     behind_walls: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,6 +228,29 @@ def test_g2_a_resting_carrier_leads_nowhere_and_ends_in_time(
                 await asyncio.sleep(0.05)
         looking.cancel()
         assert await ways.rest(one.wire) == 0
+
+    behind_walls(scene)
+
+
+def test_a_carrier_that_does_not_answer_is_closed_all_the_same(
+    behind_walls: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Left alone it would go on listening, and lead to whatever the workspace runs next."""
+    monkeypatch.setattr("envforge_daemon.ingress.ANSWERS_WITHIN_S", 0.3)
+
+    async def scene(vm: Machine) -> None:
+        ways = Ingress(vm.config, vm.workspaces)
+        one = await vm.workspace()
+        port = next_port()
+        await echo(one, 3000, "web")
+        await ways.set(one, [Route(port, 3000, 1)])
+        await ask_until(port, b"web:")
+        for pid in one.group("carrier").processes():
+            os.kill(pid, signal.SIGSTOP)
+        await ways.close(one.wire)
+        assert one.group("carrier").processes() == []
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
 
     behind_walls(scene)
 

@@ -11,7 +11,7 @@ from workspaces.removals import remove_parts
 def test_w12_l4_links_end_with_their_workspace(yard: Yard) -> None:
     """Archived, they rest and open again with it; removed for good, they are revoked, and whoever is in is cut."""
     link = yard.issue().link
-    here: dict[str, Any] = {"actor": yard.alice, "org_id": yard.org, "workspace_id": yard.workspace.id}
+    here: Any = {"actor": yard.alice, "org_id": yard.org, "workspace_id": yard.workspace.id}
     archive_workspace(**here)
     restore_workspace(**here)
     assert yard.link(link).revoked_at is None
