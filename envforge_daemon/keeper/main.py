@@ -293,6 +293,9 @@ def main() -> NoReturn:
     spec = json.load(sys.stdin)
     for entrance in spec["groups"]:
         Path(entrance).write_text("0")
+    if os.geteuid() == 0:
+        # Whoever it acts as later (`output.acting_as`) has no group of root's beside.
+        os.setgroups([])
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     wake_read, wake_write = os.pipe()

@@ -1,9 +1,11 @@
 """Services on a VM: started with their inputs, watched, kept over restarts, stopped; commands beside them."""
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
@@ -142,6 +144,33 @@ def test_a_service_that_crashes_is_started_again(on_services: Play) -> None:
         await until(lambda: kept.state().health == "healthy")
         assert kept.state().exit_status == 3
         assert CANARY in await get(ingress_of(started))
+        await rig.stop(workspace)
+
+    on_services(scene)
+
+
+def groups_of(pid: int) -> list[str]:
+    """Its supplementary groups."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(line for line in lines if line.startswith("Groups:")).split()[1:]
+
+
+def test_h2_a_keeper_brings_no_group_of_roots_along(on_services: Play) -> None:
+    """H2: it writes a service's log as the workspace's account, which has no more groups than its own."""
+
+    async def scene(rig: Rig, workspace: wire.Workspace) -> None:
+        if os.geteuid():
+            pytest.skip("only root has groups of root's")
+        own = os.getgroups()
+        os.setgroups([0])
+        try:
+            await rig.start(workspace, web())
+        finally:
+            os.setgroups(own)
+        kept = rig.keepers.get(await rig.vm.workspaces.ensure(workspace), "service-web")
+        assert kept
+        keeper, _ = json.loads((kept.directory / "state.json").read_text())["keeper"]
+        assert groups_of(keeper) == []
         await rig.stop(workspace)
 
     on_services(scene)
