@@ -18,9 +18,12 @@ class WorkspacesConfig(AppConfig):
         self._remove_parts()
 
     def _remove_parts(self) -> None:
-        from workspaces import managed, removals  # noqa: PLC0415 - as above
+        from projects.closing import on_project_archived  # noqa: PLC0415 - as above
+        from workspaces import managed, removals  # noqa: PLC0415
+        from workspaces.operations.workspaces import archive_with_project  # noqa: PLC0415
 
         removals.remove_with("managed data", managed.remove)
+        on_project_archived(archive_with_project)
 
     def _listen_to_vms(self) -> None:
         from hosts import changes, hooks  # noqa: PLC0415 - as above

@@ -16,6 +16,7 @@ from orgs import policy
 from orgs.operations import grant_role
 from orgs.policy import Action
 from orgs.roles import Role, Scope
+from projects.closing import tell_archived
 from projects.models import NAME_FORM, Project
 
 NAME_WORDS = "Use one line of 1 to 80 characters that is no credential."
@@ -68,7 +69,7 @@ def create_project(*, actor: Actor, org_id: UUID, slug: str, name: str, key: str
 
 
 def archive_project(*, actor: Actor, org_id: UUID, project_id: UUID) -> None:
-    """Archive a project: its history stays, and nothing in it changes any more. Again, it changes nothing.
+    """Archive a project: its history stays, nothing in it changes any more, and its workspaces are archived with it. Again, it changes nothing.
 
     Raises:
         NotVisible, NotAllowed: see `policy.require`.
@@ -82,3 +83,4 @@ def archive_project(*, actor: Actor, org_id: UUID, project_id: UUID) -> None:
             project.archived_at = timezone.now()
             project.save(update_fields=["archived_at"])
             append(EventKind.PROJECT_ARCHIVED, actor=actor, target=project)
+            tell_archived(actor, project)

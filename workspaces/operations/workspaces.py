@@ -20,6 +20,7 @@ from orgs.policy import Action
 from orgs.roles import Role, Scope
 from projects.git_addresses import require_branch
 from projects.locks import locked_project
+from projects.models import Project
 from workspaces import certificates
 from workspaces.locks import locked_workspace
 from workspaces.models import Presence, Runtime, Shell, ShellState, SleepCause, Workspace
@@ -87,8 +88,7 @@ def archive_workspace(*, actor: Actor, org_id: UUID, workspace_id: UUID) -> Work
     with tenancy.enter(org_id):
         workspace = locked_workspace(actor, Action.WORKSPACE_ARCHIVE, workspace_id)
         if workspace.wanted == Presence.PRESENT:
-            _let_go(workspace, Presence.ARCHIVED, actor, keep_for=settings.WORKSPACE_RETENTION)
-            append(EventKind.WORKSPACE_ARCHIVED, actor=actor, target=workspace)
+            _archive(workspace, actor)
         return workspace
 
 
@@ -180,6 +180,18 @@ def _choose(actor: Actor, org_id: UUID, workspace_id: UUID, field: str, value: s
             setting=field.removesuffix("_s"),
             to=str(value or "contract"),
         )
+
+
+def archive_with_project(*, actor: Actor, project: Project) -> None:
+    """Its project is archived by somebody who may do that, and so are its workspaces (`projects.closing`)."""
+    rows = Workspace.objects.select_for_update().filter(project=project, wanted=Presence.PRESENT)
+    for workspace in rows.order_by("id"):
+        _archive(workspace, actor)
+
+
+def _archive(workspace: Workspace, actor: Actor) -> None:
+    _let_go(workspace, Presence.ARCHIVED, actor, keep_for=settings.WORKSPACE_RETENTION)
+    append(EventKind.WORKSPACE_ARCHIVED, actor=actor, target=workspace)
 
 
 def _let_go(workspace: Workspace, wanted: Presence, actor: Actor, *, keep_for: timedelta) -> None:

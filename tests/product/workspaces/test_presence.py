@@ -16,7 +16,7 @@ from projects import operations as projects
 from secrets_ref.models import Secret
 from tests.product.store import set_secret
 from tests.product.workspaces.desk import Desk
-from workspaces.models import Presence, WakeCause, Workspace
+from workspaces.models import Power, Presence, WakeCause, Workspace
 from workspaces.operations import runtimes, workspaces
 from workspaces.removals import _removers, remove_with
 
@@ -246,3 +246,15 @@ def test_an_archived_project_opens_nothing(desk: Desk) -> None:
         )
     with tenancy.enter(desk.org_id):
         assert Workspace.objects.count() == 1
+
+
+def test_w12_an_archived_project_takes_its_workspaces_along(desk: Desk) -> None:
+    """W12: they sleep and let their VMs go; their files are kept as long as those of any archived workspace."""
+    desk.awake()
+    projects.archive_project(
+        actor=desk.world.alice.as_actor(), org_id=desk.org_id, project_id=desk.project.id
+    )
+    with tenancy.enter(desk.org_id):
+        row = Workspace.objects.select_related("runtime", "shell").get(id=desk.workspace.id)
+    assert (row.wanted, row.runtime.wanted, row.shell.wanted) == (Presence.ARCHIVED, Power.ASLEEP, False)
+    assert row.retain_until is not None
