@@ -58,6 +58,7 @@ def test_up_serves_refuses_a_second_and_ends_with_all_it_started(home: Home) -> 
         "beat",
         "sealer",
         "vms",
+        "gateway",
     }
     os.kill(parts["web"]["pid"], signal.SIGKILL)
     eventually(
