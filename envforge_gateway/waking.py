@@ -100,6 +100,10 @@ class Waker:
         deadline = now() + self._config.websocket_hold_s
         changed = asyncio.Event()
         waiting = self._waiting.setdefault(entry.workspace_id, set())
+        if len(waiting) >= self._config.connections_per_link:
+            # Each holds a connection of the process: nobody's link may hold them all.
+            self._metrics.refused["limit"] += 1
+            return answers.problem(request, 429, "limit", retry_after_s=5)
         waiting.add(changed)
         try:
             told = await self._ask(entry, "websocket")

@@ -122,6 +122,23 @@ def test_a_websocket_is_not_held_for_ever(play: Play) -> None:
     play(scene, websocket_hold_s=0.3)
 
 
+def test_held_websockets_are_counted(play: Play) -> None:
+    """A sleeping workspace's sockets wait for it, but no more of them than may be open."""
+
+    async def scene(place: Place) -> None:
+        place.control.session(SESSION)
+        held = []
+        for number in (1, 2):
+            held.append(asyncio.create_task((await place.client()).upgrade(session=SESSION)))
+            await place.until(lambda number=number: len(place.control.asked_for("wake")) >= number)
+        assert (await (await place.client()).upgrade(session=SESSION)).status == 429
+        assert not any(one.done() for one in held)
+        for one in held:
+            one.cancel()
+
+    play(scene, connections_per_link=2)
+
+
 def test_a_held_websocket_ends_with_its_session(play: Play) -> None:
     async def scene(place: Place) -> None:
         said = place.control.session(SESSION)
