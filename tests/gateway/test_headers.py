@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from envforge_gateway.networks import network
 from tests.gateway.conftest import SESSION, Place
 from tests.gateway.double import DOMAIN, HOST, OTHER_HOST
 from tests.gateway.services import Seen, answer
@@ -208,3 +209,16 @@ def test_g2_an_address_outside_the_configured_networks_is_never_dialled(play: Pl
         assert (await place.get(fields=("Accept: text/html",))).text.count("The app is not running")
 
     play(scene, upstream_networks="10.0.0.0/8, 127.0.0.2/32")
+
+
+@pytest.mark.parametrize(
+    ("client", "known"),
+    [
+        ("192.0.2.77", "192.0.2.0/24"),
+        ("2001:db8:1:2::3", "2001:db8:1::/48"),
+        ("fe80::1%eth0", "fe80::/48"),
+        ("unix:", ""),
+    ],
+)
+def test_of_a_client_its_network_is_known(client: str, known: str) -> None:
+    assert network(client) == known
