@@ -184,7 +184,7 @@ def link_rules(*, actor: Actor, slug: str) -> LinkRules:
 
 def on_page(actor: Actor, workspace: Workspace) -> Mapping[str, Any] | None:
     """The part of a workspace's page; in its entered organization."""
-    may = policy.explain(actor, Action.DEV_LINK_VIEW, target=workspace)
+    may = policy.explain(actor, Action.DEV_LINK_VIEW, Action.DEV_LINK_REVOKE, target=workspace)
     if not may[Action.DEV_LINK_VIEW].allowed:
         return None
     organization = Organization.objects.get(id=workspace.org_id)
@@ -193,6 +193,7 @@ def on_page(actor: Actor, workspace: Workspace) -> Mapping[str, Any] | None:
         "new": _new_link(actor, organization, workspace),
         "links": [one for one in _views(rows, MOST_ON_WORKSPACE) if one.state == "open"],
         "total": rows.count(),
+        "revoke": may[Action.DEV_LINK_REVOKE],
     }
 
 

@@ -112,6 +112,11 @@ urlpatterns = [
     path("o/<slug:slug>/links/<uuid:link_id>/allow", devlinks.allow, name="dev-link-allow"),
     path("o/<slug:slug>/links/<uuid:link_id>/extend", devlinks.extend, name="dev-link-extend"),
     path("o/<slug:slug>/workspaces/<uuid:workspace_id>/links/new", devlinks.issue, name="dev-link-new"),
+    path(
+        "o/<slug:slug>/workspaces/<uuid:workspace_id>/links/revoke",
+        devlinks.revoke_all,
+        name="dev-links-revoke",
+    ),
     path("dev/enter", dev_hosts.enter, name="dev-enter"),
     path("health/live", health.live, name="health-live"),
     path("health/ready", health.ready, name="health-ready"),

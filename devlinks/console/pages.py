@@ -123,6 +123,15 @@ def revoke(request: HttpRequest, visitor: Visitor, slug: str, link_id: UUID) -> 
 
 @require_POST
 @signed_in
+def revoke_all(request: HttpRequest, visitor: Visitor, slug: str, workspace_id: UUID) -> HttpResponse:
+    """End every open link of a workspace at once."""
+    org_id = organization(actor=visitor.actor, slug=slug).id
+    operations.revoke_links_of_workspace(actor=visitor.actor, org_id=org_id, workspace_id=workspace_id)
+    return see_other(reverse("workspace", args=[slug, workspace_id]))
+
+
+@require_POST
+@signed_in
 @sensitive_variables("issued")
 def rotate(request: HttpRequest, visitor: Visitor, slug: str, link_id: UUID) -> HttpResponse:
     """Give a link another address, shown once."""

@@ -247,6 +247,7 @@ CONSOLE = (
     Row("dev-link-rotate", "POST", ACME + "links/{link}/rotate", maintainers(200)),
     Row("dev-link-allow", "POST", ACME + "links/{link}/allow", maintainers(303), {"surfaces": "web"}),
     Row("dev-link-extend", "POST", ACME + "links/{link}/extend", maintainers(200), {"lifetime": "86400"}),
+    Row("dev-links-revoke", "POST", ACME + "workspaces/{linkable}/links/revoke", maintainers(303)),
     Row("dev-link-new", "GET", ACME + "workspaces/{linkable}/links/new", of_project(200)),
     Row("dev-link-new", "POST", ACME + "workspaces/{linkable}/links/new", maintainers(200), {"service": "web", "lifetime": "3600"}),
     Row("dev-enter", "GET", "/dev/enter?host={dev_host}&state=" + "0" * 64, of_project(200)),
