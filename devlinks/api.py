@@ -90,7 +90,7 @@ class OneLinkOut(serializers.Serializer[Any]):
     receipts = ReceiptOut(many=True)
 
 
-class IssuedOut(serializers.Serializer[Any]):
+class IssuedLinkOut(serializers.Serializer[Any]):
     """A link with its address."""
 
     link = LinkOut()
@@ -180,7 +180,7 @@ class Links(_ReadAndWrite):
         operation_id="issue_dev_link",
         summary="Issue a link to one service of a workspace",
         request=IssueIn,
-        responses={200: OpenApiResponse(IssuedOut), **WRITES},
+        responses={200: OpenApiResponse(IssuedLinkOut), **WRITES},
     )
     @sensitive_variables("issued")
     def post(self, request: Request, slug: str) -> Response:
@@ -227,7 +227,7 @@ class Rotate(OrgAPIView):
         operation_id="rotate_dev_link",
         summary="Give a link another address; the earlier one ends at once",
         request=None,
-        responses={200: IssuedOut, **WRITES},
+        responses={200: IssuedLinkOut, **WRITES},
     )
     @sensitive_variables("issued")
     def post(self, request: Request, slug: str, link_id: UUID) -> Response:
@@ -243,7 +243,7 @@ class Extend(OrgAPIView):
         operation_id="extend_dev_link",
         summary="Let a link live longer, never beyond the policy",
         request=ExtendIn,
-        responses={200: IssuedOut, **WRITES},
+        responses={200: IssuedLinkOut, **WRITES},
     )
     @sensitive_variables("issued")
     def post(self, request: Request, slug: str, link_id: UUID) -> Response:
@@ -321,6 +321,6 @@ class ShellTickets(OrgAPIView):
 
 def _shown_once(view: OrgAPIView, slug: str, issued: Issued) -> Response:
     seen = selectors.link(actor=view.actor, slug=slug, link_id=issued.link.id)
-    answer = Response(IssuedOut({"link": seen.link, "address": issued.address.reveal_text()}).data)
+    answer = Response(IssuedLinkOut({"link": seen.link, "address": issued.address.reveal_text()}).data)
     answer["Cache-Control"] = "no-store"
     return answer
