@@ -18,6 +18,17 @@ PROVED = {
         "product.test_secret_value.test_it_cannot_be_serialized_or_taken_apart",
         "product.test_audit_append.test_a2_undeclared_and_unfit_facts_are_refused",
     ),
+    "every action of the roles table": (
+        "product.devlinks.test_no_actor.test_p2_a_dev_session_gets_what_anybody_gets_at_every_address",
+    ),
+    "other services, workspaces and organizations": (
+        "product.devlinks.test_gateway_api.test_g4_a_session_is_good_at_its_own_host_alone",
+        "gateway.test_headers.test_a_session_holds_at_its_own_host_alone",
+    ),
+    "shell, consoles, databases and logs": (
+        "product.devlinks.test_gateway_api.test_l5_a_console_is_never_among_what_is_reached",
+        "product.devlinks.test_links.test_l1_l5_only_apps_of_approved_contracts_take_links",
+    ),
     "a VM's own name, address and login: it has a number of EnvForge's alone": (
         "product.hosts.test_pages.test_w4_no_product_surface_names_the_cloud",
     ),
@@ -32,9 +43,6 @@ PROVED = {
 }
 # By surface or line: the app that brings what it speaks of. Once that is installed, its lines need tests above.
 NOT_YET = {
-    "every action of the roles table": "devlinks",
-    "other services, workspaces and organizations": "devlinks",
-    "shell, consoles, databases and logs": "devlinks",
     "workspaces that are not connected": "private_access",
     "the runtime host's own services": "private_access",
     "signed dev links to a workspace that is private only": "private_access",
