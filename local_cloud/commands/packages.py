@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 
 from local_cloud.bootstrap import apt_get_install
 from local_cloud.console import Console
@@ -16,17 +17,22 @@ NEEDED = {
     "ssh": "openssh-client",
     "git": "git",
 }
+# What VMs in AWS have, and tests alone try here: the way to files on EFS, and a disk's first format.
+TRIED = {
+    "stunnel4": "stunnel4",
+    "mkfs.ext4": "e2fsprogs",
+}
 _PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def missing() -> list[str]:
+def missing(programs: Mapping[str, str]) -> list[str]:
     """The packages whose programs are not here."""
-    return [package for program, package in NEEDED.items() if shutil.which(program, path=_PLACES) is None]
+    return [package for program, package in programs.items() if shutil.which(program, path=_PLACES) is None]
 
 
-def prepare_machine(console: Console) -> None:
+def prepare_machine(console: Console, programs: Mapping[str, str] = NEEDED) -> None:
     """Install what VMs need as root; otherwise say what is missing, and how to have it. Never fails."""
-    wanted = missing()
+    wanted = missing(programs)
     if not wanted:
         return
     line = f"apt-get install -y {' '.join(wanted)}"

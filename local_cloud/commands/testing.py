@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from local_cloud.cloud import Cloud
 from local_cloud.commands.browser import browser_environment
 from local_cloud.commands.foreground import run_in_foreground
-from local_cloud.commands.packages import prepare_machine
+from local_cloud.commands.packages import NEEDED, TRIED, prepare_machine
 from local_cloud.commands.services import services
 from local_cloud.console import Console
 from local_cloud.environment import ambient
@@ -20,7 +20,7 @@ SERIAL = ("-n", "--numprocesses", "--pdb", "-s", "--collect-only", "--co")
 def run_tests(home: Home, caller: Mapping[str, str], arguments: Sequence[str], console: Console) -> int:
     """Every test but the drills, two at a time; arguments go to pytest."""
     browser = browser_environment(caller, console)
-    prepare_machine(console)
+    prepare_machine(console, NEEDED | TRIED)
     side_by_side = () if any(word.startswith(SERIAL) for word in arguments) else ("-n", "2")
     chosen = () if "-m" in arguments else ("-m", "not drill")
     with services(home.nested("test"), caller, "test", console, durable=False, apart=True) as cloud:
