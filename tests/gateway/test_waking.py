@@ -127,10 +127,10 @@ def test_held_websockets_are_counted(play: Play) -> None:
 
     async def scene(place: Place) -> None:
         place.control.session(SESSION)
-        held = []
-        for number in (1, 2):
+        held: list[asyncio.Task[Any]] = []
+        for _ in range(2):
             held.append(asyncio.create_task((await place.client()).upgrade(session=SESSION)))
-            await place.until(lambda number=number: len(place.control.asked_for("wake")) >= number)
+            await place.until(lambda: len(place.control.asked_for("wake")) >= len(held))
         assert (await (await place.client()).upgrade(session=SESSION)).status == 429
         assert not any(one.done() for one in held)
         for one in held:
