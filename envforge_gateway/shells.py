@@ -11,6 +11,7 @@ from envforge_gateway.cache import Entry
 from envforge_gateway.clock import DatabaseClock, now
 from envforge_gateway.control_plane import ControlPlane
 from envforge_gateway.errors import Unavailable
+from envforge_gateway.joined import Joined
 from envforge_gateway.messages import BadFrame, Messages, frame
 from envforge_gateway.upstream import Pool, Upstream
 from envforge_protocol.gateway.shells import SUBPROTOCOL, Shell, ShellOpened, ShellRequest
@@ -128,18 +129,14 @@ def _switching(key: bytes) -> bytes:
     )
 
 
-class ShellRelay:
+class ShellRelay(Joined):
     """One open shell; takes the client's messages apart and makes messages of what SSH answers."""
 
-    __slots__ = ("_entry", "_front", "_gateway", "_messages", "_over", "_upstream")
+    __slots__ = ("_messages",)
 
     def __init__(self, gateway: "Gateway", front: "Front", upstream: Upstream, entry: Entry) -> None:
-        self._gateway = gateway
-        self._front = front
-        self._upstream = upstream
-        self._entry = entry
+        super().__init__(gateway, front, upstream, entry)
         self._messages = Messages()
-        self._over = False
         gateway.tunnels.add(self)
 
     def client_data(self, data: bytes) -> None:
@@ -201,17 +198,3 @@ class ShellRelay:
     def upstream_lost(self) -> None:
         if not self._over:
             self._say_goodbye(NORMAL)
-
-    def client_full(self) -> None:
-        if not self._upstream.closed:
-            self._upstream.transport.pause_reading()
-
-    def client_drained(self) -> None:
-        if not self._upstream.closed:
-            self._upstream.transport.resume_reading()
-
-    def upstream_full(self) -> None:
-        self._front.pause_reading()
-
-    def upstream_drained(self) -> None:
-        self._front.resume_reading()

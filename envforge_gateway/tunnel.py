@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from envforge_gateway.cache import Entry
 from envforge_gateway.frames import Frames, close_frame
+from envforge_gateway.joined import Joined
 from envforge_gateway.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -13,29 +14,16 @@ if TYPE_CHECKING:
 GOING_AWAY = 1001
 
 
-class Tunnel:
+class Tunnel(Joined):
     """Both ends of one WebSocket, registered under its session until either end is gone."""
 
-    __slots__ = (
-        "_entry",
-        "_from_client",
-        "_from_service",
-        "_front",
-        "_gateway",
-        "_leaving",
-        "_over",
-        "_upstream",
-    )
+    __slots__ = ("_from_client", "_from_service", "_leaving")
 
     def __init__(self, gateway: "Gateway", front: "Front", upstream: Upstream, entry: Entry) -> None:
-        self._gateway = gateway
-        self._front = front
-        self._upstream = upstream
-        self._entry = entry
+        super().__init__(gateway, front, upstream, entry)
         self._from_client = Frames()
         self._from_service = Frames()
         self._leaving = False
-        self._over = False
         gateway.tunnels.add(self)
 
     def client_data(self, data: bytes) -> None:
@@ -112,17 +100,3 @@ class Tunnel:
         if not self._over:
             self._end()
             self._front.close()
-
-    def client_full(self) -> None:
-        if not self._upstream.closed:
-            self._upstream.transport.pause_reading()
-
-    def client_drained(self) -> None:
-        if not self._upstream.closed:
-            self._upstream.transport.resume_reading()
-
-    def upstream_full(self) -> None:
-        self._front.pause_reading()
-
-    def upstream_drained(self) -> None:
-        self._front.resume_reading()
