@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from envforge_gateway import answers, paths, siblings
+from envforge_gateway import answers, paths
 from envforge_gateway.answers import Answer
 from envforge_gateway.body import Body
 from envforge_gateway.cache import Entry
@@ -59,7 +59,7 @@ class Exchange:
         """Decide now if everything is known, else as soon as it is."""
         request, gateway = self.request, self.gateway
         gateway.metrics.requests += 1
-        if request.host == gateway.config.domain:
+        if request.host == gateway.domain:
             self._later(gateway.bare.answer(self))
             return
         if not request.host.endswith(gateway.below):
@@ -68,7 +68,7 @@ class Exchange:
         if paths.is_reserved(request.path):
             self._later(gateway.reserved.answer(self))
             return
-        if not siblings.may_come(request, gateway.origin(request.host)):
+        if not request.may_come:
             self.deny("sibling")
             return
         self.decide()
@@ -186,10 +186,9 @@ class Exchange:
         relay.begin()
         if self._body is not None:
             self.take_body()
+        config = self.gateway.config
         self.front.deadline = now() + (
-            self.gateway.config.body_timeout_s
-            if self.wants_body
-            else self.gateway.config.first_byte_timeout_s
+            config.body_timeout_s if self.wants_body else config.first_byte_timeout_s
         )
 
     def again_on_new_connection(self) -> None:

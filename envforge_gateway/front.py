@@ -42,7 +42,9 @@ class Front(asyncio.Protocol):
 
     __slots__ = (
         *(
+            "_head_bytes",
             "_head_since",
+            "_idle_timeout_s",
             "_in_next",
             "_lingering",
             "_paused",
@@ -65,6 +67,8 @@ class Front(asyncio.Protocol):
         self.closed = False
         self.is_full = False
         self.deadline = NEVER
+        self._head_bytes = gateway.config.head_bytes
+        self._idle_timeout_s = gateway.config.idle_timeout_s
         self._head_since = 0.0
         self._in_next = False
         self._lingering = -1
@@ -151,7 +155,6 @@ class Front(asyncio.Protocol):
         self.check_waiting()
 
     def _begin(self) -> bool:
-        config = self.gateway.config
         buffer = self.buffer
         if buffer[:2] == b"\r\n":
             # All at once: one after the other, each copies what is left.
@@ -160,21 +163,21 @@ class Front(asyncio.Protocol):
             if self.gateway.draining:
                 self.close()
             self._head_since = 0.0
-            self.deadline = now() + config.idle_timeout_s
+            self.deadline = now() + self._idle_timeout_s
             return False
-        end = buffer.find(_EMPTY_LINE, 0, config.head_bytes)
+        end = buffer.find(_EMPTY_LINE, 0, self._head_bytes)
         if end < 0:
-            if len(buffer) >= config.head_bytes:
+            if len(buffer) >= self._head_bytes:
                 self.refuse(BadRequest(431, "too_long"))
             elif not self._head_since:
                 self._head_since = now()
-                self.deadline = self._head_since + config.head_timeout_s
+                self.deadline = self._head_since + self.gateway.config.head_timeout_s
             return False
         self._head_since = 0.0
         self.deadline = NEVER
-        self.buffer = buffer[end + 4 :]
+        head, self.buffer = buffer[: end + 4], buffer[end + 4 :]
         try:
-            request = self.gateway.reader.read(buffer[: end + 4], self.peer, self.trusted)
+            request = self.gateway.requests.read(head, self.peer, self.trusted)
         except BadRequest as bad:
             self.refuse(bad)
             return False
@@ -195,8 +198,10 @@ class Front(asyncio.Protocol):
             return
         if not keep or self.gateway.draining:
             self.linger()
-        else:
+        elif self.buffer or self._paused:
             self.next()
+        else:
+            self.deadline = now() + self._idle_timeout_s
 
     def send(self, data: bytes) -> None:
         if not self.closed:

@@ -1,6 +1,7 @@
 """One gateway process, from its first socket to its last."""
 
 import asyncio
+import gc
 import socket
 from contextlib import suppress
 
@@ -20,6 +21,7 @@ BACKLOG = 2048
 WATCH_EVERY_S = 0.1
 TIDY_EVERY_S = 10.0
 STOOD_STILL_S = 1.0
+COLLECT_AFTER = (20_000, 20, 20)
 
 
 class Program:
@@ -47,6 +49,8 @@ class Program:
             GatewayError: a fault of the program ended it.
         """
         log = logger(self._name)
+        # Requests leave no cycles behind; looking for some among a hundred thousand sessions is seldom worth while.
+        gc.set_threshold(*COLLECT_AFTER)
         async with ControlPlane(
             self._config.api_url, version=VERSION, timeout_s=self._config.api_timeout_s
         ) as control:

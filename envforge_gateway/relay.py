@@ -41,19 +41,16 @@ class Relay:
 
     def begin(self) -> None:
         """Send the request's head."""
-        request, gateway = self._exchange.request, self._exchange.gateway
+        request = self._exchange.request
         self._upstream.taker = self
-        lines = [
-            b"%b %b HTTP/1.1" % (request.method, request.path + request.query),
-            b"Host: " + request.host_header,
-            *request.lines,
-            b"X-Forwarded-For: " + request.client.encode("ascii"),
-            b"X-Forwarded-Proto: " + gateway.scheme,
-            b"X-Forwarded-Host: " + request.host_header,
-        ]
-        if request.is_websocket:
-            lines += (b"Connection: Upgrade", b"Upgrade: websocket")
-        self._upstream.transport.write(b"\r\n".join(lines) + b"\r\n\r\n")
+        self._upstream.transport.write(
+            b"".join(
+                (
+                    *(request.method, b" ", request.path, request.query, request.fields, request.cookies),
+                    *(b"\r\nX-Forwarded-For: ", request.client.encode("ascii"), b"\r\n\r\n"),
+                )
+            )
+        )
 
     def send(self, data: bytes) -> None:
         """Part of the request's body."""
@@ -85,7 +82,9 @@ class Relay:
         exchange = self._exchange
         request = exchange.request
         try:
-            response = responses.read(head, host=request.host, to_head=request.method == b"HEAD")
+            response = exchange.gateway.responses.read(
+                head, host=request.host, to_head=request.method == b"HEAD"
+            )
         except BadResponse:
             self._broken("response")
             return
