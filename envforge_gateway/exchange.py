@@ -329,6 +329,10 @@ class Exchange:
 
     # Ends
 
+    def shut(self) -> None:
+        """Nothing more for the client."""
+        self.front.shut()
+
     def cut(self) -> None:
         """End both sides at once."""
         self._cancel()

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -214,11 +215,30 @@ class Front(asyncio.Protocol):
             if self.transport.get_write_buffer_size():
                 asyncio.get_running_loop().call_later(self.gateway.config.stall_timeout_s, self.abort)
 
+    def shut(self) -> None:
+        """From now on nothing passes, either way: the client is told so at once. `abort` closes it."""
+        if self.closed:
+            return
+        if self.transport.is_closing():
+            self.abort()
+            return
+        self.pause_reading()
+        self.closed = True
+        held = self.transport.get_extra_info("socket")
+        # Closing waits for the loop's next turn, and so behind everything else that is cut in this one.
+        same = socket.socket(held.family, held.type, held.proto, fileno=held.fileno())
+        try:
+            same.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            # The client was quicker.
+            pass
+        finally:
+            same.detach()
+
     def abort(self) -> None:
         """Close at once: what was not sent yet never is."""
-        if not self.closed:
-            self.closed = True
-            self.transport.abort()
+        self.closed = True
+        self.transport.abort()
 
     def linger(self) -> None:
         """Close, but read a little first: an answer on its way is lost where unread bytes meet a closed socket."""

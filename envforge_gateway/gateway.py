@@ -25,6 +25,8 @@ from envforge_gateway.waking import Waker
 
 # Deadlines are looked at so often at least.
 MOST_TICK_S = 5.0
+# So many connections are closed before others have their turn.
+CLOSED_AT_ONCE = 100
 
 
 class Leaving(Protocol):
@@ -111,6 +113,14 @@ class Gateway:
                 front.close()
         for tunnel in list(self.tunnels):
             tunnel.leave()
+
+    async def close_what_is_cut(self) -> None:
+        """Close what was shut by a purge or by its time, in turns with everybody's requests."""
+        ending = self.cache.ending
+        while ending:
+            for _ in range(min(CLOSED_AT_ONCE, len(ending))):
+                ending.popleft().cut()
+            await asyncio.sleep(0)
 
     async def ended(self) -> None:
         """Stop what runs beside."""

@@ -86,6 +86,7 @@ class Program:
                     task.cancel()
                 await asyncio.gather(*beside, return_exceptions=True)
                 gateway.cache.cut_all()
+                await gateway.close_what_is_cut()
                 for front in list(gateway.fronts):
                     front.abort()
                 gateway.pools.withdraw_all()
@@ -123,6 +124,7 @@ class Program:
         while gateway.fronts and now() < deadline:  # noqa: ASYNC110 - connections end by callbacks, thousands of them
             await asyncio.sleep(0.05)
         cut = gateway.cache.cut_all()
+        await gateway.close_what_is_cut()
         gateway.log("drained", cut=cut)
 
     async def _watch(self, gateway: Gateway) -> None:
@@ -141,6 +143,7 @@ class Program:
                 cut = gateway.cache.cut_all()
                 gateway.metrics.connections_cut += cut
                 gateway.log("lease.lapsed", cut=cut)
+            await gateway.close_what_is_cut()
             if clock - tidied > TIDY_EVERY_S:
                 tidied = clock
                 gateway.pools.tidy()

@@ -171,7 +171,7 @@ class ShellRelay(Joined):
     def cut(self) -> None:
         if not self._over:
             self._end()
-            self._front.abort()
+        self._front.abort()
 
     def _say_goodbye(self, code: int) -> None:
         self._front.send(b"\x88\x02" + code.to_bytes(2, "big"))

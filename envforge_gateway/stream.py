@@ -201,6 +201,8 @@ class Stream:
         while True:
             await self._to_tell.wait()
             self._to_tell.clear()
+            # What is told as cut is closed, at the service's side too (THREATS G2).
+            await self._gateway.close_what_is_cut()
             while self._id is not None and (self._applied or self._emptied is not None):
                 applied = self._applied[:MOST_ACKNOWLEDGED]
                 emptied = self._emptied
