@@ -93,6 +93,8 @@ def main() -> int:
             ("all others", rest, visits[some + singles :]),
         ):
             at_once(figures, yard, workspace, name, [one for visit in chosen for one in by_link[visit.link]])
+        for _, one in held:
+            one.close()
         limit(figures, most * each)
     missed = figures.finish()
     return 0 if quick() else missed
