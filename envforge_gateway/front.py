@@ -31,6 +31,8 @@ class Tunnelled(Protocol):
 
 # Bytes of later requests, or of a body that cannot go on yet, that wait here before reading pauses.
 MOST_WAITING = 65_536
+# Requests of one connection that are begun before others have their turn.
+REQUESTS_A_TURN = 16
 LINGER_BYTES = 1 << 20
 LINGER_S = 2.0
 _EMPTY_LINE = b"\r\n\r\n"
@@ -44,6 +46,7 @@ class Front(asyncio.Protocol):
     __slots__ = (
         *(
             "_head_bytes",
+            "_has_turn",
             "_head_since",
             "_idle_timeout_s",
             "_in_next",
@@ -71,6 +74,7 @@ class Front(asyncio.Protocol):
         self._head_bytes = gateway.config.head_bytes
         self._idle_timeout_s = gateway.config.idle_timeout_s
         self._head_since = 0.0
+        self._has_turn = False
         self._in_next = False
         self._lingering = -1
         self._paused = False
@@ -134,6 +138,8 @@ class Front(asyncio.Protocol):
             self.tunnel.client_full()
         elif self.exchange is not None:
             self.exchange.client_full()
+        else:
+            self.deadline = now() + self.gateway.config.stall_timeout_s
 
     def resume_writing(self) -> None:
         self.is_full = False
@@ -141,19 +147,36 @@ class Front(asyncio.Protocol):
             self.tunnel.client_drained()
         elif self.exchange is not None:
             self.exchange.client_drained()
+        else:
+            self.next()
 
     def next(self) -> None:
-        """Begin with the next request, if all of its head has come and none is under way."""
+        """Begin with the next request, if all of its head has come, none is under way, and the client takes its answers."""
         if self._in_next:
             return
         self._in_next = True
+        turns = REQUESTS_A_TURN
         try:
-            while self.exchange is None and not self.closed and self._lingering < 0 and self.tunnel is None:
-                if not self._begin():
+            while (
+                self.exchange is None
+                and not (self.closed or self.is_full or self._has_turn)
+                and self._lingering < 0
+                and self.tunnel is None
+            ):
+                if not turns:
+                    # Requests that are answered at once come by the thousand: the others' turn.
+                    self._has_turn = True
+                    asyncio.get_running_loop().call_soon(self._next_turn)
+                elif not self._begin():
                     break
+                turns -= 1
         finally:
             self._in_next = False
         self.check_waiting()
+
+    def _next_turn(self) -> None:
+        self._has_turn = False
+        self.next()
 
     def _begin(self) -> bool:
         buffer = self.buffer
@@ -256,7 +279,7 @@ class Front(asyncio.Protocol):
         """Pause reading while more waits than should."""
         if self.closed:
             return
-        if len(self.buffer) > MOST_WAITING and self.exchange is not None:
+        if len(self.buffer) > MOST_WAITING:
             self.pause_reading()
         elif self._paused and len(self.buffer) <= MOST_WAITING and self.tunnel is None:
             exchange = self.exchange

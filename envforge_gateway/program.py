@@ -21,6 +21,8 @@ BACKLOG = 2048
 WATCH_EVERY_S = 0.1
 TIDY_EVERY_S = 10.0
 STOOD_STILL_S = 1.0
+# Asked after a minute of silence, and given up two minutes after that.
+KEEP_ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 30, "TCP_KEEPCNT": 4}
 COLLECT_AFTER = (20_000, 20, 20)
 
 
@@ -162,6 +164,10 @@ def _socket(listen: str, *, shared: bool) -> socket.socket:
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if shared and hasattr(socket, "SO_REUSEPORT"):
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    # Each connection inherits these: of a client that vanished without a word an idle WebSocket would be open for hours.
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, seconds in KEEP_ALIVE.items():
+        held.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), seconds)
     held.bind((host, port))
     held.setblocking(False)
     return held

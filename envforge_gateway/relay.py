@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from envforge_gateway import responses
 from envforge_gateway.chunked import Chunked
 from envforge_gateway.errors import BadRequest, BadResponse
+from envforge_gateway.frames import accept
 from envforge_gateway.requests import SAFE
 from envforge_gateway.responses import Response
 from envforge_gateway.tunnel import Tunnel
@@ -23,7 +24,17 @@ class Relay:
     """Takes a connection to a service for one exchange."""
 
     __slots__ = (
-        *("_chunked", "_exchange", "_head", "_interim", "_left", "_rechunk", "_response", "_upstream"),
+        *(
+            "_chunked",
+            "_exchange",
+            "_head",
+            "_interim",
+            "_is_paused",
+            "_left",
+            "_rechunk",
+            "_response",
+            "_upstream",
+        ),
         *("has_begun", "is_full"),
     )
 
@@ -36,6 +47,7 @@ class Relay:
         self._chunked: Chunked | None = None
         self._left = -1
         self._rechunk = False
+        self._is_paused = False
         self.has_begun = False
         self.is_full = False
 
@@ -180,7 +192,13 @@ class Relay:
 
     def _switched(self, response: Response, rest: bytes) -> None:
         exchange = self._exchange
-        if not exchange.request.is_websocket or response.upgrade != b"websocket" or not response.accept:
+        request = exchange.request
+        if (
+            not request.is_websocket
+            or response.upgrade != b"websocket"
+            or response.accept != accept(request.websocket_key)
+        ):
+            # Whoever cannot prove that it read this upgrade may have taken the client's bytes for something else.
             self._broken("upgrade")
             return
         lines = [
@@ -209,6 +227,9 @@ class Relay:
         response, exchange, upstream = self._response, self._exchange, self._upstream
         if response is None:
             return
+        if self._is_paused:
+            # The client takes the rest in its own time; the next one to take this connection waits for an answer.
+            self.resume()
         if response.keep_alive and not has_rest and not exchange.wants_body:
             upstream.give_back()
         else:
@@ -256,10 +277,12 @@ class Relay:
         self._exchange.front.check_waiting()
 
     def pause(self) -> None:
+        self._is_paused = True
         if not self._upstream.closed:
             self._upstream.transport.pause_reading()
 
     def resume(self) -> None:
+        self._is_paused = False
         if not self._upstream.closed:
             self._upstream.transport.resume_reading()
 
