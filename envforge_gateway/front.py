@@ -3,6 +3,7 @@
 import asyncio
 import re
 import socket
+import struct
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -38,6 +39,7 @@ LINGER_S = 2.0
 _EMPTY_LINE = b"\r\n\r\n"
 _EMPTY_LINES = re.compile(rb"(?:\r\n)+").match
 NEVER = float("inf")
+_NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class Front(asyncio.Protocol):
@@ -251,6 +253,8 @@ class Front(asyncio.Protocol):
         # Closing waits for the loop's next turn, and so behind everything else that is cut in this one.
         same = socket.socket(held.family, held.type, held.proto, fileno=held.fileno())
         try:
+            # Closing then throws away what lies in the kernel's buffer, however slowly its client reads.
+            same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
             same.shutdown(socket.SHUT_RDWR)
         except OSError:
             # The client was quicker.

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import cast
 
 import pytest
@@ -69,7 +70,7 @@ def test_answers_that_nobody_reads_are_not_piled_up(play: Play) -> None:
         await place.until(lambda: not place.gateway.fronts)
         small.close()
 
-    play(scene, stall_timeout_s=0.6)
+    play(scene, stall_timeout_s=0.6, head_timeout_s=0.6)
 
 
 def test_a_client_that_reads_late_gets_every_answer_in_order(play: Play) -> None:
@@ -148,6 +149,32 @@ def test_l4_many_that_are_cut_are_shut_at_once_and_closed_in_turns(
         await place.until(lambda: not place.app.open)
         assert [what for what, _ in said[:120]] == ["shut"] * 60 + ["abort"] * 60
         assert said[119][1] - said[60][1] >= 5
+
+    play(scene)
+
+
+def test_l4_what_a_slow_client_has_not_taken_is_thrown_away(play: Play) -> None:
+    """L4: megabytes of a download that lie in the gateway's kernel are no more given out once the link is revoked."""
+
+    async def scene(place: Place) -> None:
+        made = place.awake()
+        place.app.words = "x" * 50_000_000
+        small = socket.socket()
+        small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        small.connect(place.program.address)
+        client = Client(*await asyncio.open_connection(sock=small))
+        cast("asyncio.Transport", client.writer.transport).pause_reading()
+        client.ask(session=SESSION)
+        await place.until(lambda: any(front.is_full for front in place.gateway.fronts))
+        await place.control.acknowledgement_of(place.control.purge("link", made["link_id"]))
+        await place.until(lambda: not place.gateway.fronts)
+        cast("asyncio.Transport", client.writer.transport).resume_reading()
+        got = 0
+        with suppress(OSError):
+            while part := await client.reader.read(65_536):
+                got += len(part)
+        assert got < 500_000
+        client.close()
 
     play(scene)
 
