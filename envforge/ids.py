@@ -10,12 +10,13 @@ MAX_KEY_LENGTH = 200
 
 
 def uuid7() -> uuid.UUID:
-    """A new UUIDv7: 48 bits of Unix milliseconds, then 74 random bits."""
-    milliseconds = time.time_ns() // 1_000_000
-    value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | secrets.randbits(80)
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    return uuid.UUID(int=value)
+    """A new UUIDv7: 48 bits of Unix milliseconds, 12 bits of the fraction of one (RFC 9562, 6.2, method 3), then 62 random bits.
+
+    The fraction, a quarter of a microsecond, keeps two events of one transaction in the order in which they were told.
+    """
+    milliseconds, fraction_ns = divmod(time.time_ns(), 1_000_000)
+    fraction = (fraction_ns << 12) // 1_000_000
+    return uuid.UUID(int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0x2 << 62 | secrets.randbits(62))
 
 
 def id_of_request(org_id: uuid.UUID, actor: Actor, key: str) -> uuid.UUID:
