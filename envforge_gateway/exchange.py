@@ -184,12 +184,14 @@ class Exchange:
         entry.opened(self)
         self.relay = relay = Relay(self, upstream)
         relay.begin()
-        if self._body is not None:
-            self.take_body()
         config = self.gateway.config
         self.front.deadline = now() + (
             config.body_timeout_s if self.wants_body else config.first_byte_timeout_s
         )
+        if self._body is not None:
+            self.take_body()
+            # More may have come meanwhile than waits here: then reading has paused.
+            self.front.check_waiting()
 
     def again_on_new_connection(self) -> None:
         """The pooled connection had been closed by the service before it saw the request."""
@@ -259,7 +261,7 @@ class Exchange:
         if not self.wants_body:
             front.buffer = body.rest
             front.deadline = now() + self.gateway.config.first_byte_timeout_s
-        else:
+        elif not relay.is_full:
             front.deadline = now() + self.gateway.config.body_timeout_s
 
     def answered(self, *, keep: bool) -> None:
@@ -321,7 +323,7 @@ class Exchange:
                 self.cut()
             return
         relay.drop()
-        if self.wants_body:
+        if self.wants_body and not relay.is_full:
             self.gateway.metrics.refused["slow"] += 1
             self.reply(answers.problem(self.request, 408, "slow"))
         else:
@@ -361,6 +363,16 @@ class Exchange:
         self.front.deadline = NEVER
         if self.relay is not None:
             self.relay.resume()
+
+    def service_full(self) -> None:
+        """The service takes no more of the body for now; how long that may last is its time, and not the client's."""
+        self.front.deadline = now() + self.gateway.config.first_byte_timeout_s
+        self.front.pause_reading()
+
+    def service_drained(self) -> None:
+        if self.wants_body:
+            self.front.deadline = now() + self.gateway.config.body_timeout_s
+        self.front.check_waiting()
 
     def _cancel(self) -> None:
         task, self._task = self._task, None

@@ -270,11 +270,11 @@ class Relay:
 
     def upstream_full(self) -> None:
         self.is_full = True
-        self._exchange.front.pause_reading()
+        self._exchange.service_full()
 
     def upstream_drained(self) -> None:
         self.is_full = False
-        self._exchange.front.check_waiting()
+        self._exchange.service_drained()
 
     def pause(self) -> None:
         self._is_paused = True

@@ -14,7 +14,7 @@ from envforge_gateway.front import MOST_WAITING, REQUESTS_A_TURN, Front
 from tests.gateway.client import Client
 from tests.gateway.conftest import SESSION, Place
 from tests.gateway.double import HOST
-from tests.gateway.services import echo
+from tests.gateway.services import Seen, echo
 
 Play = Callable[..., None]
 # Answered by the gateway itself, and so at once.
@@ -151,6 +151,44 @@ def test_l4_many_that_are_cut_are_shut_at_once_and_closed_in_turns(
         assert said[119][1] - said[60][1] >= 2
 
     play(scene)
+
+
+def test_an_upload_goes_on_once_its_service_is_found(play: Play) -> None:
+    """More of it has come than may wait while nobody knew yet where it leads."""
+
+    async def scene(place: Place) -> None:
+        place.awake()
+        place.control.hold["resolve"] = asyncio.Event()
+        client = await place.client()
+        body = b"x" * 5_000_000
+        asking = asyncio.create_task(client.get(method="POST", session=SESSION, body=body))
+        await place.until(lambda: any(len(front.buffer) > MOST_WAITING for front in place.gateway.fronts))
+        place.control.hold.pop("resolve").set()
+        assert (await asking).status == 200
+        assert len(place.app.seen[0].body) == len(body)
+
+    play(scene, body_timeout_s=1.0, head_timeout_s=1.0)
+
+
+def test_a_service_that_takes_no_more_of_an_upload_is_told_to_be_the_slow_one(play: Play) -> None:
+    """Its client waits because reading from it is paused: that is no slow body (408), but an app that takes too long (504)."""
+
+    async def scene(place: Place) -> None:
+        place.awake()
+
+        async def never(_seen: Seen, _reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> bool:
+            await asyncio.sleep(10)
+            return False
+
+        place.app.behave = never
+        client = await place.client()
+        client.ask(method="POST", session=SESSION, fields=("Content-Length: 60000000",))
+        client.send(b"x" * 60_000_000)
+        metrics = place.gateway.metrics
+        await place.until(lambda: metrics.answers)
+        assert (metrics.answers[504], metrics.answers[408]) == (1, 0)
+
+    play(scene, body_timeout_s=0.3, first_byte_timeout_s=1.0, head_timeout_s=0.4)
 
 
 def test_l4_what_a_slow_client_has_not_taken_is_thrown_away(play: Play) -> None:
