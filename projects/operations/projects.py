@@ -75,7 +75,7 @@ def archive_project(*, actor: Actor, org_id: UUID, project_id: UUID) -> None:
         NotVisible, NotAllowed: see `policy.require`.
     """
     with tenancy.enter(org_id):
-        project = Project.objects.select_for_update().filter(id=project_id).first()
+        project = Project.objects.select_for_update(no_key=True).filter(id=project_id).first()
         if project is None:
             raise NotVisible
         policy.require(actor, Action.PROJECT_ARCHIVE, project)
