@@ -17,14 +17,10 @@ from devlinks.operations.links import Issued
 from devlinks.operations.policy import set_link_policy
 from devlinks.operations.shells import issue_shell_ticket
 from envforge.api.bodies import read_after, read_body, uuid_parameter
-from envforge.api.schema import REFUSALS, Problem
+from envforge.api.schema import REFUSALS, WRITES
 from envforge.api.views import OrgAPIView
 from orgs.selectors import organization
 
-WRITES: dict[Any, Any] = {
-    **REFUSALS,
-    **{(status, "application/problem+json"): Problem for status in (400, 409, 415, 503)},
-}
 AFTER = OpenApiParameter("after", OpenApiTypes.UUID, description="`next` of the page before")
 WORKSPACE = OpenApiParameter("workspace", OpenApiTypes.UUID, description="links of this workspace alone")
 ADDRESS = "Opens the link, for whoever has it. Answered this once; EnvForge does not keep it."
@@ -148,13 +144,7 @@ class PolicyIn(serializers.Serializer[Any]):
     workspace_awake_s = serializers.IntegerField(required=False)
 
 
-class _ReadAndWrite(OrgAPIView):
-    @property
-    def throttle_scope(self) -> str:  # type: ignore[override]
-        return "read" if self.request.method == "GET" else "write"
-
-
-class Links(_ReadAndWrite):
+class Links(OrgAPIView):
     @property
     def takes(self) -> frozenset[str]:  # type: ignore[override]
         return frozenset({"after", "workspace"}) if self.request.method == "GET" else frozenset()
@@ -200,7 +190,7 @@ class Links(_ReadAndWrite):
         return _shown_once(self, slug, issued)
 
 
-class OneLink(_ReadAndWrite):
+class OneLink(OrgAPIView):
     @extend_schema(
         operation_id="get_dev_link",
         summary="One link, and what gateways did when it was revoked",
@@ -221,8 +211,6 @@ class OneLink(_ReadAndWrite):
 
 
 class Rotate(OrgAPIView):
-    throttle_scope = "write"
-
     @extend_schema(
         operation_id="rotate_dev_link",
         summary="Give a link another address; the earlier one ends at once",
@@ -237,8 +225,6 @@ class Rotate(OrgAPIView):
 
 
 class Extend(OrgAPIView):
-    throttle_scope = "write"
-
     @extend_schema(
         operation_id="extend_dev_link",
         summary="Let a link live longer, never beyond the policy",
@@ -256,8 +242,6 @@ class Extend(OrgAPIView):
 
 
 class Allow(OrgAPIView):
-    throttle_scope = "write"
-
     @extend_schema(
         operation_id="change_dev_link_allowlist",
         summary="Change what a link opens",
@@ -273,7 +257,7 @@ class Allow(OrgAPIView):
         return Response(OneLinkOut(selectors.link(actor=self.actor, slug=slug, link_id=link_id)).data)
 
 
-class LinkPolicy(_ReadAndWrite):
+class LinkPolicy(OrgAPIView):
     @extend_schema(
         operation_id="get_link_policy",
         summary="What the organization allows of links",
@@ -297,8 +281,6 @@ class LinkPolicy(_ReadAndWrite):
 
 
 class ShellTickets(OrgAPIView):
-    throttle_scope = "write"
-
     @extend_schema(
         operation_id="issue_shell_ticket",
         summary="A ticket for one SSH connection through the gateway",

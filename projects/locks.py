@@ -37,7 +37,9 @@ def locked_repository(actor: Actor, action: Action, repository_id: UUID) -> Repo
     if found is None:
         raise NotVisible
     project = locked_project(actor, action, found.project_id)
-    repository = Repository.objects.select_for_update(no_key=True).filter(id=found.id, removed_at=None).first()
+    repository = (
+        Repository.objects.select_for_update(no_key=True).filter(id=found.id, removed_at=None).first()
+    )
     if repository is None:
         raise NotVisible
     repository.project = project

@@ -322,9 +322,7 @@ def _propose(workspace_id: UUID, seen: tuple[wire.Checkout, ...]) -> None:
                 )
         except EnvForgeError as error:
             # An archived project, or a VM that reads contracts in another version: the tree is known all the same.
-            log.warning(
-                "workspaces.contract_not_proposed", repository=str(repository.id), reason=str(error)
-            )
+            log.warning("workspaces.contract_not_proposed", repository=str(repository.id), reason=str(error))
 
 
 def _look_at_waking(workspace: Workspace) -> None:

@@ -34,6 +34,13 @@ REFUSALS: dict[Any, Any] = {
 }
 
 
+# The same of addresses that change something.
+WRITES: dict[Any, Any] = {
+    **REFUSALS,
+    **{(status, "application/problem+json"): Problem for status in (400, 409, 415)},
+}
+
+
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """How programs are known."""
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from threading import Event, Thread
+from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
-from django.http import HttpResponse
 from django.test import Client
 
 from envforge import tenancy
@@ -56,13 +56,14 @@ def cut_off() -> None:
     other.join(30)
 
 
-def unavailable(answer: HttpResponse) -> str:
+def unavailable(answer: Any) -> str:
     assert (answer.status_code, answer["Retry-After"]) == (503, "5")
-    return answer.content.decode()
+    text: str = answer.content.decode()
+    return text
 
 
-def rename(browser: Client, world: World, **headers: str) -> HttpResponse:
-    address = f"/orgs/{world.acme.slug}/settings"
+def rename(browser: Client, world: World, **headers: str) -> Any:
+    address = f"/o/{world.acme.slug}/settings"
     return browser.post(address, {"name": "Acme Works"}, headers=headers)
 
 
@@ -81,7 +82,7 @@ def test_and_a_program_reads_it_as_a_problem(world: World) -> None:
     assert answer.json()["title"] == "Not available at the moment"
 
 
-@pytest.mark.parametrize("address", ["/orgs/{}", "/api/v1/orgs/{}", "/orgs/{}/timeline"])
+@pytest.mark.parametrize("address", ["/o/{}/", "/api/v1/orgs/{}", "/o/{}/timeline"])
 def test_a_lost_connection_is_no_error_of_ours_and_the_next_request_has_another(
     world: World, address: str
 ) -> None:
@@ -99,7 +100,7 @@ def test_a_deadlock_is_told_as_one(world: World) -> None:
     mine, theirs = Event(), Event()
     ended: list[BaseException] = []
 
-    def cross(first: object, second: object, done: Event, others: Event) -> None:
+    def cross(first: int, second: int, done: Event, others: Event) -> None:
         try:
             with tenancy.enter(world.acme.id), connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", [first])

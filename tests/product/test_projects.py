@@ -248,6 +248,7 @@ def test_w2_a_repository_that_proposes_at_each_commit_is_kept_within_bounds(yard
     assert rejected
     operations.reject_contract(actor=yard.alice, org_id=yard.org, proposal_id=rejected)
     calm = yard.propose(yard.web, WEB.replace("3000", "3999"), branch="calm")
+    assert calm
     for number in range(2_000):
         yard.propose(yard.web, WEB.replace("command: run", f"command: run {number}"), branch="busy")
     shown = selectors.repository(actor=yard.alice, slug=yard.world.acme.slug, project="scheduler", name="web")

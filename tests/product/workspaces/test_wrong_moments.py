@@ -1,5 +1,6 @@
 """What comes at the wrong moment: answers of a VM that was lost, a restore too late or too early, rows that somebody else holds."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
@@ -14,7 +15,9 @@ from hosts import queue
 from hosts.models import HostCommand
 from orgs.access import hold_access
 from orgs.memberships import lock_member
+from orgs.policy import Action
 from projects import operations as projects
+from projects.locks import locked_project
 from tests.product.store import set_secret
 from tests.product.workspaces.desk import Desk
 from tests.product.workspaces.test_presence import left
@@ -163,6 +166,35 @@ def test_i4_a_member_is_suspended_while_their_workspace_is_worked_on(desk: Desk)
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL lock_timeout = '5s'")
         Cap.objects.create(mode=CapMode.NONE, changed_at=desk.clock.now(), changed_by="test")
+    other.join(30)
+    assert not went_wrong
+
+
+def test_w2_a_project_is_archived_while_a_vm_tells_of_its_trees(desk: Desk) -> None:
+    """W2, W12: who archives holds the project and wants its workspaces; what a VM read becomes proposals of that project."""
+    desk.awake()
+    with tenancy.enter(desk.org_id):
+        read_contracts(desk.row(), desk.vm().id, key="read/test", cause="changed")
+    there = Event()
+    went_wrong: list[BaseException] = []
+
+    def archive() -> None:
+        try:
+            with tenancy.enter(desk.org_id):
+                locked_project(desk.alice, Action.PROJECT_ARCHIVE, desk.project.id)
+                there.set()
+                # The other has everything it locks before the project by now.
+                time.sleep(0.5)
+                lock_workspace(desk)
+        except BaseException as error:  # noqa: BLE001 - told below
+            went_wrong.append(error)
+        finally:
+            connection.close()
+
+    other = Thread(target=archive)
+    other.start()
+    assert there.wait(30)
+    desk.read_contracts()
     other.join(30)
     assert not went_wrong
 
