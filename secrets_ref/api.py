@@ -64,7 +64,7 @@ class VersionOut(serializers.Serializer[Any]):
 
 
 class SecretsOut(serializers.Serializer[Any]):
-    """A page of secrets by name; `behind` are the services that run an old version, of any page."""
+    """A page of secrets by name; `behind` are services that run an old version, the first 50 by secret, whatever the page."""
 
     secrets = SecretOut(many=True)
     next = serializers.UUIDField(allow_null=True)

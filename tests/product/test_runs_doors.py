@@ -67,7 +67,9 @@ def test_a_run_through_the_api_from_the_ask_to_the_whole_output(branch: Branch) 
 
 def test_a_long_output_is_saved_whole_in_as_many_queries_as_a_short_one(branch: Branch) -> None:
     bob = signed_in(branch.world.bob)
-    run_id = post(bob, api(branch, "/runs"), {"service": "web", "type": "test", "name": "unit"}).json()["id"]
+    asked = post(bob, api(branch, "/runs"), {"service": "web", "type": "test", "name": "unit"})
+    assert asked.status_code == 202, asked.content
+    run_id = asked.json()["id"]
     [row] = branch.runs()
     step(branch, row)
     [one] = [found for found in branch.lease(branch.vm_token) if found.payload.kind == "run_command"]
