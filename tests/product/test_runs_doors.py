@@ -66,6 +66,7 @@ def test_a_run_through_the_api_from_the_ask_to_the_whole_output(branch: Branch) 
 
 
 def test_a_long_output_is_saved_whole_in_as_many_queries_as_a_short_one(branch: Branch) -> None:
+    branch.awake()
     bob = signed_in(branch.world.bob)
     asked = post(bob, api(branch, "/runs"), {"service": "web", "type": "test", "name": "unit"})
     assert asked.status_code == 202, asked.content
