@@ -15,6 +15,7 @@ from envforge.actor import SYSTEM, Actor, UserActor
 from envforge.errors import Conflict, Invalid
 from envforge.nudge import nudge
 from hosts.models import Size
+from orgs.access import hold_access
 from orgs.operations.roles import grant_role
 from orgs.policy import Action
 from orgs.roles import Role, Scope
@@ -42,6 +43,8 @@ def open_workspace(*, actor: Actor, org_id: UUID, project_id: UUID, branch: str)
     """
     _require_branch(branch)
     with tenancy.enter(org_id):
+        # It gives a role.
+        hold_access()
         project = locked_project(actor, Action.WORKSPACE_CREATE, project_id)
         found = (
             Workspace.objects.filter(project=project, branch=branch).exclude(wanted=Presence.DELETED).first()
