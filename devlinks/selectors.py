@@ -12,11 +12,13 @@ from django.utils import timezone
 
 from devlinks import rules
 from devlinks.ending import open_links
+from devlinks.issuers import issuer
 from devlinks.labels import host_name
 from devlinks.models import DevLink, DevSession
 from devlinks.rules import Rules
 from devlinks.services import Linkable, linkable_services
 from devlinks.settling import Receipt, receipts_of
+from devlinks.waking import spent_by, spent_in
 from envforge.actor import Actor
 from envforge.errors import NotVisible
 from orgs import policy
@@ -79,7 +81,11 @@ class LinkRules:
 
 @dataclass(frozen=True, slots=True)
 class OneLink:
-    """A link, what its revocations did at each gateway, and what the actor may do with it."""
+    """A link, what its revocations did at each gateway, and what the actor may do with it.
+
+    `address` is whether they may be given its address anew, by rotating or extending it, and open more by it;
+    `awake_s` is for how long its wakes have lasted together.
+    """
 
     organization: Organization
     link: LinkView
@@ -88,6 +94,8 @@ class OneLink:
     latest_end: datetime
     revoke: Answer
     change: Answer
+    address: Answer
+    awake_s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +186,8 @@ def link(*, actor: Actor, slug: str, link_id: UUID) -> OneLink:
             latest,
             may[Action.DEV_LINK_REVOKE],
             may[Action.DEV_LINK_CHANGE],
+            issuer(actor, row.workspace, rules.current()),
+            spent_by(row, timezone.now()).awake_s,
         )
 
 
@@ -249,6 +259,7 @@ def on_page(actor: Actor, workspace: Workspace) -> Mapping[str, Any] | None:
         "links": [one for one in _views(rows, MOST_ON_WORKSPACE) if one.state == "open"],
         "total": rows.count(),
         "revoke": may[Action.DEV_LINK_REVOKE],
+        "spent": spent_in(workspace.id, timezone.now()),
     }
 
 
@@ -263,12 +274,13 @@ def links_now(workspace: Workspace) -> LinksNow:
 def _new_link(actor: Actor, organization: Organization, workspace: Workspace) -> NewLink:
     about = About(private=not workspace.public)
     may = policy.explain(actor, Action.DEV_LINK_ISSUE, target=workspace, about=about)
+    allowed, answer = rules.current(), may[Action.DEV_LINK_ISSUE]
     return NewLink(
         organization,
         workspace,
         linkable_services(workspace),
-        rules.current(),
-        may[Action.DEV_LINK_ISSUE],
+        allowed,
+        issuer(actor, workspace, allowed) if answer.allowed else answer,
         bool(settings.DEV_DOMAIN),
     )
 

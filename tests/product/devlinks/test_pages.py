@@ -9,6 +9,7 @@ from django.utils import timezone
 from devlinks import gateways
 from devlinks.models import Gateway, PurgeReceipt
 from devlinks.operations import links
+from devlinks.operations.policy import set_link_policy
 from devlinks.purges import revision_now
 from tests.product.devlinks.test_purges import new_gateway
 from tests.product.devlinks.yard import Yard
@@ -145,3 +146,32 @@ def test_i4_a_members_links_are_seen_handed_over_and_revoked_from_their_page(
     assert browser.post(f"{of_bob}/links/revoke").status_code == 303
     assert "Bob answers for no open dev link" in browser.get(f"{of_bob}/links").text
     assert len(yard.events("dev_link.revoked")) == 2
+
+
+def test_g5_what_all_links_of_a_workspace_may_spend_is_set_by_a_form_and_shown_beside_what_is_spent(
+    yard: Yard, world: World
+) -> None:
+    """G5: wakes and awake time in 24 hours; what a form shows rounded, it leaves as it is."""
+    browser, slug = signed_in(world.alice), yard.organization.slug
+    set_link_policy(actor=yard.alice, org_id=yard.org, awake_budget_s=5400)
+    form = {
+        "longest": "86400",
+        "issuers": "workspace",
+        "surfaces": ["web"],
+        "wakes": "3",
+        "hours": "1",
+        "daily_wakes": "7",
+        "daily_hours": "5",
+    }
+    where = f"/o/{slug}/links/policy"
+    assert signed_in(world.bob).post(where, form).status_code == 403
+    assert signed_in(world.mallory).post(where, form).status_code == 404
+    page = browser.post(where, {**form, "daily_hours": "25"})
+    assert page.status_code == 422
+    assert "Choose from 0" in page.text
+    assert browser.post(where, form).status_code == 303
+    seen = browser.get(f"/api/v1/orgs/{slug}/link-policy").json()
+    assert (seen["workspace_wakes"], seen["workspace_awake_s"]) == (7, 5 * 3600)
+    assert seen["awake_budget_s"] == 5400
+    page = browser.get(f"/o/{slug}/workspaces/{yard.workspace.id}")
+    assert "links woke it 0 of 7 times" in page.text
