@@ -217,7 +217,7 @@ def test_l4_rotating_puts_out_whoever_is_in(yard: Yard, gateway: Program) -> Non
 
 def test_g2_a_revision_that_there_has_not_been_is_not_acknowledged(yard: Yard, gateway: Program) -> None:
     """G2: a gateway cannot pass for one that has applied purges which are still to come."""
-    told = {"gateway_id": str(gateway.id), "revision": revision_now() + 1}
+    told: dict[str, Any] = {"gateway_id": str(gateway.id), "revision": revision_now() + 1}
     answer = gateway.raw("POST", "acknowledgements", told)
     assert answer.status_code == 422
     assert "no such revision yet" in answer.text
