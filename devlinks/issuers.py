@@ -1,15 +1,15 @@
-"""Who issues links and is given their addresses, by the organization's link policy beside what roles say (L1)."""
+"""Who issues links by the organization's own link policy, beside what the roles say (L1)."""
 
-from devlinks import rules
 from devlinks.models import Issuers
+from devlinks.rules import Rules
 from envforge.actor import Actor, SystemActor
 from orgs import policy
-from orgs.policy import RULES, Action, Answer
-from orgs.policy.decide import refuse
+from orgs.policy import RULES, Action
+from orgs.policy.decide import YES, Answer, refuse
 from orgs.roles import Role
 from workspaces.models import Workspace
 
-WHY_NOT_ISSUE = {
+WHY_NOT = {
     Issuers.WORKSPACE: "Your roles in this workspace no longer let you issue links.",
     Issuers.OPERATORS: "By this organization's link policy, operators, maintainers and admins alone issue links.",
     Issuers.ADMINS: "By this organization's link policy, admins and owners alone issue links.",
@@ -21,17 +21,20 @@ _MAY_ISSUE = {
 }
 
 
-def issuer(actor: Actor, workspace: Workspace, allowed: rules.Rules) -> Answer:
-    """Whether the actor may be given an address of this workspace's links, and why not; of one's own earlier link too."""
-    if isinstance(actor, SystemActor) or (
-        policy.held(actor, workspace.as_target()) & _MAY_ISSUE[allowed.issuers]
-    ):
-        return Answer(allowed=True, rule="link-policy", why="")
-    return Answer(allowed=False, rule="link-policy", why=WHY_NOT_ISSUE[allowed.issuers])
+def may_issue(actor: Actor, workspace: Workspace, allowed: Rules) -> Answer:
+    """Whether the link policy lets the actor give out an address to a service of the workspace; of one's own earlier link, too."""
+    roles = _MAY_ISSUE[allowed.issuers]
+    if isinstance(actor, SystemActor) or policy.held(actor, workspace.as_target()) & roles:
+        return YES
+    return Answer(allowed=False, rule="link-policy", why=WHY_NOT[allowed.issuers])
 
 
-def require_issuer(actor: Actor, workspace: Workspace, allowed: rules.Rules) -> None:
-    """Raises NotAllowed, and records it, where `issuer` says no."""
-    answer = issuer(actor, workspace, allowed)
+def require_issuer(actor: Actor, workspace: Workspace, allowed: Rules) -> None:
+    """Refuse who may not.
+
+    Raises:
+        NotAllowed: with the rule `link-policy`.
+    """
+    answer = may_issue(actor, workspace, allowed)
     if not answer.allowed:
         refuse(actor, Action.DEV_LINK_ISSUE, workspace.as_target(), answer)

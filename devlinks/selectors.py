@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from devlinks import rules
 from devlinks.ending import open_links
-from devlinks.issuers import issuer
+from devlinks.issuers import may_issue
 from devlinks.labels import host_name
 from devlinks.models import DevLink, DevSession
 from devlinks.rules import Rules
@@ -81,11 +81,7 @@ class LinkRules:
 
 @dataclass(frozen=True, slots=True)
 class OneLink:
-    """A link, what its revocations did at each gateway, and what the actor may do with it.
-
-    `address` is whether they may be given its address anew, by rotating or extending it, and open more by it;
-    `awake_s` is for how long its wakes have lasted together.
-    """
+    """A link, what its revocations did at each gateway, and what the actor may do with it."""
 
     organization: Organization
     link: LinkView
@@ -94,7 +90,9 @@ class OneLink:
     latest_end: datetime
     revoke: Answer
     change: Answer
-    address: Answer
+    # Giving out an address anew: rotating, extending, opening more.
+    issue: Answer
+    # For how long its wakes have lasted together.
     awake_s: int
 
 
@@ -177,7 +175,8 @@ def link(*, actor: Actor, slug: str, link_id: UUID) -> OneLink:
         if not may[Action.DEV_LINK_VIEW].allowed:
             policy.require(actor, Action.DEV_LINK_VIEW, row.workspace)
         [view] = _views(DevLink.objects.filter(id=row.id), 1)
-        latest = row.issued_at + rules.longest(rules.current())
+        allowed = rules.current()
+        latest = row.issued_at + rules.longest(allowed)
         return OneLink(
             found,
             view,
@@ -186,7 +185,7 @@ def link(*, actor: Actor, slug: str, link_id: UUID) -> OneLink:
             latest,
             may[Action.DEV_LINK_REVOKE],
             may[Action.DEV_LINK_CHANGE],
-            issuer(actor, row.workspace, rules.current()),
+            may_issue(actor, row.workspace, allowed),
             spent_by(row, timezone.now()).awake_s,
         )
 
@@ -273,14 +272,14 @@ def links_now(workspace: Workspace) -> LinksNow:
 
 def _new_link(actor: Actor, organization: Organization, workspace: Workspace) -> NewLink:
     about = About(private=not workspace.public)
-    may = policy.explain(actor, Action.DEV_LINK_ISSUE, target=workspace, about=about)
-    allowed, answer = rules.current(), may[Action.DEV_LINK_ISSUE]
+    may = policy.explain(actor, Action.DEV_LINK_ISSUE, target=workspace, about=about)[Action.DEV_LINK_ISSUE]
+    allowed = rules.current()
     return NewLink(
         organization,
         workspace,
         linkable_services(workspace),
         allowed,
-        issuer(actor, workspace, allowed) if answer.allowed else answer,
+        may_issue(actor, workspace, allowed) if may.allowed else may,
         bool(settings.DEV_DOMAIN),
     )
 

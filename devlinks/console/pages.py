@@ -190,8 +190,10 @@ def policy(request: HttpRequest, visitor: Visitor, slug: str) -> HttpResponse:
                 surfaces=tuple(request.POST.getlist("surfaces")),
                 wakes_budget=_whole(request.POST.get("wakes", ""), "wakes_budget"),
                 awake_budget_s=_hours(request.POST.get("hours", ""), "awake_budget_s", before),
-                workspace_wakes=_whole(request.POST.get("daily_wakes", ""), "workspace_wakes"),
-                workspace_awake_s=_hours(request.POST.get("daily_hours", ""), "workspace_awake_s", before),
+                workspace_wakes=_whole(request.POST.get("workspace_wakes", ""), "workspace_wakes"),
+                workspace_awake_s=_hours(
+                    request.POST.get("workspace_hours", ""), "workspace_awake_s", before
+                ),
             )
         except Invalid as refused:
             wrong, status = refused.fields, refused.status
@@ -206,7 +208,7 @@ def policy(request: HttpRequest, visitor: Visitor, slug: str) -> HttpResponse:
         "wrong": wrong,
         "longest": spoken(current.longest_s),
         "hours": current.awake_budget_s // 3600,
-        "daily_hours": current.workspace_awake_s // 3600,
+        "workspace_hours": current.workspace_awake_s // 3600,
         "lifetimes": [(str(one), spoken(one)) for one in sorted({*LIFETIMES_S, current.longest_s})],
         "longest_s": str(current.longest_s),
         "issuers": list(ISSUERS.items()),
@@ -234,11 +236,9 @@ def _page_of(
         "dot": DOTS[seen.link.state],
         "refused": words,
         "chosen": set(seen.link.surfaces),
-        # Who may be given no address may still close what the link opens.
+        # Who may give out no address may still close what the link opens.
         "surfaces": [
-            (one, words)
-            for one, words in SURFACES.items()
-            if seen.address.allowed or one in seen.link.surfaces
+            (one, label) for one, label in SURFACES.items() if seen.issue.allowed or one in seen.link.surfaces
         ],
         "opens": [SURFACES[one] for one in seen.link.surfaces],
         "longer": [(str(one), spoken(one)) for one in LIFETIMES_S if over_s < one <= left_s],

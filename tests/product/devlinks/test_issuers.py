@@ -43,7 +43,7 @@ def test_l1_neither_address_nor_surfaces_are_handed_out_any_more(yard: Yard, wor
     page = browser.get(f"/o/{slug}/links/{link.id}").text
     assert ">Rotate<" not in page
     assert ">Extend<" not in page
-    assert "which is not yours to have" in page
+    assert "is not yours to give" in page
     assert 'value="web"' in page
     assert 'value="api"' not in page
     assert browser.post(f"/o/{slug}/links/{link.id}/rotate").status_code == 403
