@@ -84,6 +84,7 @@ class OneLinkOut(serializers.Serializer[Any]):
     link = LinkOut()
     host = serializers.CharField()
     receipts = ReceiptOut(many=True)
+    awake_s = serializers.IntegerField(help_text="For how long its wakes have lasted together.")
 
 
 class IssuedLinkOut(serializers.Serializer[Any]):

@@ -22,7 +22,7 @@ from orgs.roles import Role, Scope
 from projects.git_addresses import require_branch
 from projects.locks import locked_project
 from projects.models import Project
-from workspaces import certificates
+from workspaces import certificates, removals
 from workspaces.locks import locked_workspace
 from workspaces.models import Presence, Runtime, Shell, ShellState, SleepCause, Workspace
 from workspaces.wants import want_asleep
@@ -212,6 +212,7 @@ def _let_go(workspace: Workspace, wanted: Presence, actor: Actor, *, keep_for: t
     shell.version += 1
     shell.save()
     certificates.end_all_of(workspace, actor=actor, cause=f"workspace_{wanted}")
+    removals.tell_let_go(workspace, str(wanted))
     workspace.wanted, workspace.wanted_at, workspace.wanted_by = wanted, now, actor.label[:200]
     workspace.retain_until = now + keep_for
     workspace.due_at, workspace.attempts = now, 0
