@@ -19,8 +19,10 @@ DATA = Path("/home/data")
 OURS = ("passwd", "group", "resolv.conf")
 # Only while a root window is open (`shell.root`); the VM's own file, and what it includes, count for no workspace then.
 SUDOERS = "sudoers"
-# /run/dbus, /run/user: sockets that answer anybody, whatever network they are in.
-HIDDEN = ("/home", "/run/dbus", "/run/user")
+# All of /run: sockets in it (journal, varlink, D-Bus, systemd, snapd, docker) answer anybody, whatever network they are in.
+HIDDEN = ("/home", "/run")
+# What is made anew in it, empty: (directory, mode).
+MADE = (("/run/lock", 0o1777),)
 
 
 def write(workspace: "Workspace") -> None:
@@ -39,7 +41,7 @@ def write(workspace: "Workspace") -> None:
 
 
 def of(workspace: "Workspace", account: Account, data: Path | None = None) -> dict[str, Any]:
-    """What `enter.make_private_view` is told: (source, target, make it, read only), and what is hidden before."""
+    """What `enter.make_private_view` is told: (source, target, make it, read only), what is hidden before, and what is made there."""
     private = private_directory(workspace.config, account.uid)
     home = workspace.directory / HOME if account.number == SHELL else private / "home"
     show = [
@@ -53,4 +55,4 @@ def of(workspace: "Workspace", account: Account, data: Path | None = None) -> di
         show.append((str(data), str(DATA), True, False))
     if home.is_dir():
         show.append((str(home), str(account.home), True, False))
-    return {"show": show, "hide": [*HIDDEN, str(workspace.config.run_dir)]}
+    return {"show": show, "hide": [*HIDDEN, str(workspace.config.run_dir)], "make": MADE}

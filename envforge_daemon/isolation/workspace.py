@@ -81,7 +81,7 @@ class Workspace:
         """
         if Wall.FIREWALL not in self.walls:
             return
-        closed = await firewall.protected(self.config)
+        closed = await firewall.protected(self.config, firewall.in_force(self.config))
         await asyncio.gather(self._prove(closed, "namespace"), self._prove(closed, "vm"))
 
     async def _prove(self, closed: Sequence[tuple[firewall.Address, int]], where: Network) -> None:

@@ -16,10 +16,9 @@ import signal
 import struct
 import subprocess
 import termios
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import asyncssh
 
@@ -27,6 +26,7 @@ from envforge_daemon.errors import IsolationError
 from envforge_daemon.isolation import SHELL, Wall, Workspace
 from envforge_daemon.isolation.processes import Started
 from envforge_daemon.isolation.workspace import PATH
+from envforge_daemon.locks import Locks
 from envforge_protocol.host.runtimes import Limits
 
 TMUX_GROUP = "shell-main"
@@ -43,7 +43,7 @@ SIGNALS = {
     name: getattr(signal, f"SIG{name}") for name in ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "KILL")
 }
 
-_tmux_starting: defaultdict[UUID, asyncio.Lock] = defaultdict(asyncio.Lock)
+_tmux_starting = Locks()
 
 
 class Session:
@@ -110,7 +110,7 @@ class Session:
 
     async def _keep_tmux(self) -> None:
         """Start tmux's server in the group that outlives sessions, unless it runs."""
-        async with _tmux_starting[self._workspace.id]:
+        async with _tmux_starting.held(self._workspace.id):
             env = self._workspace.environment(SHELL)
             there = await self._workspace.run(
                 ("tmux", "has-session", "-t", "=main"), env=env, limits=self._limits, group="tmux"
