@@ -215,7 +215,7 @@ class Ingress:
                 directory="/",
                 descriptors=(control.fileno(),),
                 terminal=False,
-                may_elevate=False,
+                sudoers=None,
                 network="namespace",
                 umask=0o077,
                 own_program="carrier.py",

@@ -17,8 +17,6 @@ HOME = ".home"
 DATA = Path("/home/data")
 
 OURS = ("passwd", "group", "resolv.conf")
-# Only while a root window is open (`shell.root`); the VM's own file, and what it includes, count for no workspace then.
-SUDOERS = "sudoers"
 # All of /run: sockets in it (journal, varlink, D-Bus, systemd, snapd, docker) answer anybody, whatever network they are in.
 HIDDEN = ("/home", "/run")
 # What is made anew in it, empty: (directory, mode).
@@ -40,17 +38,20 @@ def write(workspace: "Workspace") -> None:
             file.chmod(0o644)
 
 
-def of(workspace: "Workspace", account: Account, data: Path | None = None) -> dict[str, Any]:
+def of(
+    workspace: "Workspace", account: Account, data: Path | None = None, sudoers: Path | None = None
+) -> dict[str, Any]:
     """What `enter.make_private_view` is told: (source, target, make it, read only), what is hidden before, and what is made there."""
-    private = private_directory(workspace.config, account.uid)
+    private = private_directory(workspace.config, account)
     home = workspace.directory / HOME if account.number == SHELL else private / "home"
     show = [
         (str(workspace.directory), str(workspace.inside), True, False),
         *((str(private / "tmp"), target, False, False) for target in ("/tmp", "/var/tmp")),  # noqa: S108 - replaced
         *((str(workspace.run_dir / name), f"/etc/{name}", False, True) for name in OURS),
     ]
-    if (workspace.run_dir / SUDOERS).exists():
-        show.append((str(workspace.run_dir / SUDOERS), "/etc/sudoers", False, True))
+    if sudoers is not None:
+        # A root window's (`shell.root`); the VM's own file, and what it includes, count for no workspace then.
+        show.append((str(sudoers), "/etc/sudoers", False, True))
     if data is not None:
         show.append((str(data), str(DATA), True, False))
     if home.is_dir():

@@ -302,8 +302,8 @@ class Visitor(asyncssh.SSHServer):
         workspace = self.workspace()
         if self.admission is None or workspace is None or len(self._sessions) >= MOST_SESSIONS:
             return False
-        root = self._server.windows.is_open(workspace.id)
-        session = Session(workspace, limits=self.admission.door.limits, root=root)
+        grant = self._server.windows.grant_of(workspace)
+        session = Session(workspace, limits=self.admission.door.limits, grant=grant)
         self._sessions.add(session)
 
         async def serve(process: Any) -> None:
