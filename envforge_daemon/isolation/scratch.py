@@ -9,7 +9,6 @@ import os
 from pathlib import Path
 
 from envforge_daemon.config import Config
-from envforge_daemon.errors import IsolationError
 from envforge_daemon.isolation.programs import run
 
 # A workspace that is full still leaves the others, and the daemon, most of a small disk.

@@ -211,7 +211,9 @@ def test_r3_two_windows_end_each_alone(alone: Play) -> None:
         try:
             await until(lambda: len(workspace.groups("root-*")) == 1)
             await shell.do(second)
-            terminals.append(Terminal(shell.ssh(one, key, "-tt", "sudo sh -c 'echo up-$((40+2)); sleep 1000'")))
+            terminals.append(
+                Terminal(shell.ssh(one, key, "-tt", "sudo sh -c 'echo up-$((40+2)); sleep 1000'"))
+            )
             await terminals[1].sees("up-42")
             texts = {file.name: file.read_text() for file in files_of_windows(workspace)}
             for asked in (first, second):
