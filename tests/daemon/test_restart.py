@@ -38,7 +38,7 @@ def test_w9_receipts_of_setup_outlive_a_restart_in_the_middle_of_a_start(behind_
         service = web(setup=steps)
         first = asyncio.create_task(rig.start(workspace, service))
         inside = await vm.workspaces.ensure(workspace)
-        await until(lambda: (inside.directory / "second.txt").exists())
+        await until((inside.directory / "second.txt").exists)
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
         rig.restart()

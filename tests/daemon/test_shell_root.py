@@ -220,8 +220,13 @@ def test_r3_two_windows_end_each_alone(alone: Play) -> None:
                 text = texts[f"sudoers-{asked.request_id.hex}"]
                 ends = f"NOTAFTER={asked.until:%Y%m%d%H%M%SZ}"
                 assert f"NOTBEFORE={asked.not_before:%Y%m%d%H%M%SZ} {ends} TIMEOUT=" in text
-                checked = subprocess.run(
-                    ["visudo", "-csf", "-"], input=text, capture_output=True, text=True, check=False
+                checked = await asyncio.to_thread(
+                    subprocess.run,
+                    ["visudo", "-csf", "-"],
+                    input=text,
+                    capture_output=True,
+                    text=True,
+                    check=False,
                 )
                 assert checked.returncode == 0, checked.stderr
             await shell.do(wire.DropRoot(workspace=one, request_id=first.request_id))
