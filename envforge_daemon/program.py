@@ -131,7 +131,7 @@ def _forever(name: str, work: Coroutine[Any, Any, None], *, may_end: bool = Fals
     return task
 
 
-async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
+async def _ended(tasks: Sequence[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     for task in tasks:
