@@ -76,6 +76,13 @@ def lost(
     wake_again(runtime, at=at)
 
 
+def begins_anew(runtime: Runtime, *, at: datetime) -> None:
+    """Its VM started nothing of the wake that is beginning, and is asked once more in the same wake."""
+    _nothing_runs(runtime)
+    runtime.observed, runtime.observed_at = Observed.WAKING, at
+    touch(runtime, at)
+
+
 def _nothing_runs(runtime: Runtime) -> None:
     RunningService.objects.filter(runtime=runtime).update(ingress=None, health="stopped")
     end_consumption(org_id=runtime.org_id, workspace_id=runtime.workspace_id)

@@ -12,7 +12,7 @@ from audit.kinds import EventKind
 from envforge.actor import SYSTEM, Actor
 from envforge.errors import Conflict
 from envforge.nudge import nudge
-from workspaces import activity, meter, routes, trees
+from workspaces import activity, meter, routes
 from workspaces.contracts import chosen
 from workspaces.models import Observed, Power, Presence, Runtime, SleepCause, Wake, WakeCause
 from workspaces.needed import idle_timeout_of, size_of
@@ -46,7 +46,6 @@ def want_awake(runtime: Runtime, *, actor: Actor, cause: WakeCause, detail: str 
     open_wake(runtime, actor=actor, cause=cause, detail=detail, at=now)
     activity.begin(runtime, now, cause)
     runtime.save()
-    trees.ask(runtime)
     append(EventKind.RUNTIME_WAKE_REQUESTED, actor=actor, target=runtime, cause=cause)
     return True
 

@@ -70,6 +70,9 @@ def _step(org_id: UUID, runtime_id: UUID) -> bool:
                 runtime.due_at = now
             case Observed.STOPPING, _:
                 _stop(runtime, now)
+            case Observed.AWAKE, Power.AWAKE:
+                trees.look_again(runtime)
+                runtime.due_at = None
             case _:
                 runtime.due_at = None
         runtime.version += 1
@@ -96,8 +99,8 @@ def _take_back_start(runtime_id: UUID) -> None:
         id=runtime_id, wanted=Power.ASLEEP, observed=Observed.STOPPING, host__isnull=False
     ).first()
     if row is not None and row.host_id is not None:
-        epoch = _running_epoch(row)
-        queue.withdraw(host_id=row.host_id, key=f"start/{row.workspace_id}/{epoch}", cause="it is to sleep")
+        started = Wake.objects.get(runtime=row, epoch=_running_epoch(row))
+        queue.withdraw(host_id=row.host_id, key=started.start_key(row.workspace_id), cause="it is to sleep")
 
 
 def _wake(runtime: Runtime, now: datetime) -> None:
@@ -115,10 +118,7 @@ def _wake(runtime: Runtime, now: datetime) -> None:
         shells.prepare_again(shell, now)
         waits = "Its repositories are being checked out."
     elif not slot.ready:
-        trees.are_known(runtime, shell, asked_at=wake.asked_at, now=now)
         waits = says(slot.trouble) or "Its machine is coming up."
-    elif not trees.are_known(runtime, shell, asked_at=wake.asked_at, now=now):
-        waits = "Its contracts are being read."
     if waits or not files.ready:
         if now - wake.asked_at > COMES_UP_WITHIN:
             ends.failed(runtime, at=now, word="not_ready", words=f"It did not come up in time. {waits}")
@@ -138,11 +138,12 @@ def _wake(runtime: Runtime, now: datetime) -> None:
         ends.failed(runtime, at=now, word=first["at"], words=about + first["reason"])
         runtime.due_at = now
         return
+    manifest = built.manifest.model_copy(update={"trees": trees.as_told(runtime, wake)})
     _start(runtime, wake, built, slot, now)
     queue.want(
         host_id=slot.host_id,
-        payload=StartRuntime(workspace=on_vm(runtime.workspace, files), manifest=built.manifest),
-        key=f"start/{runtime.workspace_id}/{runtime.epoch}",
+        payload=StartRuntime(workspace=on_vm(runtime.workspace, files), manifest=manifest),
+        key=wake.start_key(runtime.workspace_id),
         cause=wake.cause,
         expires_in=timedelta(seconds=patience_s(built.manifest)),
     )

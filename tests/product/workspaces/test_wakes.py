@@ -38,23 +38,19 @@ def test_w5_the_shell_is_there_without_a_wake(desk: Desk) -> None:
     assert len(desk.events("shell.ready")) == 1
 
 
-def test_w2_trees_are_read_from_the_request_on(desk: Desk) -> None:
-    """W2: the shell's VM is asked in the transaction that wants the wake, before any worker; once for each wake, and of a shell that is there."""
-    desk.wake()
+def test_pages_learn_how_the_trees_lie_after_a_wake(desk: Desk) -> None:
+    """The shell's VM is asked once for each wake, when nobody waits for it; branch and commit stand on pages."""
+    desk.awake()
     assert desk.commands("read_contract") == []
-    desk.shell_up()
-    desk.bring_vms_up()
-    desk.read_contracts()
-    desk.start()
-    desk.sleep()
-    desk.drive()
-    desk.stop()
-    desk.wake()
+    desk.pass_(seconds=6)
     [asked] = desk.commands("read_contract")
     assert asked.key.endswith(f"/{desk.runtime().epoch}")
-    desk.drive()
-    assert [one.id for one in desk.commands("read_contract")] == [asked.id]
-    assert desk.commands("start_runtime") == []
+    tree = next(one for one in desk.trees() if one.directory == "web")
+    desk.read_contracts(web=tree.model_copy(update={"branch": "other", "commit": "d" * 40}))
+    assert desk.checkout("web").branch == "other"
+    desk.pass_(seconds=60)
+    assert desk.commands("read_contract") == []
+    assert (desk.runtime().observed, desk.runtime().due_at) == ("awake", None)
 
 
 def test_w10_a_wake_ends_with_receipt_meter_and_routes(desk: Desk, led: list[RouteChange]) -> None:
@@ -136,7 +132,6 @@ def test_wake_while_it_falls_asleep_is_a_wake_of_its_own(desk: Desk) -> None:
     desk.drive()
     desk.wake(WakeCause.API)
     desk.stop()
-    desk.read_contracts()
     desk.pass_(seconds=25)
     desk.start()
     first, second = desk.wakes()
@@ -152,7 +147,6 @@ def test_wake_right_after_sleep_before_any_step(desk: Desk) -> None:
     desk.wake()
     desk.drive()
     desk.stop()
-    desk.read_contracts()
     desk.pass_(seconds=25)
     desk.start()
     assert (desk.runtime().observed, desk.runtime().epoch) == ("awake", 2)
