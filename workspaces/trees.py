@@ -4,27 +4,23 @@ from datetime import timedelta
 
 from envforge_protocol.host.runtimes import Tree
 from workspaces.beats import read_contracts
-from workspaces.models import Checkout, Runtime, Shell, ShellState, Wake
+from workspaces.contracts import Contracts
+from workspaces.models import Runtime, Shell, ShellState, Wake
 
 # A tree that changes at each look is not followed for ever: then the wake starts by what was told last.
 MOST_CHANGES = 4
 LOOKED_AT_AFTER = timedelta(seconds=5)
 
 
-def as_told(runtime: Runtime, wake: Wake) -> tuple[Tree, ...]:
+def as_told(contracts: Contracts, wake: Wake) -> tuple[Tree, ...]:
     """What the contracts of a wake were chosen by; its VM starts nothing while a tree holds another one."""
     if wake.trees_changed >= MOST_CHANGES:
         return ()
-    rows = Checkout.objects.filter(
-        workspace=runtime.workspace,
-        repository__removed_at=None,
-        repository__project=runtime.workspace.project_id,
-    )
+    repositories = [*(one.repository for one in contracts.contracts), *contracts.without]
     return tuple(
-        Tree(directory=name, contract_digest=digest)
-        for name, digest in rows.order_by("repository__name").values_list(
-            "repository__name", "contract_digest"
-        )
+        Tree(directory=one.name, contract_digest=contracts.trees[one.id].contract_digest)
+        for one in repositories
+        if one.id in contracts.trees
     )
 
 

@@ -18,7 +18,6 @@ from workspaces import ends, routes, trees
 from workspaces.contracts import Contracts, chosen
 from workspaces.manifest import Built, build, patience_s
 from workspaces.models import (
-    Checkout,
     Observed,
     Power,
     RunningService,
@@ -114,7 +113,7 @@ def _wake(runtime: Runtime, now: datetime) -> None:
     waits = ""
     if shell.observed != ShellState.READY:
         waits = shell.trouble or "Its shell and files are being prepared."
-    elif _lacks_trees(runtime, contracts) and (shell.asked_at is None or shell.asked_at < wake.asked_at):
+    elif _lacks_trees(contracts) and (shell.asked_at is None or shell.asked_at < wake.asked_at):
         shells.prepare_again(shell, now)
         waits = "Its repositories are being checked out."
     elif not slot.ready:
@@ -138,7 +137,7 @@ def _wake(runtime: Runtime, now: datetime) -> None:
         ends.failed(runtime, at=now, word=first["at"], words=about + first["reason"])
         runtime.due_at = now
         return
-    manifest = built.manifest.model_copy(update={"trees": trees.as_told(runtime, wake)})
+    manifest = built.manifest.model_copy(update={"trees": trees.as_told(contracts, wake)})
     _start(runtime, wake, built, slot, now)
     queue.want(
         host_id=slot.host_id,
@@ -156,14 +155,15 @@ def _slot(runtime: Runtime) -> SlotView:
     if slot is not None and slot.active and slot.host_id is not None and slot.size == size:
         # A later look of the same wake.
         return slot
-    slot = claim_slot(
-        actor=SYSTEM,
-        org_id=runtime.org_id,
-        workspace_id=workspace.id,
-        label=workspace.branch[:120],
-        role=HostRole.RUNTIME,
-        size=size,
-    )
+    if slot is None:
+        slot = claim_slot(
+            actor=SYSTEM,
+            org_id=runtime.org_id,
+            workspace_id=workspace.id,
+            label=workspace.branch[:120],
+            role=HostRole.RUNTIME,
+            size=size,
+        )
     if slot.size != size:
         if slot.active:
             deactivate_slot(actor=SYSTEM, org_id=runtime.org_id, slot_id=slot.id)
@@ -171,10 +171,9 @@ def _slot(runtime: Runtime) -> SlotView:
     return activate_slot(actor=SYSTEM, org_id=runtime.org_id, slot_id=slot.id)
 
 
-def _lacks_trees(runtime: Runtime, contracts: Contracts) -> bool:
+def _lacks_trees(contracts: Contracts) -> bool:
     repositories = {one.repository.id for one in contracts.contracts} | {one.id for one in contracts.without}
-    there = Checkout.objects.filter(workspace=runtime.workspace).exclude(commit="")
-    return not repositories <= set(there.values_list("repository_id", flat=True))
+    return not repositories <= {repository for repository, tree in contracts.trees.items() if tree.commit}
 
 
 def _start(runtime: Runtime, wake: Wake, built: Built, slot: SlotView, now: datetime) -> None:
