@@ -53,6 +53,18 @@ def test_pages_learn_how_the_trees_lie_after_a_wake(desk: Desk) -> None:
     assert (desk.runtime().observed, desk.runtime().due_at) == ("awake", None)
 
 
+def test_whoever_asks_takes_the_first_steps(desk: Desk) -> None:
+    """On a VM that runs no worker is waited for; what the nudge leads to afterwards changes nothing."""
+    desk.awake()
+    desk.sleep()
+    desk.drive()
+    desk.stop()
+    desk.wake()
+    [asked] = desk.commands("start_runtime")
+    desk.drive()
+    assert [one.id for one in desk.commands("start_runtime")] == [asked.id]
+
+
 def test_w10_a_wake_ends_with_receipt_meter_and_routes(desk: Desk, led: list[RouteChange]) -> None:
     """W10, B1, G2: awake, the receipt, the meter and the routes come in one transaction."""
     desk.awake()
