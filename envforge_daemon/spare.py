@@ -18,7 +18,8 @@ AFTER_S = 1.0
 class Spare(Generic[T]):
     """At most one of a kind. Until `keep` is running each is made when it is asked for."""
 
-    def __init__(self, make: Callable[[], Awaitable[T]], is_usable: Callable[[T], bool]) -> None:
+    def __init__(self, make: Callable[[bool], Awaitable[T]], is_usable: Callable[[T], bool]) -> None:
+        """`make` is told whether it is made ahead, when nobody waits for it yet."""
         self._make = make
         self._is_usable = is_usable
         self._ready: T | None = None
@@ -28,7 +29,7 @@ class Spare(Generic[T]):
         """One that nobody else has."""
         ready, self._ready = self._ready, None
         self._wanted.set()
-        return ready if ready is not None and self._is_usable(ready) else await self._make()
+        return ready if ready is not None and self._is_usable(ready) else await self._make(False)
 
     async def keep(self, discard: Callable[[T], Awaitable[None]]) -> None:
         """Have one ready, for as long as this is not cancelled."""
@@ -37,7 +38,7 @@ class Spare(Generic[T]):
                 self._wanted.clear()
                 if self._ready is None:
                     try:
-                        self._ready = await self._make()
+                        self._ready = await self._make(True)
                     except OSError as error:
                         # Whoever needs one makes it, and tells what keeps it from being made.
                         log.warning("no process could be made ahead: %s", error.strerror)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from envforge_daemon.errors import IsolationError
+from envforge_daemon.isolation.enter import AHEAD
 from envforge_daemon.spare import Spare
 
 ENTER = str(Path(__file__).with_name("enter.py"))
@@ -139,14 +140,17 @@ async def open_entrance(
     stdout: int | None = asyncio.subprocess.PIPE,
     stderr: int | None = asyncio.subprocess.STDOUT,
     descriptors: Sequence[int] = (),
+    ahead: bool = False,
 ) -> Entrance:
-    """Start `enter.py`; without arguments one for a program that reads nothing and whose output is read (`spare.Spare`)."""
+    """Start `enter.py`, unless otherwise said for a program that reads nothing and whose output is read; `ahead`: with all that it may
+    need, since nobody waits for it yet.
+    """
     spec_read, spec_write = os.pipe()
     told_read, told_write = os.pipe()
     try:
         child = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-I", "-S", ENTER, str(spec_read), str(told_write)),
+            *("-I", "-S", ENTER, str(spec_read), str(told_write), *([AHEAD] if ahead else [])),
             stdin=asyncio.subprocess.DEVNULL if stdin is None else stdin,
             stdout=asyncio.subprocess.DEVNULL if stdout is None else stdout,
             stderr=asyncio.subprocess.DEVNULL if stderr is None else stderr,

@@ -26,7 +26,7 @@ class Workspaces:
         self._known: dict[UUID, Workspace] = {}
         # Told before a workspace is taken off the VM.
         self.leaving: list[Callable[[wire.Workspace], Awaitable[None]]] = []
-        self._ahead = Spare(open_entrance, lambda entrance: entrance.waits)
+        self._ahead = Spare(lambda ahead: open_entrance(ahead=ahead), lambda entrance: entrance.waits)
         self._locks: defaultdict[UUID, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def __iter__(self) -> Iterator[Workspace]:

@@ -208,7 +208,7 @@ class Keepers:
         self._socket_path = run_dir / SOCKET
         self._kept: dict[tuple[int, str], Kept] = {}
         self._socket: socket.socket | None = None
-        self._ahead = Spare(keeping.make_keeper, keeping.is_usable)
+        self._ahead = Spare(lambda ahead: keeping.make_keeper(ahead=ahead), keeping.is_usable)
         # Also what collects a keeper's exit status, as long as it is a child of this process.
         self._handing_over: set[asyncio.Task[tuple[bytes, bytes]]] = set()
         self.changed = asyncio.Event()

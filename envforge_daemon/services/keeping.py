@@ -11,10 +11,10 @@ from envforge_daemon.keeper import files
 PROGRAM = str(Path(files.__file__).with_name("main.py"))
 
 
-async def make_keeper() -> asyncio.subprocess.Process:
-    """One that waits for its specification on its standard input."""
+async def make_keeper(*, ahead: bool = False) -> asyncio.subprocess.Process:
+    """One that waits for its specification on its standard input; `ahead`: nobody waits for it yet."""
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-S", PROGRAM),
+        *(sys.executable, "-I", "-S", PROGRAM, *(["ahead"] if ahead else [])),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,

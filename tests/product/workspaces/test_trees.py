@@ -10,12 +10,15 @@ from workspaces import trees
 OTHER = WEB.replace("run web", "run other")
 
 
-def lying(text: str | None, *, problem: str = "", **others: str) -> wire.Checkout:
+def lying(
+    text: str | None, *, problem: str = "", branch: str = "feature/rooms", commit: str = "b" * 40
+) -> wire.Checkout:
     """The tree `web` with this contract in it."""
     contract = wire.ContractFile(text=text, digest=digest(parse(text.encode()))) if text else None
     return wire.Checkout(
         directory="web",
-        **{"branch": "feature/rooms", "commit": "b" * 40, **others},
+        branch=branch,
+        commit=commit,
         contract=contract,
         problem=problem,
     )
