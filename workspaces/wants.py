@@ -126,7 +126,10 @@ def end_wake(runtime: Runtime, *, at: datetime, cause: str, disputed_s: int = 0)
 def _step_after_commit(runtime: Runtime) -> None:
     """Whoever asked for a wake takes its first steps at once, which ask nobody but the database: a sleeping service on a VM that
     runs is not to wait for a worker to be free. What is left, and what a process that ends here leaves, is the worker's and the sweep's.
+    One that never ran has no VM that could: nothing is gained there.
     """
+    if runtime.host_id is None:
+        return
     from workspaces.reconcile import runtimes  # noqa: PLC0415 - the reconciler leads here
 
     transaction.on_commit(partial(runtimes.reconcile, runtime.org_id, runtime.id), robust=True)
