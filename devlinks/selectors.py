@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from devlinks import rules
 from devlinks.ending import open_links
+from devlinks.issuers import may_issue
 from devlinks.labels import host_name
 from devlinks.models import DevLink, DevSession
 from devlinks.rules import Rules
@@ -88,6 +89,8 @@ class OneLink:
     latest_end: datetime
     revoke: Answer
     change: Answer
+    # Giving out an address anew: rotating, extending, opening more.
+    issue: Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +172,8 @@ def link(*, actor: Actor, slug: str, link_id: UUID) -> OneLink:
         if not may[Action.DEV_LINK_VIEW].allowed:
             policy.require(actor, Action.DEV_LINK_VIEW, row.workspace)
         [view] = _views(DevLink.objects.filter(id=row.id), 1)
-        latest = row.issued_at + rules.longest(rules.current())
+        allowed = rules.current()
+        latest = row.issued_at + rules.longest(allowed)
         return OneLink(
             found,
             view,
@@ -178,6 +182,7 @@ def link(*, actor: Actor, slug: str, link_id: UUID) -> OneLink:
             latest,
             may[Action.DEV_LINK_REVOKE],
             may[Action.DEV_LINK_CHANGE],
+            may_issue(actor, row.workspace, allowed),
         )
 
 
@@ -262,13 +267,14 @@ def links_now(workspace: Workspace) -> LinksNow:
 
 def _new_link(actor: Actor, organization: Organization, workspace: Workspace) -> NewLink:
     about = About(private=not workspace.public)
-    may = policy.explain(actor, Action.DEV_LINK_ISSUE, target=workspace, about=about)
+    may = policy.explain(actor, Action.DEV_LINK_ISSUE, target=workspace, about=about)[Action.DEV_LINK_ISSUE]
+    allowed = rules.current()
     return NewLink(
         organization,
         workspace,
         linkable_services(workspace),
-        rules.current(),
-        may[Action.DEV_LINK_ISSUE],
+        allowed,
+        may_issue(actor, workspace, allowed) if may.allowed else may,
         bool(settings.DEV_DOMAIN),
     )
 

@@ -189,6 +189,8 @@ def policy(request: HttpRequest, visitor: Visitor, slug: str) -> HttpResponse:
                 surfaces=tuple(request.POST.getlist("surfaces")),
                 wakes_budget=_whole(request.POST.get("wakes", ""), "wakes_budget"),
                 awake_budget_s=3600 * _whole(request.POST.get("hours", ""), "awake_budget_s"),
+                workspace_wakes=_whole(request.POST.get("workspace_wakes", ""), "workspace_wakes"),
+                workspace_awake_s=3600 * _whole(request.POST.get("workspace_hours", ""), "workspace_awake_s"),
             )
         except Invalid as refused:
             wrong, status = refused.fields, refused.status
@@ -203,6 +205,7 @@ def policy(request: HttpRequest, visitor: Visitor, slug: str) -> HttpResponse:
         "wrong": wrong,
         "longest": spoken(current.longest_s),
         "hours": current.awake_budget_s // 3600,
+        "workspace_hours": current.workspace_awake_s // 3600,
         "lifetimes": [(str(one), spoken(one)) for one in sorted({*LIFETIMES_S, current.longest_s})],
         "longest_s": str(current.longest_s),
         "issuers": list(ISSUERS.items()),

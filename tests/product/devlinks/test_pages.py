@@ -10,6 +10,8 @@ from devlinks import gateways
 from devlinks.models import Gateway, PurgeReceipt
 from devlinks.operations import links
 from devlinks.purges import revision_now
+from orgs import operations
+from orgs.roles import Role, Scope
 from tests.product.devlinks.test_purges import new_gateway
 from tests.product.devlinks.yard import Yard
 from tests.product.visitors import signed_in
@@ -145,3 +147,41 @@ def test_i4_a_members_links_are_seen_handed_over_and_revoked_from_their_page(
     assert browser.post(f"{of_bob}/links/revoke").status_code == 303
     assert "Bob answers for no open dev link" in browser.get(f"{of_bob}/links").text
     assert len(yard.events("dev_link.revoked")) == 2
+
+
+def test_l1_what_the_link_policy_refuses_is_not_offered(yard: Yard, world: World) -> None:
+    operations.grant_role(
+        actor=yard.alice,
+        org_id=yard.org,
+        person_id=world.bob.id,
+        role=Role.COLLABORATOR,
+        scope=Scope.WORKSPACE,
+        scope_id=yard.workspace.id,
+    )
+    mine = yard.issue(actor=world.bob.as_actor())
+    browser, slug = signed_in(world.bob), yard.organization.slug
+    at, workspace = f"/o/{slug}/links/{mine.link.id}", f"/o/{slug}/workspaces/{yard.workspace.id}"
+    assert f"{at}/rotate" in browser.get(at).text
+    assert "Issue a link" in browser.get(workspace).text
+    answer = signed_in(world.alice).post(
+        f"/o/{slug}/links/policy",
+        {
+            "longest": "3600",
+            "issuers": "admins",
+            "surfaces": "web",
+            "wakes": "5",
+            "hours": "1",
+            "workspace_wakes": "9",
+            "workspace_hours": "2",
+        },
+    )
+    assert answer.status_code == 303
+    page = browser.get(at).text
+    assert f"{at}/rotate" not in page
+    assert f"{at}/extend" not in page
+    assert "admins and owners alone issue links" in page
+    assert f"{at}/revoke" in page
+    assert "Issue a link" not in browser.get(workspace).text
+    for act in ("rotate", "extend"):
+        assert browser.post(f"{at}/{act}", {"lifetime": "7200"}).status_code == 403
+    assert "together wake it 9 times in 24 hours, for 2 h" in browser.get(f"/o/{slug}/links/policy").text
