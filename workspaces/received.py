@@ -95,10 +95,12 @@ def runtime_started(ended: Finished) -> None:
     """The services are up, or are not: awake with its receipt, meter and routes in one transaction (DESIGN 7.4), or failed."""
     if ended.failure is not None and ended.failure.word in ELSEWHERE:
         return
+    changed = ended.outcome.changed if isinstance(ended.outcome, RuntimeStarted) else ()
+    if changed:
+        _propose(ended.command.workspace_id, changed)
     runtime = _locked(ended.command.workspace_id)
     if runtime is None:
         return
-    changed = ended.outcome.changed if isinstance(ended.outcome, RuntimeStarted) else ()
     # Whichever VM tells it: that is how they lie.
     _note_trees(runtime.workspace, changed)
     readiness = ended.outcome.readiness if isinstance(ended.outcome, RuntimeStarted) else None
