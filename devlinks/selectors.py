@@ -18,6 +18,7 @@ from devlinks.models import DevLink, DevSession
 from devlinks.rules import Rules
 from devlinks.services import Linkable, linkable_services
 from devlinks.settling import Receipt, receipts_of
+from devlinks.waking import spent_by, spent_in
 from envforge.actor import Actor
 from envforge.errors import NotVisible
 from orgs import policy
@@ -91,6 +92,8 @@ class OneLink:
     change: Answer
     # Giving out an address anew: rotating, extending, opening more.
     issue: Answer
+    # For how long its wakes have lasted together.
+    awake_s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +186,7 @@ def link(*, actor: Actor, slug: str, link_id: UUID) -> OneLink:
             may[Action.DEV_LINK_REVOKE],
             may[Action.DEV_LINK_CHANGE],
             may_issue(actor, row.workspace, allowed),
+            spent_by(row, timezone.now()).awake_s,
         )
 
 
@@ -254,6 +258,7 @@ def on_page(actor: Actor, workspace: Workspace) -> Mapping[str, Any] | None:
         "links": [one for one in _views(rows, MOST_ON_WORKSPACE) if one.state == "open"],
         "total": rows.count(),
         "revoke": may[Action.DEV_LINK_REVOKE],
+        "spent": spent_in(workspace.id, timezone.now()),
     }
 
 

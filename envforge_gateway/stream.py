@@ -193,6 +193,8 @@ class Stream:
         gateway.log("stream.gap", last=self._last, found=revision)
         gateway.metrics.gaps += 1
         self._last = revision
+        # Of a database that was restored to an earlier moment: there are no such revisions to acknowledge any more.
+        self._applied = [one for one in self._applied if one.revision <= revision]
         done = gateway.cache.empty(revision, cut=True)
         gateway.pools.withdraw_all()
         gateway.metrics.connections_cut += done.cut
