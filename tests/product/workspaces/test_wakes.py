@@ -267,6 +267,7 @@ def test_w10_a_shell_that_cannot_be_prepared_fails_the_wake_in_words(desk: Desk)
     desk.wake()
     desk.drive()
     assert desk.runtime().observed == "waking"
+    desk.drive()
     desk.finish("prepare_shell", failure=refused)
     assert desk.runtime().observed == "failed"
 
