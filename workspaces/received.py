@@ -148,10 +148,14 @@ def runtime_stopped(ended: Finished) -> None:
     if ended.failure is not None and ended.failure.word in ELSEWHERE:
         return
     runtime = _locked(ended.command.workspace_id)
-    if runtime is None or runtime.observed != Observed.STOPPING or not _is_where_it_runs(ended, runtime):
+    if runtime is None or not _is_where_it_runs(ended, runtime):
         return
     epoch = RunningService.objects.filter(runtime=runtime).values_list("epoch", flat=True).first()
     if ended.command.key != f"stop/{runtime.workspace_id}/{epoch}":
+        return
+    if runtime.observed != Observed.STOPPING:
+        # What a failed wake had left running.
+        ends.nothing_is_left(runtime)
         return
     ends.stopped(runtime, at=timezone.now())
     runtime.save()

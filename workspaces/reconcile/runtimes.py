@@ -36,6 +36,8 @@ HOLD = timedelta(seconds=1)
 LOOK_AGAIN = timedelta(seconds=20)
 # A wake that has no VM with a shell's files by then has failed; asked for anew it tries anew.
 COMES_UP_WITHIN = timedelta(minutes=30)
+# A shell that could not be prepared this often in a row is not waited for: with its backoff that is about a minute.
+SHELL_TRIES = 3
 STOPS_WITHIN = timedelta(minutes=5)
 STEPS_AT_ONCE = 6
 
@@ -46,6 +48,21 @@ def reconcile(org_id: UUID, runtime_id: UUID) -> int:
     while taken < STEPS_AT_ONCE and _step(org_id, runtime_id):
         taken += 1
     return taken
+
+
+def stop_at_once(org_id: UUID, workspace_id: UUID) -> int:
+    """Look again at a runtime that waits for nobody to be led there any more; answers how many steps that took."""
+    with tenancy.enter(org_id):
+        # One whose VM was asked already waits for that, and not for gateways.
+        waiting = Runtime.objects.filter(
+            workspace_id=workspace_id, observed=Observed.STOPPING, attempts=0, due_at__isnull=False
+        )
+        found = waiting.select_for_update().first()
+        if found is None:
+            return 0
+        found.due_at = timezone.now()
+        found.save(update_fields=["due_at"])
+    return reconcile(org_id, found.id)
 
 
 def _step(org_id: UUID, runtime_id: UUID) -> bool:
@@ -111,7 +128,15 @@ def _wake(runtime: Runtime, now: datetime) -> None:
     files = want_files(org_id=runtime.org_id, workspace_id=runtime.workspace_id)
     contracts = chosen(runtime.workspace)
     waits = ""
-    if shell.observed != ShellState.READY:
+    tried = shell.asked_at is not None and shell.asked_at >= wake.asked_at
+    if shell.observed == ShellState.FAILED and tried and shell.attempts >= SHELL_TRIES:
+        _give_up(runtime, wake, now, word="shell", words=f"Its shell cannot be prepared. {shell.trouble}")
+        return
+    if shell.observed == ShellState.FAILED and not tried:
+        # Whoever asks for a wake does not wait for the backoff of what failed before.
+        shells.prepare_again(shell, now)
+        waits = "Its shell and files are being prepared."
+    elif shell.observed != ShellState.READY:
         waits = shell.trouble or "Its shell and files are being prepared."
     elif _lacks_trees(contracts) and (shell.asked_at is None or shell.asked_at < wake.asked_at):
         shells.prepare_again(shell, now)
@@ -120,8 +145,9 @@ def _wake(runtime: Runtime, now: datetime) -> None:
         waits = says(slot.trouble) or "Its machine is coming up."
     if waits or not files.ready:
         if now - wake.asked_at > COMES_UP_WITHIN:
-            ends.failed(runtime, at=now, word="not_ready", words=f"It did not come up in time. {waits}")
-            runtime.due_at = now
+            _give_up(
+                runtime, wake, now, word="not_ready", words=f"It did not come up in time. {waits}".strip()
+            )
             return
         runtime.trouble = waits[:500]
         runtime.due_at = now + (LOOK_AGAIN if files.ready else SOON)
@@ -146,6 +172,14 @@ def _wake(runtime: Runtime, now: datetime) -> None:
         cause=wake.cause,
         expires_in=timedelta(seconds=patience_s(built.manifest)),
     )
+
+
+def _give_up(runtime: Runtime, wake: Wake, now: datetime, *, word: str, words: str) -> None:
+    """The wake fails before its VM was asked to start anything; its receipt says why (W10)."""
+    wake.blockers = [{"service": "", "at": word, "reason": words, "exit_status": None}]
+    wake.save(update_fields=["blockers"])
+    ends.failed(runtime, at=now, word=word, words=words)
+    runtime.due_at = now
 
 
 def _slot(runtime: Runtime) -> SlotView:
@@ -249,18 +283,25 @@ def _let_vm_go(runtime: Runtime) -> None:
     """Asleep or failed: its room is free, and whatever a failed wake left running is stopped."""
     runtime.due_at = None
     slot = slot_of(org_id=runtime.org_id, workspace_id=runtime.workspace_id, role=HostRole.RUNTIME)
-    if slot is None:
-        return
-    if runtime.observed == Observed.FAILED and runtime.host_id and slot.host_id == runtime.host_id:
-        files = want_files(org_id=runtime.org_id, workspace_id=runtime.workspace_id)
-        if files.ready:
-            epoch = _running_epoch(runtime)
-            queue.want(
-                host_id=runtime.host_id,
-                payload=StopRuntime(workspace=on_vm(runtime.workspace, files), epoch=epoch),
-                key=f"stop/{runtime.workspace_id}/{epoch}",
-                cause="failed",
-                expires_in=STOPS_WITHIN,
-            )
-    if slot.active:
+    if runtime.observed == Observed.FAILED and not _stop_failed(runtime, slot):
+        ends.nothing_is_left(runtime)
+    if slot is not None and slot.active:
         deactivate_slot(actor=SYSTEM, org_id=runtime.org_id, slot_id=slot.id)
+
+
+def _stop_failed(runtime: Runtime, slot: SlotView | None) -> bool:
+    """Whether the VM of a failed wake is asked to stop what it left running there."""
+    if slot is None or runtime.host_id is None or slot.host_id != runtime.host_id:
+        return False
+    files = want_files(org_id=runtime.org_id, workspace_id=runtime.workspace_id)
+    if not files.ready or not _is_there(runtime.host_id, runtime.generation):
+        return False
+    epoch = _running_epoch(runtime)
+    queue.want(
+        host_id=runtime.host_id,
+        payload=StopRuntime(workspace=on_vm(runtime.workspace, files), epoch=epoch),
+        key=f"stop/{runtime.workspace_id}/{epoch}",
+        cause="failed",
+        expires_in=STOPS_WITHIN,
+    )
+    return True

@@ -10,6 +10,7 @@ from envforge_protocol.host.runtimes import Blocker
 from tests.product.workspaces.desk import BACKEND, Desk
 from workspaces import routes
 from workspaces.models import WakeCause
+from workspaces.reconcile import runtimes
 from workspaces.routes import RouteChange
 
 
@@ -201,7 +202,11 @@ def test_a_start_that_fails_is_told_in_words_and_asked_for_anew(desk: Desk) -> N
     assert desk.windows() == []
     assert desk.events("runtime.wake_failed")[0].facts["reason"] == "setup"
     assert len(desk.commands("stop_runtime")) == 1
+    # What was started may run until it is stopped: its port leads to nobody else until then.
+    assert desk.services()["web"].ingress is not None
+    assert lets_go(desk)
     desk.stop()
+    assert desk.services()["web"].ingress is None
     desk.starting()
     desk.start()
     assert (desk.runtime().observed, desk.runtime().epoch, desk.runtime().trouble) == ("awake", 2, "")
@@ -242,3 +247,51 @@ def test_w1_a_job_that_is_done_is_no_failure(desk: Desk) -> None:
     desk.starting()
     desk.start(ended=frozenset({"web"}))
     assert desk.runtime().trouble.startswith("web: It did not come up.")
+
+
+def test_w10_a_shell_that_cannot_be_prepared_fails_the_wake_in_words(desk: Desk) -> None:
+    """W10: the third failure in a row ends the wake soon, with the reason on the page and in the receipt; another try is a try."""
+    refused = Failure(word="checkout", sentence="The repository web cannot be reached.")
+    desk.drive()
+    desk.bring_vms_up()
+    desk.wake()
+    desk.drive()
+    began = desk.wakes()[0].asked_at
+    for turn in range(3):
+        assert desk.runtime().observed == "waking", turn
+        desk.finish("prepare_shell", failure=refused)
+        if turn < 2:
+            desk.pass_(seconds=45)
+    runtime = desk.runtime()
+    words = "Its shell cannot be prepared. The repository web cannot be reached."
+    assert (runtime.observed, runtime.trouble_word, runtime.trouble) == ("failed", "shell", words)
+    [wake] = desk.wakes()
+    assert [one["reason"] for one in wake.blockers] == [words]
+    assert wake.ended_at is not None
+    assert (wake.ended_at - began).total_seconds() < 180
+    # Asked for anew it is tried at once, whatever the backoff says; and fails with that try.
+    desk.wake()
+    desk.drive()
+    assert desk.runtime().observed == "waking"
+    desk.drive()
+    desk.finish("prepare_shell", failure=refused)
+    assert desk.runtime().observed == "failed"
+
+
+def test_g2_services_are_stopped_once_gateways_said_so(desk: Desk) -> None:
+    """G2: the last gateway's word is enough, no sweep is waited for; one whose VM was asked already is left to that."""
+    gone = [False]
+    routes._holders["slow"] = lambda workspace_id, epoch: gone[0]
+    try:
+        desk.awake()
+        desk.sleep()
+        runtimes.reconcile(desk.org_id, desk.runtime().id)
+        assert runtimes.stop_at_once(desk.org_id, desk.row().id) == 0
+        assert desk.commands("stop_runtime") == []
+        gone[0] = True
+        runtimes.stop_at_once(desk.org_id, desk.row().id)
+        assert len(desk.commands("stop_runtime")) == 1
+        runtimes.stop_at_once(desk.org_id, desk.row().id)
+        assert desk.runtime().observed == "stopping"
+    finally:
+        del routes._holders["slow"]
