@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from envforge_daemon.shell.checkout import observe
+from envforge_daemon.trees import observe
 from tests.daemon.machine import Machine, left_running, next_port, sh
 from tests.daemon.shells import Shelled
 from tests.daemon.test_walls import listening, own_address

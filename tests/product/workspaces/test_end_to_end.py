@@ -97,7 +97,13 @@ def test_w5_an_uncommitted_edit_is_what_runs_after_sleep(real: Real) -> None:
         real.get("web", "/")
     real.wakes_up()
     assert "<title>Edited</title>" in real.get("web", "/").text
-    assert real.checkouts()["scheduler-web"].dirty
+
+    def is_dirty() -> bool:
+        real.drive()
+        return real.checkouts()["scheduler-web"].dirty
+
+    # Read for pages some seconds after the wake.
+    real.until(is_dirty, real.told())
     with tenancy.enter(real.org_id):
         windows = list(MeterWindow.objects.order_by("opened_at"))
     assert [one.closed_at is None for one in windows] == [False, True]
