@@ -13,6 +13,7 @@ from local_cloud.console import Console
 from local_cloud.environment import (
     AUDIT_KEY,
     AUDIT_VAULT_BUCKET,
+    EGRESS_ALLOWED_NETWORKS,
     CLIENT_ID,
     FLEET,
     GATEWAY_NETWORKS,
@@ -187,6 +188,7 @@ class Cloud:
             "ENVFORGE_AUDIT_KEY": AUDIT_KEY,
             "ENVFORGE_AUDIT_VAULT_BUCKET": AUDIT_VAULT_BUCKET,
             "ENVFORGE_PLAIN_GIT_HOSTS": urlsplit(self.git_url).netloc,
+            "ENVFORGE_EGRESS_ALLOWED_NETWORKS": EGRESS_ALLOWED_NETWORKS,
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
             "ENVFORGE_GATEWAY_NETWORKS": GATEWAY_NETWORKS,
