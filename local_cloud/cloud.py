@@ -13,8 +13,8 @@ from local_cloud.console import Console
 from local_cloud.environment import (
     AUDIT_KEY,
     AUDIT_VAULT_BUCKET,
-    EGRESS_ALLOWED_NETWORKS,
     CLIENT_ID,
+    EGRESS_ALLOWED_NETWORKS,
     FLEET,
     GATEWAY_NETWORKS,
     MAIL_FROM,

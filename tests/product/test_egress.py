@@ -1,6 +1,6 @@
 """E2: what a customer names is resolved, checked and pinned; no redirect, no drip and no flood gets through."""
 
-import datetime
+import datetime as dt
 import http.server
 import ipaddress
 import socket
@@ -36,7 +36,7 @@ class Elsewhere:
                 outer.headers.append({name.lower(): value for name, value in self.headers.items()})
                 answer(self)
 
-            do_POST = do_DELETE = do_GET
+            do_POST = do_GET  # noqa: N815 - the base's names
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
                 """Silence."""
@@ -120,7 +120,7 @@ def trouble(url: str, **how: Any) -> Trouble:
 @pytest.mark.parametrize(
     "address",
     [
-        *("127.0.0.1", "127.8.9.1", "10.0.0.1", "172.16.5.5", "192.168.1.1", "169.254.169.254", "0.0.0.0"),
+        *("127.0.0.1", "127.8.9.1", "10.0.0.1", "172.16.5.5", "192.168.1.1", "169.254.169.254", "0.0.0.0"),  # noqa: S104
         *("100.64.0.1", "192.0.0.8", "192.0.2.1", "198.18.0.1", "203.0.113.9", "224.0.0.1", "240.0.0.1"),
         *("255.255.255.255", "192.88.99.1", "::1", "::", "fe80::1", "fc00::1", "fd00:ec2::254", "ff02::1"),
         *("::ffff:127.0.0.1", "::ffff:169.254.169.254", "::ffff:0:127.0.0.1", "::127.0.0.1"),
@@ -143,7 +143,7 @@ def test_e2_no_name_and_no_number_leads_to_an_address_that_is_not_public(
     "address", ["93.184.215.14", "2606:4700::6810:84e5", "64:ff9b::5db8:d70e", "::ffff:93.184.215.14"]
 )
 def test_e2_public_addresses_are_called(address: str) -> None:
-    from envforge.egress_addresses import may_be_reached  # noqa: PLC0415
+    from envforge.egress_addresses import may_be_reached
 
     assert may_be_reached(ipaddress.ip_address(address), ())
 
@@ -296,7 +296,7 @@ def test_e2_a_huge_answer_is_cut_off(serve: Callable[..., Elsewhere], settings: 
 
 def test_e2_nothing_compressed_is_unpacked(serve: Callable[..., Elsewhere], settings: Any) -> None:
     settings.EGRESS_ALLOWED_NETWORKS = ("127.0.0.1/32",)
-    import gzip  # noqa: PLC0415
+    import gzip
 
     packed = gzip.compress(b"x" * 10_000_000)
 
@@ -315,15 +315,15 @@ def test_e2_nothing_compressed_is_unpacked(serve: Callable[..., Elsewhere], sett
 def _certificate(directory: Path, name: str) -> tuple[ssl.SSLContext, Path]:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     made = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
@@ -375,7 +375,8 @@ def test_e2_whatever_goes_wrong_the_error_holds_nothing_that_was_sent_or_answere
         )
     error: BaseException | None = refused.value
     assert error is not None
-    assert error.__cause__ is None and (error.__context__ is None or error.__suppress_context__)
+    assert error.__cause__ is None
+    assert error.__context__ is None
     frames = error.__traceback__
     while frames is not None:
         if frames.tb_frame.f_code.co_filename == egress.__file__:
