@@ -144,6 +144,8 @@ class EventKind(Enum):
     REPOSITORY_ADDED = kind("repository.added", "{actor} added the repository {target}")
     REPOSITORY_CHANGED = kind("repository.changed", "{actor} changed the repository {target}")
     REPOSITORY_REMOVED = kind("repository.removed", "{actor} removed the repository {target}")
+    FORGE_APP_REGISTERED = kind("forge_app.registered", "{actor} registered the forge app {target}")
+    FORGE_APP_REMOVED = kind("forge_app.removed", "{actor} removed the forge app {target}")
     CONTRACT_PROPOSED = kind("contract.proposed", "{target} proposes contract {digest}", digest=DIGEST)
     CONTRACT_APPROVED = kind(
         "contract.approved", "{actor} approved contract {digest} of {target}", digest=DIGEST

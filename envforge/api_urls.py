@@ -7,6 +7,7 @@ from envforge.api import schema
 from hosts import placements_api as placements
 from orgs import api as orgs
 from projects import api as projects
+from projects import api_forge_apps as forge_apps
 from secrets_ref import api as secrets
 from timeline import api as timeline
 from workspaces import api as workspaces
@@ -84,6 +85,13 @@ urlpatterns = [
         f"{WORKSPACE}/shell/sessions/<uuid:session_id>/end",
         shells.EndSession.as_view(),
         name="api-shell-session-end",
+    ),
+    path("orgs/<slug:slug>/forge-apps", forge_apps.ForgeApps.as_view(), name="api-forge-apps"),
+    path("orgs/<slug:slug>/forge-apps/<slug:name>", forge_apps.ForgeApp.as_view(), name="api-forge-app"),
+    path(
+        "orgs/<slug:slug>/forge-apps/<slug:name>/check",
+        forge_apps.Check.as_view(),
+        name="api-forge-app-check",
     ),
     path("orgs/<slug:slug>/projects", projects.Projects.as_view(), name="api-projects"),
     path(PROJECT, projects.Project.as_view(), name="api-project"),

@@ -27,11 +27,10 @@ _KEY_ARN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """The public half of a key, as DER, and what KMS lets it do."""
+    """The public half of a key, as DER, and whether the key signs as `sign` wants it."""
 
     der: bytes
-    spec: str
-    usage: str
+    signs: bool
 
 
 def is_key_arn(text: str) -> bool:
@@ -63,7 +62,7 @@ def public_key(org_id: UUID, key_arn: str) -> PublicKey:
         answer = aws.ask(kms.get_public_key, KeyId=key_arn)
     except Refused as refused:
         raise trouble_of(refused) from None
-    return PublicKey(bytes(answer["PublicKey"]), str(answer["KeySpec"]), str(answer["KeyUsage"]))
+    return PublicKey(bytes(answer["PublicKey"]), ALGORITHM in answer.get("SigningAlgorithms", ()))
 
 
 def session_policy(key_arn: str) -> str:

@@ -25,6 +25,7 @@ class Action(StrEnum):
     PROJECT_CREATE = "project.create"
     PROJECT_ARCHIVE = "project.archive"
     REPOSITORY_MANAGE = "repository.manage"
+    FORGE_APP_MANAGE = "forge_app.manage"
     CONTRACT_APPROVE = "contract.approve"
     BINDING_CHANGE = "binding.change"
     RESOURCE_MODE_CHANGE = "resource.change_mode"

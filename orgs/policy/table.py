@@ -52,6 +52,7 @@ RULES: dict[Action, Rule] = {
     Action.PROJECT_CREATE: Rule("create projects", _ADMIN | {Role.DEVELOPER}),
     Action.PROJECT_ARCHIVE: Rule("archive a project", _MAINTAIN),
     Action.REPOSITORY_MANAGE: Rule("add and remove repositories", _MAINTAIN),
+    Action.FORGE_APP_MANAGE: Rule("register forge apps and say which repositories they read", _ADMIN),
     Action.CONTRACT_APPROVE: Rule("approve contracts", _MAINTAIN),
     Action.BINDING_CHANGE: Rule("bind inputs to their sources", _MAINTAIN),
     Action.RESOURCE_MODE_CHANGE: Rule("choose how a resource is provided", _MAINTAIN),

@@ -128,6 +128,15 @@ REPOSITORY = PROJECT + "/repositories/{repository}"
 API_PROJECT = "/api/v1/orgs/{slug}/projects/{project}"
 API_REPOSITORY = API_PROJECT + "/repositories/{repository}"
 PROVIDED = {"mode": "managed_local", "owner": "Alice", "ready_within_s": "60", "cleanup": "keep"}
+FORGE_APP = {
+
+        "name": "code",
+        "api_url": "https://10.0.0.1",
+        "git_url": "https://git.test/acme",
+        "client_id": "Iv1.a"
+    ,
+    "installation": "1", "key_arn": "arn:aws:kms:eu-central-1:123456789012:key/none",
+}
 CONSOLE = (
     Row("home", "GET", "/", people(303, anonymous=200, program=200, suspended=200, support=200)),
     Row("sign-in", "GET", "/sign-in", same(303, anonymous=200, program=200)),
@@ -295,6 +304,10 @@ CONSOLE = (
     Row("api-certificates", "POST", API_READY + "/shell/certificates", api_of_workspace(201, developer=403), {"public_key": "{public_key}"}),
     Row("api-shell-session-end", "POST", API_READY + "/shell/sessions/{shell_session}/end", api_of_workspace(204, developer=403)),
     Row("api-workspace-restore", "POST", "/api/v1/orgs/{slug}/workspaces/{archived}/restore", api_of_workspace(202, developer=403)),
+    Row("api-forge-apps", "GET", "/api/v1/orgs/{slug}/forge-apps", api_managers(200)),
+    Row("api-forge-apps", "POST", "/api/v1/orgs/{slug}/forge-apps", api_managers(422), FORGE_APP),
+    Row("api-forge-app", "DELETE", "/api/v1/orgs/{slug}/forge-apps/nothing", api_managers(404)),
+    Row("api-forge-app-check", "POST", "/api/v1/orgs/{slug}/forge-apps/nothing/check", api_managers(404)),
     Row("api-projects", "GET", "/api/v1/orgs/{slug}/projects", api(200, billing=403)),
     Row("api-projects", "POST", "/api/v1/orgs/{slug}/projects", api_workers(200), {"name": "New", "slug": "{new_slug}"}),
     Row("api-project", "GET", API_PROJECT, api_of_project(200)),

@@ -34,6 +34,7 @@ EXPECTED = {
     "project.create": "oad",
     "project.archive": "oa M",
     "repository.manage": "oa M",
+    "forge_app.manage": "oa",
     "contract.approve": "oa M",
     "binding.change": "oa M",
     "resource.change_mode": "oa M",
