@@ -129,13 +129,12 @@ API_PROJECT = "/api/v1/orgs/{slug}/projects/{project}"
 API_REPOSITORY = API_PROJECT + "/repositories/{repository}"
 PROVIDED = {"mode": "managed_local", "owner": "Alice", "ready_within_s": "60", "cleanup": "keep"}
 FORGE_APP = {
-
-        "name": "code",
-        "api_url": "https://10.0.0.1",
-        "git_url": "https://git.test/acme",
-        "client_id": "Iv1.a"
-    ,
-    "installation": "1", "key_arn": "arn:aws:kms:eu-central-1:123456789012:key/none",
+    "name": "code",
+    "api_url": "https://10.0.0.1",
+    "git_url": "https://git.test/acme",
+    "client_id": "Iv1.a",
+    "installation": "1",
+    "key_arn": "arn:aws:kms:eu-central-1:123456789012:key/none",
 }
 CONSOLE = (
     Row("home", "GET", "/", people(303, anonymous=200, program=200, suspended=200, support=200)),
