@@ -31,6 +31,7 @@ class Action(StrEnum):
     RESOURCE_MODE_CHANGE = "resource.change_mode"
     SECRET_VIEW = "secret.view"  # noqa: S105 - the name of an action
     SECRET_CHANGE = "secret.change"  # noqa: S105 - the name of an action
+    CUSTOMER_ROLE_MANAGE = "customer_role.manage"
 
     WORKSPACE_VIEW = "workspace.view"
     WORKSPACE_CREATE = "workspace.create"

@@ -19,6 +19,7 @@ _GROUPS: dict[str, tuple[str, ...]] = {
         "binding",
         "resource",
         "secret",
+        "customer_role",
     ),
     "Workspaces": ("workspace", "shell", "console", "runtime", "command", "log", "receipt"),
     "Dev links": ("dev_link", "dev_url"),

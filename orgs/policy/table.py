@@ -58,6 +58,7 @@ RULES: dict[Action, Rule] = {
     Action.RESOURCE_MODE_CHANGE: Rule("choose how a resource is provided", _MAINTAIN),
     Action.SECRET_VIEW: Rule("see secrets' names and versions", _WORK),
     Action.SECRET_CHANGE: Rule("set, rotate and delete secrets", _MAINTAIN),
+    Action.CUSTOMER_ROLE_MANAGE: Rule("import secrets through roles in your own account", _ADMIN),
     Action.WORKSPACE_VIEW: Rule("see a workspace", _OBSERVE),
     Action.WORKSPACE_CREATE: Rule("open workspaces", _WORK),
     Action.WORKSPACE_ARCHIVE: Rule("archive a workspace", _OPERATE),

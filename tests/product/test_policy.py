@@ -40,6 +40,7 @@ EXPECTED = {
     "resource.change_mode": "oa M",
     "secret.view": "oad MC",
     "secret.change": "oa M",
+    "customer_role.manage": "oa",
     "workspace.view": "oadv MCR Ocs",
     "workspace.create": "oad MC",
     "workspace.archive": "oa M O",
