@@ -105,6 +105,7 @@ def links(*, actor: Actor, slug: str, after: UUID | None = None, workspace_id: U
 
     Raises:
         NotVisible: no such organization or workspace for this actor.
+        NotAllowed: the actor may see no link at all.
     """
     with visible(actor, slug, Action.DEV_LINK_SET_POLICY) as (found, answers):
         rows = DevLink.objects.all()
@@ -116,6 +117,8 @@ def links(*, actor: Actor, slug: str, after: UUID | None = None, workspace_id: U
             rows = rows.filter(workspace=workspace)
         else:
             seen = policy.reach(actor, Action.DEV_LINK_VIEW)
+            if not seen:
+                policy.require(actor, Action.DEV_LINK_VIEW, found)
             if not seen.everywhere:
                 places = Q(workspace_id__in=seen.workspace_ids) | Q(
                     workspace__project_id__in=seen.project_ids

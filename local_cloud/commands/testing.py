@@ -1,5 +1,6 @@
 """./dev test and ./dev drill: pytest beside a set of services that belongs to the tests alone."""
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -14,14 +15,16 @@ from local_cloud.home import Home
 from local_cloud.steps import collect_static
 
 PYTEST = (sys.executable, "-m", "pytest", "-p", "local_cloud.pytest_browser")
+# One more than cores, since tests wait for processes and clocks for half of their time; few, since they share their services.
+SIDE_BY_SIDE = ("-n", str(min(os.cpu_count() or 1, 4) + 1), "--dist", "loadgroup")
 SERIAL = ("-n", "--numprocesses", "--pdb", "-s", "--collect-only", "--co")
 
 
 def run_tests(home: Home, caller: Mapping[str, str], arguments: Sequence[str], console: Console) -> int:
-    """Every test but the drills, two at a time; arguments go to pytest."""
+    """Every test but the drills, some at a time; arguments go to pytest."""
     browser = browser_environment(caller, console)
     prepare_machine(console, NEEDED | TRIED)
-    side_by_side = () if any(word.startswith(SERIAL) for word in arguments) else ("-n", "2")
+    side_by_side = () if any(word.startswith(SERIAL) for word in arguments) else SIDE_BY_SIDE
     chosen = () if "-m" in arguments else ("-m", "not drill")
     with services(home.nested("test"), caller, "test", console, durable=False, apart=True) as cloud:
         collect_static(cloud, console)

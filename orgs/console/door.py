@@ -89,10 +89,12 @@ def page(
     """A page in the frame, with the navigation of the organization that it is about, if it is about one."""
     organization = about.organization if about else None
     besides = organization.id if organization else None
+    may_open = selectors.pages(actor=visitor.actor, org_id=organization.id) if organization else frozenset()
     others = selectors.organizations(actor=visitor.actor, besides=besides, at_most=MOST_OTHERS + 1)
     framed = {
         "me": visitor.person,
         "organization": organization,
+        "may_open": may_open,
         "others": others[:MOST_OTHERS],
         "more_others": len(others) > MOST_OTHERS,
         **(context or {}),

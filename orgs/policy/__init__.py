@@ -15,7 +15,7 @@ from orgs.policy.decide import (
     require_here,
     require_holding,
 )
-from orgs.policy.reach import Reach, reach
+from orgs.policy.reach import Reach, anywhere, reach
 from orgs.policy.table import RULES, Rule
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Answer",
     "Reach",
     "Rule",
+    "anywhere",
     "covers",
     "explain",
     "grantable",

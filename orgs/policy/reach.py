@@ -40,3 +40,15 @@ def reach(actor: Actor, action: Action) -> Reach:
         project_ids=frozenset(where.get(Scope.PROJECT.value, ())),
         workspace_ids=frozenset(where.get(Scope.WORKSPACE.value, ())),
     )
+
+
+def anywhere(actor: Actor, *actions: Action) -> frozenset[Action]:
+    """Which of the actions the actor's roles allow somewhere in the entered organization; one query for all of them."""
+    if isinstance(actor, SystemActor):
+        return frozenset(actions)
+    whose = grants_of(actor)
+    if whose is None:
+        return frozenset()
+    roles = {Role(role) for role in RoleGrant.objects.filter(whose).values_list("role", flat=True).distinct()}
+    scopes = actor.scopes if isinstance(actor, ServiceAccountActor) else {action.value for action in actions}
+    return frozenset(action for action in actions if roles & RULES[action].roles and action.value in scopes)

@@ -32,6 +32,17 @@ NOWHERE = UUID("00000000-0000-8000-8000-6e6f77686572")
 LATEST_EVENTS = 10
 MOST_SESSIONS = 100
 
+# What it takes to look at each of an organization's pages.
+PAGES = {
+    "workspaces": Action.WORKSPACE_VIEW,
+    "dev-links": Action.DEV_LINK_VIEW,
+    "timeline": Action.AUDIT_READ,
+    "projects": Action.PROJECT_VIEW,
+    "secrets": Action.SECRET_VIEW,
+    "hosts": Action.PLACEMENT_VIEW,
+    "usage": Action.USAGE_VIEW,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class OrganizationView:
@@ -124,6 +135,13 @@ def settings(*, actor: Actor, slug: str) -> Settings:
     """
     with visible(actor, slug, Action.ORGANIZATION_RENAME) as (found, answers):
         return Settings(found, answers[Action.ORGANIZATION_RENAME])
+
+
+def pages(*, actor: Actor, org_id: UUID) -> frozenset[str]:
+    """The organization's pages, by name, that the actor may look at; the navigation offers no other."""
+    with tenancy.enter(org_id):
+        may = policy.anywhere(actor, *PAGES.values())
+    return frozenset(name for name, action in PAGES.items() if action in may)
 
 
 def organizations(

@@ -50,6 +50,23 @@ def test_i5_a_stranger_sees_and_causes_what_a_missing_organization_does(
 
 
 @pytest.mark.parametrize("name", ROLES)
+def test_the_navigation_offers_what_one_may_look_at_and_nothing_else(name: str, world: World) -> None:
+    browser = signed_in(getattr(world, name))
+    offered = _offered(browser, world)
+    everything = _offered(signed_in(world.alice), world)
+    assert offered <= everything
+    assert {address: browser.get(address).status_code for address in everything} == {
+        address: 200 if address in offered else 403 for address in everything
+    }
+
+
+def _offered(browser: Client, world: World) -> set[str]:
+    page = browser.get(f"/o/{world.acme.slug}/").text
+    navigation = page[page.index('<nav aria-label="Console">') : page.index("</nav>")]
+    return {address for address in re.findall(r'href="([^"]+)"', navigation) if world.acme.slug in address}
+
+
+@pytest.mark.parametrize("name", ROLES)
 def test_each_role_sees_the_overview_and_only_some_the_timeline(name: str, world: World) -> None:
     browser = signed_in(getattr(world, name))
     page = browser.get(f"/o/{world.acme.slug}/")
@@ -200,8 +217,8 @@ def test_pages_take_the_same_queries_whatever_there_is_to_show(world: World) -> 
     addresses = {
         "/account": 7,
         # One more while the last month holds fewer events than are shown, and older ones are looked for.
-        f"/o/{world.acme.slug}/": 15,
-        f"/o/{world.acme.slug}/settings": 8,
+        f"/o/{world.acme.slug}/": 19,
+        f"/o/{world.acme.slug}/settings": 12,
     }  # BEGIN and COMMIT included
     browser = signed_in(world.alice)
     assert all(count(browser, address) <= most for address, most in addresses.items())

@@ -104,19 +104,19 @@ def test_a_worker_runs_it_under_that_id_and_says_so_in_its_log(tmp_path: Path) -
         worker = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
         try:
             deadline = time.monotonic() + 30
-            while (
-                cache.get(health.HEARTBEAT_KEY.format(part="worker")) is None and time.monotonic() < deadline
-            ):
+            while not _told(log, chosen) and time.monotonic() < deadline:
                 time.sleep(0.1)
         finally:
             worker.terminate()
             worker.wait(15)
-    assert cache.get(health.HEARTBEAT_KEY.format(part="worker")) is not None, log.read_text()
-    assert any(
-        json.loads(line).get("request_id") == chosen
-        for line in log.read_text().splitlines()
-        if line.startswith("{")
-    )
+    assert _told(log, chosen), log.read_text()
+    assert cache.get(health.HEARTBEAT_KEY.format(part="worker")) is not None
+
+
+def _told(log: Path, request: str) -> bool:
+    """Whether a task said something about that request."""
+    lines = [line for line in log.read_text().splitlines() if line.startswith("{") and line.endswith("}")]
+    return any(json.loads(line).get("request_id") == request for line in lines)
 
 
 def test_every_task_has_an_explicit_name_and_json_arguments() -> None:

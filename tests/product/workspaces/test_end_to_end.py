@@ -28,6 +28,10 @@ from workspaces.wire import on_vm
 __all__ = ["address"]  # a fixture
 
 
+# In one process, in order: they share one world.
+pytestmark = pytest.mark.xdist_group("end_to_end")
+
+
 @pytest.fixture(scope="module")
 def real(vms: Vms, address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
     with override_settings(
