@@ -42,10 +42,10 @@ class ForgeAppOut(serializers.Serializer[Any]):
 
 
 class ForgeAppsOut(serializers.Serializer[Any]):
-    """The apps by name; `tag` is the value of the session tag `org` that the policy of a key must ask for."""
+    """The apps by name; `key_policy` is the statement that lets EnvForge sign with a key for this organization alone."""
 
     apps = ForgeAppOut(many=True)
-    tag = serializers.CharField()
+    key_policy = serializers.CharField()
 
 
 class CheckOut(serializers.Serializer[Any]):
@@ -70,7 +70,7 @@ class ForgeApps(OrgAPIView):
     )
     def get(self, request: Request, slug: str) -> Response:
         seen = selectors.forge_apps(actor=self.actor, slug=slug)
-        return Response(ForgeAppsOut({"apps": seen.apps, "tag": seen.tag}).data)
+        return Response(ForgeAppsOut({"apps": seen.apps, "key_policy": seen.policy}).data)
 
     @extend_schema(
         operation_id="register_forge_app",

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
+
 from envforge import aws
 from envforge.aws import Refused
 from secrets_ref import sts
@@ -69,6 +71,18 @@ def session_policy(key_arn: str) -> str:
     """A policy that lets its session use exactly this key."""
     statement = {"Effect": "Allow", "Action": ["kms:Sign", "kms:GetPublicKey"], "Resource": key_arn}
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]}, separators=(",", ":"))
+
+
+def key_policy(org_id: UUID) -> str:
+    """What the policy of a key in another account says, for this organization's sessions to sign with it and no others."""
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": settings.READER_ROLE_ARN},
+        "Action": ["kms:Sign", "kms:GetPublicKey"],
+        "Resource": "*",
+        "Condition": {"StringEquals": {f"aws:PrincipalTag/{sts.ORG_TAG}": org_id.hex}},
+    }
+    return json.dumps(statement, indent=2)
 
 
 def _kms(org_id: UUID, key_arn: str) -> Any:

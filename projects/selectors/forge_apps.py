@@ -12,6 +12,7 @@ from orgs.models import Organization
 from orgs.policy import Action
 from orgs.selectors import visible
 from projects.models import ForgeApp, Repository
+from secrets_ref import signing
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +32,11 @@ class ForgeAppView:
 
 @dataclass(frozen=True, slots=True)
 class ForgeApps:
-    """The apps by name; `tag` is what the policy of a key must ask for."""
+    """The apps by name; `policy` is the statement that lets EnvForge sign with a key for this organization alone."""
 
     organization: Organization
     apps: list[ForgeAppView]
-    tag: str
+    policy: str
 
 
 def forge_apps(*, actor: Actor, slug: str) -> ForgeApps:
@@ -49,7 +50,7 @@ def forge_apps(*, actor: Actor, slug: str) -> ForgeApps:
         read = Repository.objects.filter(removed_at=None).select_related("project")
         rows = ForgeApp.objects.filter(removed_at=None).order_by("name")
         views = [_view(row) for row in rows.prefetch_related(Prefetch("repositories", queryset=read))]
-        return ForgeApps(found, views, found.id.hex)
+        return ForgeApps(found, views, signing.key_policy(found.id))
 
 
 def _view(row: ForgeApp) -> ForgeAppView:
