@@ -259,9 +259,7 @@ class EventKind(Enum):
     SECRET_DELETION_ASKED = kind("secret.deletion_asked", "{actor} asked to delete the secret {target}")
     SECRET_DELETED = kind("secret.deleted", "{actor} deleted the secret {target}")
     SECRET_IMPORTED = kind("secret.imported", "{actor} imported the secret {target}", version=COUNT)
-    SECRET_RELEASED = kind(
-        "secret.released", "{actor} gave up the imported secret {target}; its value stays where it is"
-    )
+    SECRET_RELEASED = kind("secret.released", "{actor} gave up the imported secret {target}")
     CUSTOMER_ROLE_REGISTERED = kind("customer_role.registered", "{actor} registered the role {target}")
     CUSTOMER_ROLE_CHECKED = kind(
         "customer_role.checked",

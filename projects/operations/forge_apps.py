@@ -10,7 +10,7 @@ from audit.kinds import EventKind
 from envforge import egress, tenancy
 from envforge.actor import Actor
 from envforge.egress import EgressRefused
-from envforge.errors import Conflict, Invalid, NotVisible
+from envforge.errors import Conflict, Invalid
 from envforge.ids import id_of_request
 from envforge_protocol.credentials import credential_in
 from orgs import policy
@@ -19,6 +19,7 @@ from projects import forge
 from projects.forge import App, AppRefused, Trouble
 from projects.forge_apps import app_of
 from projects.git_addresses import require_address
+from projects.locks import locked_app
 from projects.models import NAME_FORM, ForgeApp, Repository
 from projects.operations.projects import KEY_WORDS
 from secrets_ref import signing
@@ -161,34 +162,6 @@ def remove_forge_app(*, actor: Actor, org_id: UUID, name: str) -> None:
         row.removed_at = timezone.now()
         row.save(update_fields=["removed_at"])
         append(EventKind.FORGE_APP_REMOVED, actor=actor, target=row)
-
-
-def locked_app(name: str) -> ForgeApp:
-    """The app of this name in use, locked, in the entered organization; raises NotVisible."""
-    row = ForgeApp.objects.select_for_update().filter(name=name, removed_at=None).first()
-    if row is None:
-        raise NotVisible
-    return row
-
-
-def require_reads(actor: Actor, name: str, url: str) -> ForgeApp:
-    """The app, for a repository at this address, by an actor who may say what it reads.
-
-    Who manages one project's repositories could read any of the installation's by it; so it takes who manages the app.
-
-    Raises:
-        NotVisible, NotAllowed: see `policy.require`.
-        Invalid: there is no such app, or the address is not below the one it reads.
-    """
-    policy.require_here(actor, Action.FORGE_APP_MANAGE)
-    row = ForgeApp.objects.select_for_update().filter(name=name, removed_at=None).first()
-    if row is None:
-        words = "There is no such forge app."
-        raise Invalid(words, {"app": words})
-    if app_of(row).repository_of(url) is None:
-        words = f"This app reads what is directly below {row.git_url}/ and nothing else."
-        raise Invalid(words, {"url": words})
-    return row
 
 
 def _registered(wanted_id: UUID, name: str) -> ForgeApp | None:

@@ -14,9 +14,8 @@ from envforge.ids import id_of_request
 from envforge_protocol.credentials import credential_in
 from orgs.policy import Action
 from projects.git_addresses import require_address, require_branch
-from projects.locks import locked_project, locked_repository, usable_secret
+from projects.locks import locked_project, locked_repository, reading_app, usable_secret
 from projects.models import NAME_FORM, Binding, Repository
-from projects.operations.forge_apps import require_reads
 from projects.operations.projects import KEY_WORDS
 
 NAME_WORDS = "Use 1 to 40 lower-case letters, digits and single dashes between them; it is the directory in workspaces."
@@ -54,7 +53,7 @@ def add_repository(
         require_branch(default_branch)
         _require_one(access_id, app)
         access = usable_secret(actor, project, access_id, field="access") if access_id else None
-        minting = require_reads(actor, app, url) if app else None
+        minting = reading_app(actor, app, url) if app else None
         wanted_id = id_of_request(org_id, actor, key)
         before = Repository.objects.filter(id=wanted_id).first()
         if before is not None:
@@ -99,7 +98,7 @@ def change_repository(
         if access_id:
             usable_secret(actor, repository.project, access_id, field="access")
         as_before = repository.app is not None and (repository.app.name, repository.url) == (app, url)
-        minting = repository.app if as_before else require_reads(actor, app, url) if app else None
+        minting = repository.app if as_before else reading_app(actor, app, url) if app else None
         wanted = (url, default_branch, access_id, minting)
         if (repository.url, repository.default_branch, repository.access_id, repository.app) == wanted:
             return

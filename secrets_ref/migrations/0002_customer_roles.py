@@ -5,7 +5,7 @@ import envforge.ids
 import envforge.tenancy
 from django.db import migrations, models
 
-from envforge.tenancy.migrations import SupportReads, Wall, WallRelation
+from envforge.tenancy.migrations import Wall, WallRelation
 
 PATHS = """
 ALTER TABLE secrets_ref_secret ADD CONSTRAINT secrets_ref_secret_own_path CHECK (
@@ -58,5 +58,4 @@ class Migration(migrations.Migration):
         WallRelation("Secret", "role"),
         migrations.RunSQL("ALTER TABLE secrets_ref_secret DROP CONSTRAINT secrets_ref_secret_own_path", migrations.RunSQL.noop),
         migrations.RunSQL(PATHS, "ALTER TABLE secrets_ref_secret DROP CONSTRAINT secrets_ref_secret_own_path"),
-        SupportReads("secrets_ref_customerrole", ("id", "org_id", "checked_at", "removed_at")),
     ]

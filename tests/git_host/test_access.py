@@ -145,7 +145,7 @@ def test_h2_minting_gives_one_repository_for_reading_and_nothing_else(
         pytest.param(signed(iat=int(time.time()) + 300), id="not yet"),
         pytest.param(signed(exp="soon"), id="no number"),
         pytest.param(signed("shared" * 8, algorithm="HS256"), id="symmetric"),
-        pytest.param(jwt.encode({"iss": CLIENT_ID}, None, "none"), id="unsigned"),
+        pytest.param(jwt.encode({"iss": CLIENT_ID}, None, "none"), id="unsigned"),  # type: ignore[arg-type]
     ],
 )
 def test_h2_only_the_apps_own_key_mints(host: GitHost, token: str) -> None:

@@ -1,31 +1,15 @@
 """H2: a repository is read with a credential that the organization's own app mints for it alone, and that lives for minutes."""
 
-import json
-import os
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
-from django.db import connections
-from django.utils import timezone
 
-from audit.models import Event
 from envforge import tenancy
-from envforge.errors import Conflict, Invalid, NotAllowed, NotVisible, Unavailable
-from envforge_protocol.host.commands import PrepareShell
-from envforge_protocol.host.runtimes import Limits
-from envforge_protocol.host.workspaces import Repository as WireRepository
-from hosts import hooks
-from hosts.hooks import CommandRef, Finished
-from local_cloud.git.names import RepositoryName
-from local_cloud.git.store import Store
-from local_cloud.seed_app import _key, seed_app
+from envforge.errors import Conflict, Invalid, NotAllowed, NotVisible
 from projects import forge, operations, selectors
 from projects.forge import AppRefused, Trouble
 from projects.forge_apps import app_of
@@ -33,114 +17,13 @@ from projects.models import ForgeApp, Repository
 from secrets_ref import signing, sts
 from secrets_ref.troubles import StoreRefused
 from tests.git_host.conftest import git
-from tests.product.elsewhere import Elsewhere, serve
-from tests.product.host_api.machines import workspace as on_vm
+from tests.product.forge_scene import BACKEND, GIT, Scene, given, nothing_held, scene, told
 from tests.product.secret_places import maintainer
 from tests.product.store import root
 from tests.product.world import World
 from workspaces import forge_credentials
-from workspaces.operations.workspaces import open_workspace
 
-__all__ = ["serve"]  # a fixture
-
-GIT = os.environ["ENVFORGE_TEST_GIT_URL"]
-BACKEND = RepositoryName("acme", "scheduler-backend")
-
-
-@dataclass
-class Scene:
-    """A project of Acme's with one repository that its app reads."""
-
-    world: World
-    app: str
-    project_id: UUID
-    workspace_id: UUID
-
-    @property
-    def org_id(self) -> UUID:
-        return self.world.acme.id
-
-    @property
-    def row(self) -> ForgeApp:
-        with tenancy.enter(self.org_id):
-            return ForgeApp.objects.get(name=self.app, removed_at=None)
-
-    def command(self, ago: timedelta = timedelta(0)) -> CommandRef:
-        return CommandRef(
-            id=uuid4(),
-            org_id=self.org_id,
-            host_id=uuid4(),
-            generation=1,
-            workspace_id=self.workspace_id,
-            kind="prepare_shell",
-            key="shell",
-            cause="workspace",
-            created_at=timezone.now() - ago,
-        )
-
-    def fill(self, command: CommandRef, url: str = f"{GIT}/{BACKEND}.git") -> WireRepository:
-        asked = PrepareShell(
-            workspace=on_vm(),
-            repositories=(
-                WireRepository(directory="backend", url=url, branch="main", fallback_branch="main"),
-            ),
-            certificate_authority="",
-            shell_limits=Limits(memory_mib=512, cpu_millis=1000),
-        )
-        filled = hooks.fill(command, asked)
-        assert isinstance(filled, PrepareShell)
-        return filled.repositories[0]
-
-    def ended(self, command: CommandRef) -> None:
-        with tenancy.enter(self.org_id):
-            hooks.finished(Finished(command=command, payload=None, outcome=None, failure=None, attempts=1))
-
-    def crooked(self, address: str) -> None:
-        """The forge's API is elsewhere from now on."""
-        with tenancy.enter(self.org_id):
-            ForgeApp.objects.filter(name=self.app).update(api_url=address)
-
-
-def given(world: World, **others: str) -> dict[str, Any]:
-    """What registers an app at the git host, under another name than the seeded one."""
-    row = {
-        "name": "code",
-        "api_url": GIT,
-        "git_url": f"{GIT}/acme",
-        "client_id": f"envforge-{world.acme.id.hex}",
-        "installation": "acme",
-        "key_arn": _key(world.acme.id),
-    }
-    return {"actor": world.alice.as_actor(), "org_id": world.acme.id, **row, **others}
-
-
-@pytest.fixture
-def scene(world: World) -> Scene:
-    alice = world.alice.as_actor()
-    store = Store(Path(os.environ["ENVFORGE_TEST_GIT_STATE"]))
-    app = seed_app(store, GIT, "acme", org_id=world.acme.id, actor=alice)
-    project = operations.create_project(actor=alice, org_id=world.acme.id, slug="s", name="S")
-    operations.add_repository(
-        actor=alice,
-        org_id=world.acme.id,
-        project_id=project.id,
-        name="backend",
-        url=f"{GIT}/{BACKEND}.git",
-        app=app,
-    )
-    opened = open_workspace(actor=alice, org_id=world.acme.id, project_id=project.id, branch="main")
-    return Scene(world, app, project.id, opened.id)
-
-
-def told(scene: Scene, kind: str) -> list[Event]:
-    with tenancy.enter(scene.org_id):
-        return list(Event.objects.filter(kind=kind).order_by("id"))
-
-
-@pytest.fixture(autouse=True)
-def nothing_held() -> Iterator[None]:
-    yield
-    forge_credentials._held._kept.clear()
+__all__ = ["nothing_held", "scene"]  # fixtures
 
 
 def wrong(world: World, **others: str) -> dict[str, str]:
@@ -250,7 +133,12 @@ def test_who_says_what_an_app_reads(scene: Scene) -> None:
         operations.add_repository(actor=alice, **new, url=url, app=scene.app, access_id=uuid4())
     with tenancy.enter(org_id):
         backend = Repository.objects.get(name="backend")
-    kept = {"actor": mia, "org_id": org_id, "repository_id": backend.id, "access_id": None}
+    kept: dict[str, Any] = {
+        "actor": mia,
+        "org_id": org_id,
+        "repository_id": backend.id,
+        "access_id": None,
+    }
     operations.change_repository(**kept, url=backend.url, default_branch="next", app=scene.app)
     with pytest.raises(NotAllowed):
         operations.change_repository(**kept, url=url, default_branch="next", app=scene.app)
@@ -306,119 +194,3 @@ def test_a_repository_that_no_longer_lies_there_is_not_minted_for(scene: Scene) 
     filled = scene.fill(scene.command(), url="https://evil.test/acme/scheduler-backend.git")
     assert filled.credential is None
     assert filled.unreadable == forge_credentials.NOT_BELOW
-
-
-class Forge:
-    """A forge that answers as it likes."""
-
-    def __init__(self, serve: Callable[..., Elsewhere], scene: Scene, **said: Any) -> None:
-        self.said, self.status, self.waits_s = said, 201, 0.0
-        self.revoked: list[str] = []
-        self.there = serve(self._answer)
-        scene.crooked(f"http://127.0.0.1:{self.there.port}")
-
-    def _answer(self, request: Any) -> None:
-        time.sleep(self.waits_s)
-        if request.command == "DELETE":
-            self.revoked.append(request.headers["authorization"])
-        content = json.dumps(self.said).encode()
-        request.send_response(204 if request.command == "DELETE" else self.status)
-        request.send_header("Content-Length", "0" if request.command == "DELETE" else str(len(content)))
-        request.end_headers()
-        if request.command != "DELETE":
-            request.wfile.write(content)
-
-
-def token(**others: Any) -> dict[str, Any]:
-    soon = (datetime.now(UTC) + timedelta(minutes=59)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {
-        "token": "ghs_" + "x" * 36,
-        "expires_at": soon,
-        "permissions": {"contents": "read", "metadata": "read"},
-        "repositories": [{"name": "Scheduler-Backend"}],
-        "repository_selection": "selected",
-    } | others
-
-
-def test_h2_a_forge_in_githubs_shape_is_taken(scene: Scene, serve: Callable[..., Elsewhere]) -> None:
-    crooked = Forge(serve, scene, **token())
-    filled = scene.fill(scene.command())
-    assert filled.credential is not None
-    assert crooked.there.asked == ["/app/installations/acme/access_tokens"]
-
-
-@pytest.mark.parametrize(
-    "wide",
-    [
-        {"permissions": {"contents": "write"}},
-        {"permissions": {"contents": "read", "actions": "read"}},
-        {"repositories": [{"name": "scheduler-backend"}, {"name": "scheduler-web"}]},
-        {"repositories": [{"name": "other"}]},
-        {"repositories": []},
-        {"repository_selection": "all"},
-        {"expires_at": "2099-01-01T00:00:00Z"},
-    ],
-)
-def test_h2_a_credential_for_more_is_not_used_and_ended(
-    scene: Scene, serve: Callable[..., Elsewhere], wide: dict[str, Any]
-) -> None:
-    crooked = Forge(serve, scene, **token(**wide))
-    filled = scene.fill(scene.command())
-    assert filled.credential is None
-    assert filled.unreadable == forge.WORDS[Trouble.TOO_WIDE]
-    assert crooked.revoked == ["Bearer ghs_" + "x" * 36]
-
-
-@pytest.mark.parametrize(
-    ("status", "said", "trouble"),
-    [
-        (404, {"message": "Not Found"}, Trouble.INSTALLATION),
-        (403, {"message": "This installation has been suspended"}, Trouble.SUSPENDED),
-        (
-            422,
-            {"message": "The permissions requested are not granted to this installation."},
-            Trouble.PERMISSION,
-        ),
-        (422, {"message": "There is at least one repository that does not exist"}, Trouble.REPOSITORY),
-        (401, {}, Trouble.APP),
-    ],
-)
-def test_what_waits_for_somebody_opens_the_shell_with_words(
-    scene: Scene, serve: Callable[..., Elsewhere], status: int, said: dict[str, str], trouble: Trouble
-) -> None:
-    Forge(serve, scene, **said).status = status
-    assert scene.fill(scene.command()).unreadable == forge.WORDS[trouble]
-
-
-@pytest.mark.parametrize(
-    ("status", "said"), [(500, {}), (429, {}), (201, {}), (403, {"message": "API rate limit exceeded"})]
-)
-def test_what_passes_by_itself_is_waited_for_a_minute(
-    scene: Scene, serve: Callable[..., Elsewhere], status: int, said: dict[str, str]
-) -> None:
-    Forge(serve, scene, **said).status = status
-    with pytest.raises(Unavailable):
-        scene.fill(scene.command())
-    assert scene.fill(scene.command(ago=timedelta(minutes=2))).unreadable
-
-
-def test_a_slow_forge_holds_two_leases_of_its_organization_and_nobody_elses(
-    scene: Scene, serve: Callable[..., Elsewhere]
-) -> None:
-    Forge(serve, scene, **token()).waits_s = 2.0
-
-    def one(_: int) -> float:
-        began = time.monotonic()
-        try:
-            scene.fill(scene.command())
-        except Unavailable:
-            return time.monotonic() - began
-        finally:
-            connections.close_all()
-        return -1.0
-
-    with ThreadPoolExecutor(6) as threads:
-        took = list(threads.map(one, range(6)))
-    at_once = [each for each in took if each >= 0]
-    assert len(at_once) == 4
-    assert max(at_once) < 1.5
