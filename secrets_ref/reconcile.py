@@ -61,13 +61,14 @@ def compare(org_id: UUID) -> int:
             return 0
         store.due_at = began + AFTER_TROUBLE
         store.save(update_fields=["due_at"])
+        through = _through_roles()
     try:
         ended = _end_deletions(org_id)
         seen: Seen = {(None, one.path): one for page in ssm.describe_all(org_id) for one in page}
     except StoreRefused as refused:
         log.warning("secrets.store_refused", org=str(org_id), trouble=refused.trouble.value)
         return 0
-    differing = _differing(org_id, seen, _look_through_roles(org_id, seen))
+    differing = _differing(org_id, seen, _look_through(through, seen))
     later = False
     for secret_id in differing:
         with tenancy.enter(org_id):
@@ -90,23 +91,27 @@ def _end_deletions(org_id: UUID) -> int:
     return len(rows)
 
 
-def _look_through_roles(org_id: UUID, seen: Seen) -> set[UUID | None]:
+def _through_roles() -> dict[CustomerRole, list[str]]:
+    """The paths in the customer's accounts that secrets of the entered organization lie at."""
+    through: dict[CustomerRole, list[str]] = {}
+    rows = Secret.objects.filter(deleted_at=None, role__isnull=False).select_related("role")
+    for row in rows.order_by("role_id", "path"):
+        if row.role is not None:
+            through.setdefault(row.role, []).append(row.path)
+    return through
+
+
+def _look_through(through: dict[CustomerRole, list[str]], seen: Seen) -> set[UUID | None]:
     """Add what lies in the customer's accounts; answers the stores that were seen whole, None for our own.
 
     A role that lets nobody in is noted, and its secrets are neither changed nor gone for that.
     """
     whole: set[UUID | None] = {None}
-    with tenancy.enter(org_id):
-        rows = Secret.objects.filter(deleted_at=None, role__isnull=False).select_related("role")
-        through: dict[CustomerRole, list[str]] = {}
-        for row in rows.order_by("role_id", "path"):
-            if row.role is not None:
-                through.setdefault(row.role, []).append(row.path)
     for role, paths in through.items():
         try:
             seen.update({(role.id, one.path): one for one in customer_roles.describe(role, paths)})
         except StoreRefused as refused:
-            log.warning("secrets.role_refused", org=str(org_id), trouble=refused.trouble.value)
+            log.warning("secrets.role_refused", org=str(role.org_id), trouble=refused.trouble.value)
             if refused.trouble is Trouble.DENIED and not role.trouble:
                 _note_role(role, "denied")
         else:
