@@ -109,6 +109,22 @@ class PolicyOut(serializers.Serializer[Any]):
     workspace_awake_s = serializers.IntegerField()
 
 
+class RevokedOut(serializers.Serializer[Any]):
+    """How many links were open and are revoked now."""
+
+    revoked = serializers.IntegerField()
+
+
+class HandedOverOut(serializers.Serializer[Any]):
+    """How many open links another member answers for now."""
+
+    handed_over = serializers.IntegerField()
+
+
+class HandOverIn(serializers.Serializer[Any]):
+    to = serializers.UUIDField(help_text="The member who answers for them from now on.")
+
+
 class TicketOut(serializers.Serializer[Any]):
     """The bearer token for one WebSocket (`envforge-ssh.v1`) at `address`, good once and for a minute."""
 
@@ -271,6 +287,56 @@ class Allow(OrgAPIView):
             actor=self.actor, org_id=org_id, link_id=link_id, surfaces=given["surfaces"]
         )
         return Response(OneLinkOut(selectors.link(actor=self.actor, slug=slug, link_id=link_id)).data)
+
+
+class RevokeOfWorkspace(OrgAPIView):
+    throttle_scope = "write"
+
+    @extend_schema(
+        operation_id="revoke_dev_links_of_workspace",
+        summary="Revoke every open link of a workspace",
+        request=None,
+        responses={200: RevokedOut, **WRITES},
+    )
+    def post(self, request: Request, slug: str, workspace_id: UUID) -> Response:
+        org_id = organization(actor=self.actor, slug=slug).id
+        revoked = operations.revoke_links_of_workspace(
+            actor=self.actor, org_id=org_id, workspace_id=workspace_id
+        )
+        return Response(RevokedOut({"revoked": revoked}).data)
+
+
+class RevokeOfPerson(OrgAPIView):
+    throttle_scope = "write"
+
+    @extend_schema(
+        operation_id="revoke_dev_links_of_member",
+        summary="Revoke every open link that a member answers for",
+        request=None,
+        responses={200: RevokedOut, **WRITES},
+    )
+    def post(self, request: Request, slug: str, person_id: UUID) -> Response:
+        org_id = organization(actor=self.actor, slug=slug).id
+        revoked = operations.revoke_links_of_person(actor=self.actor, org_id=org_id, person_id=person_id)
+        return Response(RevokedOut({"revoked": revoked}).data)
+
+
+class HandOver(OrgAPIView):
+    throttle_scope = "write"
+
+    @extend_schema(
+        operation_id="hand_over_dev_links",
+        summary="Let another member answer for a member's open links; they stay as they are",
+        request=HandOverIn,
+        responses={200: HandedOverOut, **WRITES},
+    )
+    def post(self, request: Request, slug: str, person_id: UUID) -> Response:
+        given = read_body(HandOverIn, request.data)
+        org_id = organization(actor=self.actor, slug=slug).id
+        count = operations.hand_over_links(
+            actor=self.actor, org_id=org_id, person_id=person_id, to=given["to"]
+        )
+        return Response(HandedOverOut({"handed_over": count}).data)
 
 
 class LinkPolicy(_ReadAndWrite):

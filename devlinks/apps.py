@@ -9,6 +9,7 @@ class DevlinksConfig(AppConfig):
         from devlinks import ending, purges, runtimes, selectors  # noqa: PLC0415 - apps are not loaded before this point
         from orgs.access import on_access_narrowed  # noqa: PLC0415
         from orgs.endings import on_sign_in_ended  # noqa: PLC0415
+        from orgs.member_parts import tell_on_member  # noqa: PLC0415
         from orgs.offboarding import on_offboarding  # noqa: PLC0415
         from workspaces import removals  # noqa: PLC0415
         from workspaces.page_parts import Part, offer_part, tell_links  # noqa: PLC0415
@@ -23,3 +24,4 @@ class DevlinksConfig(AppConfig):
         removals.remove_with("dev links", ending.remove_of_workspace)
         offer_part(Part("dev_links", "main", 20, "devlinks/_links.html", selectors.on_page))
         tell_links(selectors.links_now)
+        tell_on_member("dev links", selectors.on_member)

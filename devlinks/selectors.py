@@ -11,6 +11,7 @@ from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
 from devlinks import rules
+from devlinks.ending import open_links
 from devlinks.labels import host_name
 from devlinks.models import DevLink, DevSession
 from devlinks.rules import Rules
@@ -19,7 +20,8 @@ from devlinks.settling import Receipt, receipts_of
 from envforge.actor import Actor
 from envforge.errors import NotVisible
 from orgs import policy
-from orgs.models import Organization
+from orgs.member_parts import MemberLine
+from orgs.models import Membership, Organization
 from orgs.policy import About, Action, Answer
 from orgs.selectors import visible
 from workspaces.models import Presence, Workspace
@@ -86,6 +88,19 @@ class OneLink:
     latest_end: datetime
     revoke: Answer
     change: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class PersonsLinks:
+    """The links that a member answers for, the newest first, how many of them are open, and what the actor may do with those."""
+
+    organization: Organization
+    person_id: UUID
+    name: str
+    own: bool
+    links: list[LinkView]
+    open: int
+    hand_over: Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +192,43 @@ def new_link(*, actor: Actor, slug: str, workspace_id: UUID) -> NewLink:
         if workspace is None or workspace.wanted == Presence.DELETED:
             raise NotVisible
         return _new_link(actor, found, workspace)
+
+
+def links_of_person(*, actor: Actor, slug: str, person_id: UUID) -> PersonsLinks:
+    """The latest links that a member answers for: one's own, or as an admin.
+
+    Raises:
+        NotVisible: there is no such member for this actor.
+        NotAllowed: it is another one, and the actor does not set the organization's policy for links.
+    """
+    with visible(actor, slug, Action.MEMBER_REMOVE) as (found, may):
+        member = Membership.objects.select_related("person").filter(person_id=person_id).first()
+        if member is None:
+            raise NotVisible
+        own = person_id in actor.people
+        if not own:
+            policy.require_here(actor, Action.DEV_LINK_SET_POLICY)
+        rows = DevLink.objects.filter(person_id=person_id)
+        return PersonsLinks(
+            found,
+            person_id,
+            member.person.name,
+            own,
+            _views(rows, PAGE_SIZE),
+            open_links().filter(person_id=person_id).count(),
+            may[Action.MEMBER_REMOVE],
+        )
+
+
+def on_member(actor: Actor, member: Membership) -> MemberLine | None:
+    """The line of a member's page; in the entered organization."""
+    may = policy.explain(actor, Action.DEV_LINK_SET_POLICY)
+    if member.person_id not in actor.people and not may[Action.DEV_LINK_SET_POLICY].allowed:
+        return None
+    count = open_links().filter(person_id=member.person_id).count()
+    if not count:
+        return None
+    return MemberLine(f"{count} open dev link{'' if count == 1 else 's'}", "member-links")
 
 
 def link_rules(*, actor: Actor, slug: str) -> LinkRules:

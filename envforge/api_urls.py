@@ -115,6 +115,21 @@ urlpatterns = [
     path("orgs/<slug:slug>/links/<uuid:link_id>/rotate", devlinks.Rotate.as_view(), name="api-link-rotate"),
     path("orgs/<slug:slug>/links/<uuid:link_id>/extend", devlinks.Extend.as_view(), name="api-link-extend"),
     path("orgs/<slug:slug>/links/<uuid:link_id>/allow", devlinks.Allow.as_view(), name="api-link-allow"),
+    path(
+        f"{WORKSPACE}/links/revoke",
+        devlinks.RevokeOfWorkspace.as_view(),
+        name="api-workspace-links-revoke",
+    ),
+    path(
+        "orgs/<slug:slug>/members/<uuid:person_id>/links/revoke",
+        devlinks.RevokeOfPerson.as_view(),
+        name="api-member-links-revoke",
+    ),
+    path(
+        "orgs/<slug:slug>/members/<uuid:person_id>/links/hand-over",
+        devlinks.HandOver.as_view(),
+        name="api-member-links-hand-over",
+    ),
     path("orgs/<slug:slug>/link-policy", devlinks.LinkPolicy.as_view(), name="api-link-policy"),
     path("schema", schema.schema, name="api-schema"),
     path("docs", schema.docs, name="api-docs"),

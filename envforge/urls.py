@@ -5,6 +5,7 @@ from django.urls import include, path
 from audit import console as audit_console
 from devlinks.console import entering as dev_hosts
 from devlinks.console import pages as devlinks
+from devlinks.console import people as persons_links
 from envforge import health, metrics
 from hosts import console as hosts_console
 from orgs.console import account, closing, invitations, members, organizations, roles, sign_in, tokens
@@ -123,6 +124,17 @@ urlpatterns = [
     path("o/<slug:slug>/links/<uuid:link_id>/rotate", devlinks.rotate, name="dev-link-rotate"),
     path("o/<slug:slug>/links/<uuid:link_id>/allow", devlinks.allow, name="dev-link-allow"),
     path("o/<slug:slug>/links/<uuid:link_id>/extend", devlinks.extend, name="dev-link-extend"),
+    path("o/<slug:slug>/members/<uuid:person_id>/links", persons_links.links, name="member-links"),
+    path(
+        "o/<slug:slug>/members/<uuid:person_id>/links/revoke",
+        persons_links.revoke,
+        name="member-links-revoke",
+    ),
+    path(
+        "o/<slug:slug>/members/<uuid:person_id>/links/hand-over",
+        persons_links.hand_over,
+        name="member-links-hand-over",
+    ),
     path("o/<slug:slug>/workspaces/<uuid:workspace_id>/links/new", devlinks.issue, name="dev-link-new"),
     path(
         "o/<slug:slug>/workspaces/<uuid:workspace_id>/links/revoke",

@@ -258,16 +258,15 @@ def hand_over_links(*, actor: Actor, org_id: UUID, person_id: UUID, to: UUID) ->
 
     Raises:
         NotVisible, NotAllowed: see `policy.require`.
-        Invalid: the other one is no member, or is suspended.
+        Invalid: the other one is no member, is suspended, or is the same.
     """
     with tenancy.enter(org_id):
         hold_access()
         policy.require_here(actor, Action.MEMBER_REMOVE)
         member = Membership.objects.select_related("person").filter(person_id=to, suspended_at=None).first()
-        if member is None:
-            raise Invalid(
-                "Links are handed over to a member.", {"to": "Choose a member who is not suspended."}
-            )
+        if member is None or to == person_id:
+            words = "Choose somebody else." if member else "Choose a member who is not suspended."
+            raise Invalid("Links are handed over to another member.", {"to": words})
         return hand_over(person_id, actor=actor, to=member.person)
 
 

@@ -13,6 +13,7 @@ from envforge.actor import Actor, Target
 from envforge.errors import NotVisible
 from orgs import policy
 from orgs.directory import at_address
+from orgs.member_parts import MemberLine, lines
 from orgs.memberships import LAST_OWNER
 from orgs.models import Invitation, Membership, Organization, RoleGrant
 from orgs.offboarding import Closing, Held, count_everything
@@ -98,6 +99,7 @@ class Member:
     remove: Answer
     history: Answer
     suspension: UUID | None
+    lines: list[MemberLine]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +193,7 @@ def _member(actor: Actor, found: Organization, row: Membership) -> Member:
         _first_refusal(answers[Action.MEMBER_REMOVE], barrier),
         history,
         _suspension(row) if history.allowed and row.suspended_at else None,
+        lines(actor, row),
     )
 
 

@@ -266,6 +266,10 @@ CONSOLE = (
     Row("dev-link-allow", "POST", ACME + "links/{link}/allow", maintainers(303), {"surfaces": "web"}),
     Row("dev-link-extend", "POST", ACME + "links/{link}/extend", maintainers(200), {"lifetime": "86400"}),
     Row("dev-links-revoke", "POST", ACME + "workspaces/{linkable}/links/revoke", maintainers(303)),
+    Row("member-links", "GET", ACME + "members/{member}/links", managers(200)),
+    Row("member-links", "GET", ACME + "members/{nobody}/links", members(404)),
+    Row("member-links-revoke", "POST", ACME + "members/{member}/links/revoke", managers(303)),
+    Row("member-links-hand-over", "POST", ACME + "members/{member}/links/hand-over", managers(422), {"to": ""}),
     Row("dev-link-new", "GET", ACME + "workspaces/{linkable}/links/new", of_project(200)),
     Row("dev-link-new", "POST", ACME + "workspaces/{linkable}/links/new", maintainers(200), {"service": "web", "lifetime": "3600"}),
     Row("dev-enter", "GET", "/dev/enter?host={dev_host}&state=" + "0" * 64, of_project(200)),
@@ -348,6 +352,9 @@ CONSOLE = (
     Row("api-link-extend", "POST", "/api/v1/orgs/{slug}/links/{link}/extend", maintainers(200) | {"anonymous": 401, "program": 200}, {"expires_at": "{in_a_day}"}),
     # A list is asked for, of whoever asks.
     Row("api-link-allow", "POST", "/api/v1/orgs/{slug}/links/{link}/allow", api(422), {"surfaces": "web"}),
+    Row("api-workspace-links-revoke", "POST", "/api/v1/orgs/{slug}/workspaces/{linkable}/links/revoke", maintainers(200) | {"anonymous": 401, "program": 200}),
+    Row("api-member-links-revoke", "POST", "/api/v1/orgs/{slug}/members/{member}/links/revoke", api_managers(200)),
+    Row("api-member-links-hand-over", "POST", "/api/v1/orgs/{slug}/members/{member}/links/hand-over", api_managers(422), {"to": "{nobody}"}),
     Row("api-link-policy", "GET", "/api/v1/orgs/{slug}/link-policy", api(200)),
     Row("api-link-policy", "POST", "/api/v1/orgs/{slug}/link-policy", api_managers(200), {"longest_s": "3600"}),
 )  # fmt: skip

@@ -105,3 +105,43 @@ def test_the_fourth_state_counts_open_links(yard: Yard, world: World) -> None:
     links.revoke_dev_link(actor=yard.alice, org_id=yard.org, link_id=issued.link.id)
     seen = browser.get(f"/api/v1/orgs/{slug}/workspaces/{yard.workspace.id}").json()
     assert seen["dev_links"] == 1
+
+
+def test_i4_a_members_links_are_seen_handed_over_and_revoked_from_their_page(
+    yard: Yard, world: World
+) -> None:
+    browser, slug = signed_in(world.alice), yard.organization.slug
+    of_adam, of_bob = (f"/o/{slug}/members/{one.id}" for one in (world.adam, world.bob))
+    assert "open dev link" not in browser.get(of_adam).text
+    for _ in range(2):
+        yard.issue(actor=world.adam.as_actor())
+    for where in (of_adam, f"{of_adam}/remove"):
+        page = browser.get(where)
+        assert "2 open dev links" in page.text
+        assert f"{of_adam}/links" in page.text
+    page = browser.get(f"{of_adam}/links")
+    assert "Adam answers for 2 open dev links" in page.text
+    assert "Revoke 2 links: whoever is in is out at once" in page.text
+    for wrong, words in (
+        ("", "No member is found"),
+        (world.mallory.email, "No member is found"),
+        (world.adam.email, "Choose somebody else"),
+    ):
+        page = browser.post(f"{of_adam}/links/hand-over", {"to": wrong})
+        assert page.status_code == 422
+        assert words in page.text
+    done = browser.post(f"{of_adam}/links/hand-over", {"to": world.bob.email.upper()})
+    assert (done.status_code, done["Location"]) == (303, f"{of_bob}/links")
+    assert "Bob answers for 2 open dev links" in browser.get(f"{of_bob}/links").text
+    assert "answers for no open dev link" in browser.get(f"{of_adam}/links").text
+    assert len(yard.events("dev_link.handed_over")) == 2
+    # Bob sees his own, and neither Adam's nor anything to hand over.
+    bobs = signed_in(world.bob)
+    assert "You answer for 2 open dev links" in bobs.get(f"{of_bob}/links").text
+    assert "Handing over is not yours to do" in bobs.get(f"{of_bob}/links").text
+    assert bobs.get(f"{of_adam}/links").status_code == 403
+    assert bobs.post(f"{of_adam}/links/revoke").status_code == 403
+    assert signed_in(world.mallory).get(f"{of_adam}/links").status_code == 404
+    assert browser.post(f"{of_bob}/links/revoke").status_code == 303
+    assert "Bob answers for no open dev link" in browser.get(f"{of_bob}/links").text
+    assert len(yard.events("dev_link.revoked")) == 2
