@@ -128,14 +128,7 @@ REPOSITORY = PROJECT + "/repositories/{repository}"
 API_PROJECT = "/api/v1/orgs/{slug}/projects/{project}"
 API_REPOSITORY = API_PROJECT + "/repositories/{repository}"
 PROVIDED = {"mode": "managed_local", "owner": "Alice", "ready_within_s": "60", "cleanup": "keep"}
-FORGE_APP = {
-    "name": "code",
-    "api_url": "https://10.0.0.1",
-    "git_url": "https://git.test/acme",
-    "client_id": "Iv1.a",
-    "installation": "1",
-    "key_arn": "arn:aws:kms:eu-central-1:123456789012:key/none",
-}
+FORGE_APP = dict.fromkeys(("name", "api_url", "git_url", "client_id", "installation", "key_arn"), "no app")
 CONSOLE = (
     Row("home", "GET", "/", people(303, anonymous=200, program=200, suspended=200, support=200)),
     Row("sign-in", "GET", "/sign-in", same(303, anonymous=200, program=200)),
