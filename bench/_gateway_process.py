@@ -1,6 +1,6 @@
 """One gateway process with sessions already known, as it would be after a day; and an app that keeps sockets open.
 
-`python -m bench._gateway_process gateway SESSIONS APP_PORT` or `... sockets PORT`.
+`python -m bench._gateway_process gateway SESSIONS APP_PORT` or `... sockets PORT ADDRESS`.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from uuid import UUID
 
 import uvloop
 
+from bench._processes import most_files
 from envforge_gateway.config import load
 from envforge_gateway.program import Program
 from envforge_protocol.gateway.decisions import Decision
@@ -34,7 +35,7 @@ def link(number: int) -> UUID:
     return UUID(int=(1 << 100) + number // SESSIONS_OF_A_LINK)
 
 
-def decisions(number: int, port: int, sockets_port: int) -> Iterator[Decision]:
+def decisions(number: int, port: int) -> Iterator[Decision]:
     """Sessions of many links of four workspaces, all awake; their paths and surfaces are looked at."""
     ends = datetime.now(UTC) + timedelta(hours=8)
     for one in range(number):
@@ -50,14 +51,14 @@ def decisions(number: int, port: int, sockets_port: int) -> Iterator[Decision]:
                 "routes": {
                     "api": ["/api"],
                     "assets": ["/static"],
-                    "forward": [{"prefix": "/sockets", "service": "sockets"}],
+                    "forward": [{"prefix": "/backend", "service": "backend"}],
                 },
                 "runtime": {
                     "state": "awake",
                     "epoch": 1,
                     "ingress": [
                         {"service": "web", "address": "127.0.0.1", "port": port},
-                        {"service": "sockets", "address": "127.0.0.1", "port": sockets_port},
+                        {"service": "backend", "address": "127.0.0.1", "port": port},
                     ],
                 },
                 "expires_at": ends,
@@ -65,7 +66,7 @@ def decisions(number: int, port: int, sockets_port: int) -> Iterator[Decision]:
         )
 
 
-async def gateway(number: int, port: int, sockets_port: int) -> None:
+async def gateway(number: int, port: int) -> None:
     """Serve with so many sessions known; says `ready` and the address on standard output."""
     program = Program(load())
     running = asyncio.create_task(program.run())
@@ -73,7 +74,7 @@ async def gateway(number: int, port: int, sockets_port: int) -> None:
     while not program.gateway.freshness.may_serve:  # noqa: ASYNC110 - once, at the start
         await asyncio.sleep(0.01)
     made = program.gateway
-    for one, decision in enumerate(decisions(number, port, sockets_port)):
+    for one, decision in enumerate(decisions(number, port)):
         digest = hashlib.sha256(value(one).encode()).digest()
         made.cache.keep(made.resolver._entry(digest, HOST, 0, decision))  # noqa: SLF001 - as it makes them
         if one % 1000 == 0:
@@ -85,7 +86,7 @@ async def gateway(number: int, port: int, sockets_port: int) -> None:
 
 
 class Sockets(asyncio.Protocol):
-    """Accepts every WebSocket and sends back what comes."""
+    """Accepts every WebSocket and sends back what comes; has a word for everything else."""
 
     def __init__(self) -> None:
         self.open = False
@@ -98,6 +99,9 @@ class Sockets(asyncio.Protocol):
         if self.open:
             write(data)
             return
+        if b"upgrade: websocket" not in data.lower():
+            write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nup\n")
+            return
         key = data.lower().partition(b"sec-websocket-key: ")[2].partition(b"\r\n")[0]
         at = data.lower().find(key)
         accept = base64.b64encode(hashlib.sha1(data[at : at + len(key)] + GUID).digest())  # noqa: S324 - RFC 6455
@@ -109,13 +113,13 @@ class Sockets(asyncio.Protocol):
         self.open = True
 
 
-async def sockets(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(Sockets, "127.0.0.1", port, backlog=4096)
+async def sockets(port: int, address: str) -> None:
+    server = await asyncio.get_running_loop().create_server(Sockets, address, port, backlog=4096)
     async with server:
         await server.serve_forever()
 
 
 if __name__ == "__main__":
-    kind, *arguments = sys.argv[1:]
-    numbers = [int(one) for one in arguments]
-    uvloop.run(gateway(*numbers) if kind == "gateway" else sockets(*numbers))
+    kind, first, second = sys.argv[1:]
+    most_files()
+    uvloop.run(gateway(int(first), int(second)) if kind == "gateway" else sockets(int(first), second))

@@ -1,28 +1,25 @@
 """The gateway against nginx's bare `proxy_pass`, in alternating runs: what its checks cost.
 
 One core for whoever stands between, the other for the load (wrk) and the app (an nginx). 100,000 sessions are known, each request has
-one of them; every check is on. Then open WebSockets: their memory, and how soon a purge has cut them. Needs Debian's nginx and wrk.
+one of them; every check is on. Then the memory after a million requests more. Needs Debian's nginx and wrk.
 """
 
 import asyncio
 import json
 import os
-import random
 import re
-import resource
 import shutil
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bench._figures import Figures, quick
-from bench._gateway_process import HOST, SESSIONS_OF_A_LINK, link, value
+from bench._gateway_process import HOST, value
+from bench._processes import cpu_s, free, memory, pinned
 from local_cloud.bootstrap import apt_get_install
 from local_cloud.console import Console
 from local_cloud.errors import LocalCloudError
@@ -31,6 +28,7 @@ from tests.gateway.double import CREDENTIAL, DOMAIN, ControlPlane
 GOALS = {1_000: (0.60, 0.70), 100_000: (0.75, 0.85)}
 CONNECTIONS = 64
 STEADY_A_SECOND = 3000
+LONGEST_S = 75
 
 NGINX = """
 worker_processes 1;
@@ -67,7 +65,7 @@ end
 
 def main() -> int:
     small = quick()
-    sessions, seconds, rounds, sockets = (2000, 1, 1, 300) if small else (100_000, 5, 3, most_sockets())
+    sessions, seconds, rounds, many = (2000, 1, 1, 2000) if small else (100_000, 5, 3, 1_000_000)
     try:
         require_programs()
     except LocalCloudError as error:
@@ -93,14 +91,11 @@ def main() -> int:
                 delay=f"delay = function() return math.random(0, {2000 * CONNECTIONS // STEADY_A_SECOND}) end",
             )
         )
-        app, proxy, sockets_port = free(), free(), free()
+        app, proxy = free(), free()
         stack.enter_context(nginx(place, "app", APP.format(port=app, place=place), beside))
         worker = stack.enter_context(nginx(place, "proxy", PROXY.format(port=proxy, app=app), between))
-        stack.enter_context(
-            pinned([sys.executable, "-m", "bench._gateway_process", "sockets", str(sockets_port)], beside)
-        )
         os.sched_setaffinity(0, {beside})
-        ports, sizes = (app, proxy, sockets_port), (sessions, seconds, rounds, sockets)
+        ports, sizes = (app, proxy), (sessions, seconds, rounds, many)
         try:
             asyncio.run(measure(figures, place, ports, sizes, between, worker))
         except SystemExit:
@@ -113,13 +108,13 @@ def main() -> int:
 async def measure(
     figures: Figures,
     place: Path,
-    ports: tuple[int, int, int],
+    ports: tuple[int, int],
     sizes: tuple[int, int, int, int],
     core: int,
     worker: int,
 ) -> None:
-    app, proxy, sockets_port = ports
-    sessions, seconds, rounds, sockets = sizes
+    app, proxy = ports
+    sessions, seconds, rounds, many = sizes
     control = ControlPlane()
     control.grace = control.grace.model_copy(
         update={"heartbeat_every_ms": 250, "refuse_after_ms": 10_000, "cut_after_ms": 30_000}
@@ -132,7 +127,6 @@ async def measure(
         "gateway",
         str(sessions),
         str(app),
-        str(sockets_port),
     ]
     environment = {
         **os.environ,
@@ -177,64 +171,25 @@ async def measure(
         for name, port in (("nginx", proxy), ("gateway", gateway)):
             rate, p99 = await wrk(place, port, 1000, seconds, "steady")
             figures.tell(f"1 KB at a steady pace, {name}: rate, p99", f"{rate:,.0f} req/s, {p99:.2f} ms")
-        after = memory(process.pid)
-        figures.tell("memory after these requests", f"{after:.0f} MiB")
-        await open_sockets(figures, control, process.pid, gateway, sockets, sessions)
+        grown = []
+        figures.tell("memory after these requests", f"{memory(process.pid):.0f} MiB")
+        for _ in range(2):
+            before = memory(process.pid)
+            asked = await many_requests(place, gateway, many // 2, seconds * 2)
+            grown.append(memory(process.pid) - before)
+            figures.tell(f"  more of it after {asked:,.0f} requests more", f"{grown[-1]:.1f} MiB")
+        # In the first half sessions are seen for the first time, whose last activity is remembered.
+        figures.at_most("  in the second half", grown[-1], 4, " MiB")
     await control.stop()
 
 
-async def open_sockets(
-    figures: Figures, control: ControlPlane, pid: int, port: int, number: int, sessions: int
-) -> None:
-    """Idle WebSockets: what they cost, and how soon they are cut."""
-    before = memory(pid)
-    chosen = [one * sessions // number for one in range(number)]
-    held: dict[int, asyncio.StreamReader] = {}
-    writers = []
-    for first in range(0, number, 100):
-        opened = await asyncio.gather(*(upgrade(port, one) for one in chosen[first : first + 100]))
-        for one, (reader, writer) in zip(chosen[first : first + 100], opened, strict=True):
-            held[one] = reader
-            writers.append(writer)
-    await asyncio.sleep(1)
-    figures.at_most(f"{number} idle WebSockets, memory above idle", memory(pid) - before, 100, " MiB")
-    waits = []
-    for one in random.sample(chosen, min(200, number // 2)):
-        if one not in held:
-            continue
-        mine = [other for other in held if other // SESSIONS_OF_A_LINK == one // SESSIONS_OF_A_LINK]
-        began = time.perf_counter()
-        control.purge("link", link(one))
-        await asyncio.gather(*(ended(held.pop(other)) for other in mine))
-        waits.append(time.perf_counter() - began)
-    figures.tell("one link's sockets cut, others open, p50", f"{statistics.median(waits) * 1000:.1f} ms")
-    figures.at_most(
-        "  p99, from the event to the client", statistics.quantiles(waits, n=100)[98] * 1000, 100, " ms"
-    )
-    began = time.perf_counter()
-    control.purge("everything", None)
-    left = len(held)
-    await asyncio.gather(*(ended(reader) for reader in held.values()))
-    figures.tell(f"all {left} cut at once, the last after", f"{(time.perf_counter() - began) * 1000:.0f} ms")
-    for writer in writers:
-        writer.close()
-
-
-async def upgrade(port: int, session: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2048)
-    writer.write(
-        f"GET /sockets HTTP/1.1\r\nHost: {HOST}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-        f"Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\nCookie: __Host-envforge={value(session)}\r\n\r\n".encode()
-    )
-    head = await reader.readuntil(b"\r\n\r\n")
-    if not head.startswith(b"HTTP/1.1 101"):
-        raise SystemExit(f"A WebSocket was answered {head[:40]!r}: {await reader.read(2000)!r}")
-    return reader, writer
-
-
-async def ended(reader: asyncio.StreamReader) -> None:
-    with suppress(OSError):
-        await reader.read()
+async def many_requests(place: Path, port: int, number: int, seconds: int) -> float:
+    """Ask so many; on a machine that is busy with other things as many as there is time for. How many it was."""
+    asked, until = 0.0, time.monotonic() + LONGEST_S
+    while asked < number and time.monotonic() < until:
+        rate, _ = await wrk(place, port, 1000, seconds, "load")
+        asked += rate * seconds
+    return asked
 
 
 async def wrk(place: Path, port: int, size: int, seconds: int, script: str) -> tuple[float, float]:
@@ -250,13 +205,6 @@ async def wrk(place: Path, port: int, size: int, seconds: int, script: str) -> t
     if rate is None or p99 is None or "Non-2xx" in said:
         raise SystemExit(f"wrk said:\n{said}")
     return float(rate[1]), float(p99[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[p99[2]]
-
-
-def most_sockets() -> int:
-    """10,000, or as many as this machine lets a process have: the gateway has two for each."""
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-    return min(10_000, limit // 2 - 1000)
 
 
 def require_programs() -> None:
@@ -283,50 +231,6 @@ def nginx(place: Path, name: str, inner: str, core: int) -> Iterator[int]:
     ) as process:
         time.sleep(0.5)
         yield int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0])
-
-
-@contextmanager
-def pinned(
-    command: list[str], core: int, *, environment: dict[str, str] | None = None, answers: bool = False
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A program on one core, ended at the end."""
-    search = {**os.environ, **(environment or {})}
-    search["PATH"] = f"{search.get('PATH', '')}:/usr/sbin"
-    process = subprocess.Popen(
-        ["/usr/bin/taskset", "-c", str(core), *command],
-        env=search,
-        stdout=subprocess.PIPE if answers else None,
-        stderr=subprocess.DEVNULL if answers else None,
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def free() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def cpu_s(pid: int) -> float:
-    """Seconds its threads have run."""
-    return (
-        sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
-    )
-
-
-def memory(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    raise SystemExit("The gateway is gone.")
 
 
 if __name__ == "__main__":

@@ -17,14 +17,10 @@ from devlinks.operations.links import Issued
 from devlinks.operations.policy import set_link_policy
 from devlinks.operations.shells import issue_shell_ticket
 from envforge.api.bodies import read_after, read_body, uuid_parameter
-from envforge.api.schema import REFUSALS, Problem
+from envforge.api.schema import REFUSALS, WRITES
 from envforge.api.views import OrgAPIView
 from orgs.selectors import organization
 
-WRITES: dict[Any, Any] = {
-    **REFUSALS,
-    **{(status, "application/problem+json"): Problem for status in (400, 409, 415, 503)},
-}
 AFTER = OpenApiParameter("after", OpenApiTypes.UUID, description="`next` of the page before")
 WORKSPACE = OpenApiParameter("workspace", OpenApiTypes.UUID, description="links of this workspace alone")
 ADDRESS = "Opens the link, for whoever has it. Answered this once; EnvForge does not keep it."
@@ -88,6 +84,7 @@ class OneLinkOut(serializers.Serializer[Any]):
     link = LinkOut()
     host = serializers.CharField()
     receipts = ReceiptOut(many=True)
+    awake_s = serializers.IntegerField(help_text="For how long its wakes have lasted together.")
 
 
 class IssuedLinkOut(serializers.Serializer[Any]):
@@ -164,13 +161,7 @@ class PolicyIn(serializers.Serializer[Any]):
     workspace_awake_s = serializers.IntegerField(required=False)
 
 
-class _ReadAndWrite(OrgAPIView):
-    @property
-    def throttle_scope(self) -> str:  # type: ignore[override]
-        return "read" if self.request.method == "GET" else "write"
-
-
-class Links(_ReadAndWrite):
+class Links(OrgAPIView):
     @property
     def takes(self) -> frozenset[str]:  # type: ignore[override]
         return frozenset({"after", "workspace"}) if self.request.method == "GET" else frozenset()
@@ -216,7 +207,7 @@ class Links(_ReadAndWrite):
         return _shown_once(self, slug, issued)
 
 
-class OneLink(_ReadAndWrite):
+class OneLink(OrgAPIView):
     @extend_schema(
         operation_id="get_dev_link",
         summary="One link, and what gateways did when it was revoked",
@@ -237,8 +228,6 @@ class OneLink(_ReadAndWrite):
 
 
 class Rotate(OrgAPIView):
-    throttle_scope = "write"
-
     @extend_schema(
         operation_id="rotate_dev_link",
         summary="Give a link another address; the earlier one ends at once",
@@ -253,8 +242,6 @@ class Rotate(OrgAPIView):
 
 
 class Extend(OrgAPIView):
-    throttle_scope = "write"
-
     @extend_schema(
         operation_id="extend_dev_link",
         summary="Let a link live longer, never beyond the policy",
@@ -272,8 +259,6 @@ class Extend(OrgAPIView):
 
 
 class Allow(OrgAPIView):
-    throttle_scope = "write"
-
     @extend_schema(
         operation_id="change_dev_link_allowlist",
         summary="Change what a link opens",
@@ -290,8 +275,6 @@ class Allow(OrgAPIView):
 
 
 class RevokeOfWorkspace(OrgAPIView):
-    throttle_scope = "write"
-
     @extend_schema(
         operation_id="revoke_dev_links_of_workspace",
         summary="Revoke every open link of a workspace",
@@ -307,8 +290,6 @@ class RevokeOfWorkspace(OrgAPIView):
 
 
 class RevokeOfPerson(OrgAPIView):
-    throttle_scope = "write"
-
     @extend_schema(
         operation_id="revoke_dev_links_of_member",
         summary="Revoke every open link that a member answers for",
@@ -322,8 +303,6 @@ class RevokeOfPerson(OrgAPIView):
 
 
 class HandOver(OrgAPIView):
-    throttle_scope = "write"
-
     @extend_schema(
         operation_id="hand_over_dev_links",
         summary="Let another member answer for a member's open links; they stay as they are",
@@ -339,7 +318,7 @@ class HandOver(OrgAPIView):
         return Response(HandedOverOut({"handed_over": count}).data)
 
 
-class LinkPolicy(_ReadAndWrite):
+class LinkPolicy(OrgAPIView):
     @extend_schema(
         operation_id="get_link_policy",
         summary="What the organization allows of links",
@@ -363,8 +342,6 @@ class LinkPolicy(_ReadAndWrite):
 
 
 class ShellTickets(OrgAPIView):
-    throttle_scope = "write"
-
     @extend_schema(
         operation_id="issue_shell_ticket",
         summary="A ticket for one SSH connection through the gateway",

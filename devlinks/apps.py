@@ -21,6 +21,7 @@ class DevlinksConfig(AppConfig):
         on_access_narrowed(ending.access_narrowed)
         on_route_change(runtimes.route_changed)
         before_routes_go("devlinks", purges.routes_are_gone)
+        removals.on_let_go(ending.workspace_let_go)
         removals.remove_with("dev links", ending.remove_of_workspace)
         offer_part(Part("dev_links", "main", 20, "devlinks/_links.html", selectors.on_page))
         tell_links(selectors.links_now)

@@ -19,6 +19,7 @@ from envforge.actor import SYSTEM, Actor
 from orgs.access import Narrowed
 from orgs.models import Person
 from orgs.offboarding import Closing
+from workspaces.models import Workspace
 
 AT_ONCE = 500
 
@@ -115,6 +116,15 @@ def close_sessions(closing: Closing) -> int:
     # Whatever else is open in their name; what they have elsewhere is looked at again.
     purge("person", closing.person_id, reason=closing.cause)
     return ended
+
+
+def workspace_let_go(workspace: Workspace, cause: str) -> None:
+    """A workspace is archived or deleted: whoever is in it is cut at once, shells that a gateway relays too, and tickets are
+    void. Its links and sessions rest, and open again if it is restored.
+    """
+    tickets = ShellTicket.objects.filter(workspace=workspace, ended_at=None, until__gt=timezone.now())
+    tickets.update(ended_at=timezone.now())
+    purge("workspace", workspace.id, reason=cause)
 
 
 def remove_of_workspace(org_id: UUID, workspace_id: UUID) -> int:

@@ -9,7 +9,7 @@ from typing import Literal
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from devlinks.models import Gateway, Purge
@@ -78,4 +78,9 @@ def routes_are_gone(workspace_id: UUID, epoch: int) -> bool:
 
 def behind(revision: int) -> "QuerySet[Gateway]":
     """The gateways that may still do what was forbidden at this revision."""
-    return Gateway.objects.filter(Q(acknowledged__lt=revision), left_at=None, leased_until__gt=timezone.now())
+    return at_work().filter(acknowledged__lt=revision)
+
+
+def at_work() -> "QuerySet[Gateway]":
+    """The gateways that may lead somebody somewhere now."""
+    return Gateway.objects.filter(left_at=None, leased_until__gt=timezone.now())

@@ -12,11 +12,13 @@ from django.utils import timezone
 
 from devlinks import rules
 from devlinks.ending import open_links
+from devlinks.issuers import may_issue
 from devlinks.labels import host_name
 from devlinks.models import DevLink, DevSession
 from devlinks.rules import Rules
 from devlinks.services import Linkable, linkable_services
 from devlinks.settling import Receipt, receipts_of
+from devlinks.waking import spent_by, spent_in
 from envforge.actor import Actor
 from envforge.errors import NotVisible
 from orgs import policy
@@ -88,6 +90,10 @@ class OneLink:
     latest_end: datetime
     revoke: Answer
     change: Answer
+    # Giving out an address anew: rotating, extending, opening more.
+    issue: Answer
+    # For how long its wakes have lasted together.
+    awake_s: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +175,8 @@ def link(*, actor: Actor, slug: str, link_id: UUID) -> OneLink:
         if not may[Action.DEV_LINK_VIEW].allowed:
             policy.require(actor, Action.DEV_LINK_VIEW, row.workspace)
         [view] = _views(DevLink.objects.filter(id=row.id), 1)
-        latest = row.issued_at + rules.longest(rules.current())
+        allowed = rules.current()
+        latest = row.issued_at + rules.longest(allowed)
         return OneLink(
             found,
             view,
@@ -178,6 +185,8 @@ def link(*, actor: Actor, slug: str, link_id: UUID) -> OneLink:
             latest,
             may[Action.DEV_LINK_REVOKE],
             may[Action.DEV_LINK_CHANGE],
+            may_issue(actor, row.workspace, allowed),
+            spent_by(row, timezone.now()).awake_s,
         )
 
 
@@ -249,6 +258,7 @@ def on_page(actor: Actor, workspace: Workspace) -> Mapping[str, Any] | None:
         "links": [one for one in _views(rows, MOST_ON_WORKSPACE) if one.state == "open"],
         "total": rows.count(),
         "revoke": may[Action.DEV_LINK_REVOKE],
+        "spent": spent_in(workspace.id, timezone.now()),
     }
 
 
@@ -262,13 +272,14 @@ def links_now(workspace: Workspace) -> LinksNow:
 
 def _new_link(actor: Actor, organization: Organization, workspace: Workspace) -> NewLink:
     about = About(private=not workspace.public)
-    may = policy.explain(actor, Action.DEV_LINK_ISSUE, target=workspace, about=about)
+    may = policy.explain(actor, Action.DEV_LINK_ISSUE, target=workspace, about=about)[Action.DEV_LINK_ISSUE]
+    allowed = rules.current()
     return NewLink(
         organization,
         workspace,
         linkable_services(workspace),
-        rules.current(),
-        may[Action.DEV_LINK_ISSUE],
+        allowed,
+        may_issue(actor, workspace, allowed) if may.allowed else may,
         bool(settings.DEV_DOMAIN),
     )
 

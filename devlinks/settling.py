@@ -5,14 +5,14 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q, Sum
+from django.db.models import Min, Q, Sum
 from django.utils import timezone
 
 from audit.append import append
 from audit.kinds import EventKind
 from devlinks.gateways import gateway_of
 from devlinks.models import DevLink, Gateway, Purge, PurgeReceipt
-from devlinks.purges import behind
+from devlinks.purges import at_work, revision_now
 from envforge import tenancy
 from envforge.actor import SYSTEM
 from envforge.errors import Invalid
@@ -55,11 +55,14 @@ def acknowledge(held: str, told: Acknowledgement) -> None:
 
     Raises:
         GatewayNotRecognised
-        Invalid: it speaks for another gateway.
+        Invalid: it speaks for another gateway, or of a revision that there has not been.
     """
     gateway = gateway_of(held)
     if told.gateway_id != gateway.id:
         raise Invalid("A gateway acknowledges for itself.")
+    if told.revision > revision_now():
+        # Taken, it would let the gateway pass for one that has applied purges which are still to come.
+        raise Invalid("A gateway acknowledges what it was told: there has been no such revision yet.")
     with transaction.atomic():
         row = Gateway.objects.select_for_update().get(id=gateway.id)
         known = set(
@@ -92,13 +95,12 @@ def acknowledge(held: str, told: Acknowledgement) -> None:
 
 def settle(now: datetime) -> int:
     """A sweep: purges of which nothing is awaited any more; of a revoked link, how many connections were cut is told (L4)."""
-    settled = 0
-    open_ones = Purge.objects.filter(settled_at=None, revision__isnull=False).order_by("revision")
-    for one in open_ones[:AT_ONCE]:
-        if one.revision is None or behind(one.revision).exists():
-            continue
-        settled += _settle(one, now)
-    return settled
+    # Asked once: whatever every gateway at work has acknowledged is awaited of none.
+    present = revision_now()
+    least = at_work().aggregate(least=Min("acknowledged"))["least"]
+    reached = present if least is None else min(present, least)
+    over = Purge.objects.filter(settled_at=None, revision__lte=reached).order_by("revision")
+    return sum(_settle(one, now) for one in over[:AT_ONCE])
 
 
 def forget_old(now: datetime) -> None:

@@ -77,6 +77,8 @@ class Unavailable(EnvForgeError):
 
     status = 503
     title = "Not available at the moment"
+    # What `Retry-After` says to programs.
+    RETRY_AFTER_S: ClassVar[int] = 5
 
 
 class TenancyError(RuntimeError):

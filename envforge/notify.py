@@ -20,6 +20,8 @@ class Notice(StrEnum):
     APPROVAL_REQUESTED = "approval_requested"
     APPROVAL_DECIDED = "approval_decided"
     MEMBER_REMOVED = "member_removed"
+    CAP_NEARED = "cap_neared"
+    CAP_REACHED = "cap_reached"
 
 
 @dataclass(frozen=True, slots=True)

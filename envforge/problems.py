@@ -1,5 +1,6 @@
 """Errors as HTTP: once, for every door. Pages for people, `application/problem+json` (RFC 9457) for programs."""
 
+import sys
 from http import HTTPStatus
 from typing import Any
 
@@ -7,7 +8,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
 from envforge import request_id
-from envforge.errors import EnvForgeError, Invalid, NotAllowed, announce_denial
+from envforge.database_errors import as_unavailable
+from envforge.errors import EnvForgeError, Invalid, NotAllowed, Unavailable, announce_denial
 from envforge.middleware import Middleware
 
 STATUS_DETAILS = {
@@ -65,16 +67,20 @@ def from_error(request: HttpRequest, error: EnvForgeError) -> HttpResponse:
         announce_denial(error.denial)
         rule = error.denial.rule
     fields = error.fields if isinstance(error, Invalid) else None
-    return respond(
+    answer = respond(
         request, status=error.status, title=error.title, detail=error.detail, fields=fields, rule=rule
     )
+    if isinstance(error, Unavailable):
+        answer["Retry-After"] = str(error.RETRY_AFTER_S)
+    return answer
 
 
 class ProblemsMiddleware(Middleware):
-    """Maps our errors to answers; anything else stays Django's, and becomes `server_error`."""
+    """Maps our errors and the database's to answers; anything else stays Django's, and becomes `server_error`."""
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        return from_error(request, error) if isinstance(error, EnvForgeError) else None
+        ours = error if isinstance(error, EnvForgeError) else as_unavailable(error)
+        return from_error(request, ours) if ours is not None else None
 
 
 def phrase(status: int) -> str:
@@ -99,7 +105,9 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    return _plain(request, 500)
+    # Django calls this while it handles the error: one of a middleware, say, that looks for the session.
+    unavailable = as_unavailable(sys.exc_info()[1])
+    return from_error(request, unavailable) if unavailable else _plain(request, 500)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -79,6 +79,8 @@ class Config(BaseModel):
     plain_git_hosts: tuple[Annotated[str, Field(pattern=r"^[^\s/?#@:]+:[0-9]+$")], ...] = ()
     # Where SSH listens; the relay connects here.
     ssh_port: int = Field(default=2222, ge=1024, le=65535)
+    # What a workspace may write on the VM's own disk (/tmp, services' homes), as far as a quarter of the disk is more.
+    scratch_mib: int = Field(default=8192, ge=64)
     # Below the root of each hierarchy of control groups.
     cgroup: str = Field(default="", pattern=r"^[A-Za-z0-9_.@:/-]*$")
 

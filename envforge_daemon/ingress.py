@@ -12,7 +12,6 @@ import logging
 import os
 import socket
 import time
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from envforge_daemon.isolation import SHELL, Wall, Workspace, Workspaces
 from envforge_daemon.isolation.accounts import CARRIER_UID
 from envforge_daemon.isolation.carrier import VERSION
 from envforge_daemon.isolation.processes import start
+from envforge_daemon.locks import Locks
 from envforge_protocol.host import workspaces as wire
 from envforge_protocol.host.runtimes import Limits
 
@@ -35,6 +35,8 @@ CARRIER_LIMITS = Limits(memory_mib=512, cpu_millis=2000, processes=16)
 BACKLOG = 512
 ANSWERS_WITHIN_S = 10.0
 LOOKED_AFTER_EVERY_S = 0.5
+# What says that no carrier is there, or one that answers nobody any more.
+GONE = (FileNotFoundError, ConnectionError, TimeoutError)
 # A carrier whose workspace sleeps stays for this: many wake again soon, and nothing of a wake would take longer than its start.
 RESTS_S = 600.0
 
@@ -58,7 +60,7 @@ class Ingress:
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._wanted: dict[UUID, tuple[Workspace, tuple[Route, ...]]] = {}
         self._resting: dict[UUID, tuple[wire.Workspace, float]] = {}
-        self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks = Locks()
 
     async def set(self, workspace: Workspace, routes: Iterable[Route]) -> None:
         """These are the workspace's ways in, and no others; those that stay keep their connections.
@@ -79,7 +81,7 @@ class Ingress:
         self._wanted.pop(workspace.id, None)
         self._resting[workspace.id] = (workspace, time.monotonic() + RESTS_S)
         try:
-            async with self._locks[workspace.uid]:
+            async with self._locks.held(workspace.uid):
                 state = await self._ask(workspace.uid, {"do": "state"})
                 closed = [
                     await self._ask(workspace.uid, {"do": "close", "ingress": ingress})
@@ -94,7 +96,7 @@ class Ingress:
         """Close all ways into a workspace, carrier included; how many connections that cut. Works after a restart, too."""
         self._wanted.pop(workspace.id, None)
         self._resting.pop(workspace.id, None)
-        async with self._locks[workspace.uid]:
+        async with self._locks.held(workspace.uid):
             return await self._end(workspace)
 
     async def _end(self, workspace: wire.Workspace) -> int:
@@ -112,7 +114,7 @@ class Ingress:
         for workspace_id, (workspace, until) in list(self._resting.items()):
             if time.monotonic() < until:
                 continue
-            async with self._locks[workspace.uid]:
+            async with self._locks.held(workspace.uid):
                 # Whoever wakes meanwhile has taken it from the list, or waits for the lock and starts another.
                 if self._resting.pop(workspace_id, None) is not None:
                     await self._end(workspace)
@@ -125,7 +127,7 @@ class Ingress:
         Raises:
             OSError: nobody listens there (ConnectionRefusedError), or somebody else (PermissionError).
         """
-        async with self._locks[workspace.uid]:
+        async with self._locks.held(workspace.uid):
             await self._carrier(workspace)
         asked = {"do": "dial", "port": port, "uid": None if account is None else _uid(workspace, account)}
         answer = await self._ask(workspace.uid, asked)
@@ -157,7 +159,7 @@ class Ingress:
         return self._directory / f"{uid}.sock"
 
     async def _put_right(self, workspace: Workspace, routes: tuple[Route, ...]) -> None:
-        async with self._locks[workspace.uid]:
+        async with self._locks.held(workspace.uid):
             state = await self._carrier(workspace)
             there = {tuple(route) for route in state["routes"]}
             wanted = {(route.ingress, route.port, _uid(workspace, route.account)) for route in routes}
@@ -190,10 +192,13 @@ class Ingress:
 
     async def _carrier(self, workspace: Workspace) -> dict[str, Any]:
         """The state of a workspace's carrier; starts one where none answers, or one of another version does."""
-        with contextlib.suppress(OSError):
+        try:
             state = await self._ask(workspace.uid, {"do": "state"})
             if state["version"] == VERSION:
                 return state
+        except GONE:
+            # Any other error (no descriptor free, a full backlog) says nothing of it, and its connections live.
+            pass
         await workspace.kill_all(GROUP)
         path = self._socket(workspace.uid)
         path.unlink(missing_ok=True)
@@ -210,7 +215,7 @@ class Ingress:
                 directory="/",
                 descriptors=(control.fileno(),),
                 terminal=False,
-                may_elevate=False,
+                sudoers=None,
                 network="namespace",
                 umask=0o077,
                 own_program="carrier.py",

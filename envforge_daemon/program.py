@@ -44,7 +44,9 @@ class Program:
         Raises:
             DaemonError: it cannot begin; says why and what to do.
         """
-        walls = await isolation.raise_walls(self.config)
+        walls = await self._raise_walls()
+        if walls is None:
+            return
         for sentence in walls.sentences():
             log.warning("%s", sentence)
         state = State(self.config.state_dir)
@@ -86,8 +88,18 @@ class Program:
                     await part.close()
                 await _ended(others)
 
+    async def _raise_walls(self) -> isolation.Walls | None:
+        """The walls; None where the program was asked to end before they stood."""
+        raising = asyncio.create_task(isolation.raise_walls(self.config))
+        ending = asyncio.create_task(self.ending.wait())
+        try:
+            await asyncio.wait((raising, ending), return_when=asyncio.FIRST_COMPLETED)
+            return await raising if raising.done() else None
+        finally:
+            await _ended([raising, ending])
+
     async def _keep_firewall(self, workspaces: isolation.Workspaces) -> None:
-        last = await firewall.protected(self.config)
+        last = firewall.in_force(self.config)
         while True:
             await asyncio.sleep(FIREWALL_EVERY_S)
             try:
@@ -119,7 +131,7 @@ def _forever(name: str, work: Coroutine[Any, Any, None], *, may_end: bool = Fals
     return task
 
 
-async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
+async def _ended(tasks: Sequence[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     for task in tasks:

@@ -23,6 +23,8 @@ class Outbox:
         self._documents = documents
         self._waiting = asyncio.Event()
         self._last = 0
+        # What the disk had no room for: told all the same, unless the program ends before.
+        self._unkept: dict[str, Report] = {}
         if documents.names():
             self._waiting.set()
 
@@ -31,7 +33,14 @@ class Outbox:
         report = Report(id=uuid4(), at=datetime.now(UTC), body=body)
         # Names sort in the order things happened, also within one tick of the clock and across runs.
         self._last = max(self._last + 1, int(report.at.timestamp() * 1_000_000))
-        await self._documents.write(f"{self._last:020d}-{report.id}", report.model_dump(mode="json"))
+        name = f"{self._last:020d}-{report.id}"
+        try:
+            await self._documents.write(name, report.model_dump(mode="json"))
+        except OSError as error:
+            log.error(  # noqa: TRY400 - its sentence says it all
+                "a report is kept in memory alone: %s", error.strerror
+            )
+            self._unkept[name] = report
         self._waiting.set()
 
     async def deliver(self, control_plane: ControlPlane) -> None:
@@ -49,9 +58,12 @@ class Outbox:
                 await backoff.wait()
 
     async def _deliver_some(self, control_plane: ControlPlane) -> bool:
-        names = self._documents.names()[:MOST_REPORTS]
+        names = sorted([*self._documents.names(), *self._unkept])[:MOST_REPORTS]
         batch = {}
         for name in names:
+            if name in self._unkept:
+                batch[name] = self._unkept[name]
+                continue
             try:
                 batch[name] = Report.model_validate(self._documents.read(name))
             except ValidationError:
@@ -66,5 +78,6 @@ class Outbox:
         taken = set(read(answer, Taken).ids)
         for name, report in batch.items():
             if report.id in taken:
+                self._unkept.pop(name, None)
                 self._documents.remove(name)
         return bool(taken)

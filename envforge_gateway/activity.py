@@ -61,7 +61,7 @@ class Activity:
             counts.background += 1
             if counts.background_at is None:
                 counts.background_at = wall()
-            self._last_of(entry.session_id)
+                self._last_of(entry.session_id)
             return
         self._acted(entry, counts)
 

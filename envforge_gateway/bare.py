@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, quote
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import SecretStr
 
-from envforge_gateway import answers, siblings
+from envforge_gateway import answers
 from envforge_gateway.clock import DatabaseClock
 from envforge_gateway.control_plane import ControlPlane
 from envforge_gateway.errors import Unavailable
@@ -70,7 +70,7 @@ class Bare:
 
     async def _begin(self, exchange: "Exchange") -> None:
         request, gateway = exchange.request, exchange.gateway
-        if not siblings.may_come(request, gateway.origin(request.host)) and request.origin != b"null":
+        if not request.may_come and request.origin != b"null":
             exchange.deny("sibling")
             return
         token = (await exchange.form()).get("token", "")

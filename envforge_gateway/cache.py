@@ -22,8 +22,11 @@ PURGES_REMEMBERED = 4096
 class Open(Protocol):
     """Something that passes bytes under a session: a request under way, a socket, a shell."""
 
+    def shut(self) -> None:
+        """From now on nothing passes to or from its client; costs little, and `cut` must follow."""
+
     def cut(self) -> None:
-        """End it at once."""
+        """End it at once, and close what it had."""
 
 
 class Subject:
@@ -134,6 +137,8 @@ class Cache:
         # Decisions of an earlier revision than this cannot be compared with every purge since, and are discarded.
         self._floor = 0
         self.when_purged: list[Callable[[Key], None]] = []
+        # Shut and not yet closed. Where ten thousand end at once, closing can wait, and their clients cannot.
+        self.ending: deque[Open] = deque()
 
     def __len__(self) -> int:
         return len(self._by_digest)
@@ -190,7 +195,7 @@ class Cache:
         self._uncache(entry)
 
     def purge(self, key: Key, revision: int, *, cut: bool) -> Purged:
-        """Forget decisions older than the purge; with `cut`, end what is open under them."""
+        """Forget decisions older than the purge; with `cut`, shut what is open under them, and leave it to `ending`."""
         if len(self._purges) == PURGES_REMEMBERED:
             self._floor = max(self._floor, self._purges[0][0])
         self._purges.append((revision, key))
@@ -226,11 +231,11 @@ class Cache:
         return Purged(forgotten, ended)
 
     def cut_all(self) -> int:
-        """End everything that is open."""
+        """Shut everything that is open, and leave it to `ending`."""
         return sum(self._cut(entry) for entry in [one for one in self._everything() if one.open])
 
     def expire(self) -> int:
-        """End what is open under entries whose time has come; how many there were."""
+        """Shut what is open under entries whose time has come; how many there were."""
         ended = 0
         clock = now()
         while self._expiries and self._expiries[0][0] <= clock:
@@ -265,8 +270,9 @@ class Cache:
     def _cut(self, entry: Entry) -> int:
         ending = list(entry.open)
         for one in ending:
-            one.cut()
+            one.shut()
             self.closed(entry, one)
+        self.ending.extend(ending)
         return len(ending)
 
     def _forget(self, entry: Entry) -> None:

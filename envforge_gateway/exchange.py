@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from envforge_gateway import answers, paths, siblings
+from envforge_gateway import answers, paths
 from envforge_gateway.answers import Answer
 from envforge_gateway.body import Body
 from envforge_gateway.cache import Entry
@@ -59,7 +59,7 @@ class Exchange:
         """Decide now if everything is known, else as soon as it is."""
         request, gateway = self.request, self.gateway
         gateway.metrics.requests += 1
-        if request.host == gateway.config.domain:
+        if request.host == gateway.domain:
             self._later(gateway.bare.answer(self))
             return
         if not request.host.endswith(gateway.below):
@@ -68,7 +68,7 @@ class Exchange:
         if paths.is_reserved(request.path):
             self._later(gateway.reserved.answer(self))
             return
-        if not siblings.may_come(request, gateway.origin(request.host)):
+        if not request.may_come:
             self.deny("sibling")
             return
         self.decide()
@@ -184,13 +184,14 @@ class Exchange:
         entry.opened(self)
         self.relay = relay = Relay(self, upstream)
         relay.begin()
+        config = self.gateway.config
+        self.front.deadline = now() + (
+            config.body_timeout_s if self.wants_body else config.first_byte_timeout_s
+        )
         if self._body is not None:
             self.take_body()
-        self.front.deadline = now() + (
-            self.gateway.config.body_timeout_s
-            if self.wants_body
-            else self.gateway.config.first_byte_timeout_s
-        )
+            # More may have come meanwhile than waits here: then reading has paused.
+            self.front.check_waiting()
 
     def again_on_new_connection(self) -> None:
         """The pooled connection had been closed by the service before it saw the request."""
@@ -260,7 +261,7 @@ class Exchange:
         if not self.wants_body:
             front.buffer = body.rest
             front.deadline = now() + self.gateway.config.first_byte_timeout_s
-        else:
+        elif not relay.is_full:
             front.deadline = now() + self.gateway.config.body_timeout_s
 
     def answered(self, *, keep: bool) -> None:
@@ -322,13 +323,17 @@ class Exchange:
                 self.cut()
             return
         relay.drop()
-        if self.wants_body:
+        if self.wants_body and not relay.is_full:
             self.gateway.metrics.refused["slow"] += 1
             self.reply(answers.problem(self.request, 408, "slow"))
         else:
             self.failed(504, "first_byte_timeout")
 
     # Ends
+
+    def shut(self) -> None:
+        """Nothing more for the client."""
+        self.front.shut()
 
     def cut(self) -> None:
         """End both sides at once."""
@@ -358,6 +363,16 @@ class Exchange:
         self.front.deadline = NEVER
         if self.relay is not None:
             self.relay.resume()
+
+    def service_full(self) -> None:
+        """The service takes no more of the body for now; how long that may last is its time, and not the client's."""
+        self.front.deadline = now() + self.gateway.config.first_byte_timeout_s
+        self.front.pause_reading()
+
+    def service_drained(self) -> None:
+        if self.wants_body:
+            self.front.deadline = now() + self.gateway.config.body_timeout_s
+        self.front.check_waiting()
 
     def _cancel(self) -> None:
         task, self._task = self._task, None

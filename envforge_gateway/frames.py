@@ -1,8 +1,12 @@
-"""Counts WebSocket frames by their headers (RFC 6455, 5.2); payloads pass unread."""
+"""What of WebSockets is read (RFC 6455): the handshake's proof, and headers of frames, which are counted. Payloads pass unread."""
+
+import base64
+import hashlib
 
 _CONTROL = 0x08
 _MASKED = 0x80
 _SHORT, _LONG = 126, 127
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 class Frames:
@@ -56,6 +60,11 @@ class Frames:
             self._held = data[at:]
         else:
             self._skip = at - size
+
+
+def accept(key: bytes) -> bytes:
+    """What a server that speaks the protocol answers to a client's key (RFC 6455, 4.2.2)."""
+    return base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
 
 
 def close_frame(code: int) -> bytes:

@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import socket
+import struct
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -30,11 +32,14 @@ class Tunnelled(Protocol):
 
 # Bytes of later requests, or of a body that cannot go on yet, that wait here before reading pauses.
 MOST_WAITING = 65_536
+# Requests of one connection that are begun before others have their turn.
+REQUESTS_A_TURN = 16
 LINGER_BYTES = 1 << 20
 LINGER_S = 2.0
 _EMPTY_LINE = b"\r\n\r\n"
 _EMPTY_LINES = re.compile(rb"(?:\r\n)+").match
 NEVER = float("inf")
+_NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class Front(asyncio.Protocol):
@@ -42,7 +47,10 @@ class Front(asyncio.Protocol):
 
     __slots__ = (
         *(
+            "_head_bytes",
+            "_has_turn",
             "_head_since",
+            "_idle_timeout_s",
             "_in_next",
             "_lingering",
             "_paused",
@@ -65,7 +73,10 @@ class Front(asyncio.Protocol):
         self.closed = False
         self.is_full = False
         self.deadline = NEVER
+        self._head_bytes = gateway.config.head_bytes
+        self._idle_timeout_s = gateway.config.idle_timeout_s
         self._head_since = 0.0
+        self._has_turn = False
         self._in_next = False
         self._lingering = -1
         self._paused = False
@@ -129,6 +140,8 @@ class Front(asyncio.Protocol):
             self.tunnel.client_full()
         elif self.exchange is not None:
             self.exchange.client_full()
+        else:
+            self.deadline = now() + self.gateway.config.stall_timeout_s
 
     def resume_writing(self) -> None:
         self.is_full = False
@@ -136,22 +149,38 @@ class Front(asyncio.Protocol):
             self.tunnel.client_drained()
         elif self.exchange is not None:
             self.exchange.client_drained()
+        else:
+            self.next()
 
     def next(self) -> None:
-        """Begin with the next request, if all of its head has come and none is under way."""
+        """Begin with the next request, if all of its head has come, none is under way, and the client takes its answers."""
         if self._in_next:
             return
         self._in_next = True
+        turns = REQUESTS_A_TURN
         try:
-            while self.exchange is None and not self.closed and self._lingering < 0 and self.tunnel is None:
-                if not self._begin():
+            while (
+                self.exchange is None
+                and not (self.closed or self.is_full or self._has_turn)
+                and self._lingering < 0
+                and self.tunnel is None
+            ):
+                if not turns:
+                    # Requests that are answered at once come by the thousand: the others' turn.
+                    self._has_turn = True
+                    asyncio.get_running_loop().call_soon(self._next_turn)
+                elif not self._begin():
                     break
+                turns -= 1
         finally:
             self._in_next = False
         self.check_waiting()
 
+    def _next_turn(self) -> None:
+        self._has_turn = False
+        self.next()
+
     def _begin(self) -> bool:
-        config = self.gateway.config
         buffer = self.buffer
         if buffer[:2] == b"\r\n":
             # All at once: one after the other, each copies what is left.
@@ -160,21 +189,21 @@ class Front(asyncio.Protocol):
             if self.gateway.draining:
                 self.close()
             self._head_since = 0.0
-            self.deadline = now() + config.idle_timeout_s
+            self.deadline = now() + self._idle_timeout_s
             return False
-        end = buffer.find(_EMPTY_LINE, 0, config.head_bytes)
+        end = buffer.find(_EMPTY_LINE, 0, self._head_bytes)
         if end < 0:
-            if len(buffer) >= config.head_bytes:
+            if len(buffer) >= self._head_bytes:
                 self.refuse(BadRequest(431, "too_long"))
             elif not self._head_since:
                 self._head_since = now()
-                self.deadline = self._head_since + config.head_timeout_s
+                self.deadline = self._head_since + self.gateway.config.head_timeout_s
             return False
         self._head_since = 0.0
         self.deadline = NEVER
-        self.buffer = buffer[end + 4 :]
+        head, self.buffer = buffer[: end + 4], buffer[end + 4 :]
         try:
-            request = self.gateway.reader.read(buffer[: end + 4], self.peer, self.trusted)
+            request = self.gateway.requests.read(head, self.peer, self.trusted)
         except BadRequest as bad:
             self.refuse(bad)
             return False
@@ -195,8 +224,10 @@ class Front(asyncio.Protocol):
             return
         if not keep or self.gateway.draining:
             self.linger()
-        else:
+        elif self.buffer or self._paused:
             self.next()
+        else:
+            self.deadline = now() + self._idle_timeout_s
 
     def send(self, data: bytes) -> None:
         if not self.closed:
@@ -209,11 +240,32 @@ class Front(asyncio.Protocol):
             if self.transport.get_write_buffer_size():
                 asyncio.get_running_loop().call_later(self.gateway.config.stall_timeout_s, self.abort)
 
+    def shut(self) -> None:
+        """From now on nothing passes, either way: the client is told so at once. `abort` closes it."""
+        if self.closed:
+            return
+        if self.transport.is_closing():
+            self.abort()
+            return
+        self.pause_reading()
+        self.closed = True
+        held = self.transport.get_extra_info("socket")
+        # Closing waits for the loop's next turn, and so behind everything else that is cut in this one.
+        same = socket.socket(held.family, held.type, held.proto, fileno=held.fileno())
+        try:
+            # Closing then throws away what lies in the kernel's buffer, however slowly its client reads.
+            same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            same.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            # The client was quicker.
+            pass
+        finally:
+            same.detach()
+
     def abort(self) -> None:
         """Close at once: what was not sent yet never is."""
-        if not self.closed:
-            self.closed = True
-            self.transport.abort()
+        self.closed = True
+        self.transport.abort()
 
     def linger(self) -> None:
         """Close, but read a little first: an answer on its way is lost where unread bytes meet a closed socket."""
@@ -231,7 +283,7 @@ class Front(asyncio.Protocol):
         """Pause reading while more waits than should."""
         if self.closed:
             return
-        if len(self.buffer) > MOST_WAITING and self.exchange is not None:
+        if len(self.buffer) > MOST_WAITING:
             self.pause_reading()
         elif self._paused and len(self.buffer) <= MOST_WAITING and self.tunnel is None:
             exchange = self.exchange

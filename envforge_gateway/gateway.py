@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
+from envforge_gateway import heads, responses
 from envforge_gateway.activity import Activity
 from envforge_gateway.bare import Bare
 from envforge_gateway.cache import Cache
@@ -16,7 +17,6 @@ from envforge_gateway.logs import Log
 from envforge_gateway.metrics import Metrics
 from envforge_gateway.pages import Pages
 from envforge_gateway.plans import Plans
-from envforge_gateway.requests import Reader
 from envforge_gateway.reserved import Reserved
 from envforge_gateway.resolver import Resolver
 from envforge_gateway.shells import Shells
@@ -25,6 +25,8 @@ from envforge_gateway.waking import Waker
 
 # Deadlines are looked at so often at least.
 MOST_TICK_S = 5.0
+# So many connections are closed before others have their turn.
+CLOSED_AT_ONCE = 100
 
 
 class Leaving(Protocol):
@@ -50,7 +52,8 @@ class Gateway:
             config.may_dial, lambda workspace: log("upstream.outside", workspace=str(workspace))
         )
         self.plans = Plans(self.pools)
-        self.reader = Reader(config)
+        self.requests = heads.Reader(config)
+        self.responses = responses.Reader()
         self.pages = Pages(config)
         self.activity = Activity(control)
         self.resolver = Resolver(control, self.cache, self.plans, self.clock)
@@ -68,10 +71,9 @@ class Gateway:
         self.fronts: set[Front] = set()
         self.tunnels: set[Leaving] = set()
         self.draining = False
+        self.domain = config.domain
         self.below = f".{config.domain}"
-        self.scheme = config.scheme.encode()
         self.tick_s = min(MOST_TICK_S, config.head_timeout_s / 2, config.first_byte_timeout_s / 2)
-        self._origins: dict[str, bytes] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def use_sign_in(self, url: str | None) -> None:
@@ -80,12 +82,7 @@ class Gateway:
 
     def origin(self, host: str) -> bytes:
         """A host's origin as browsers write it."""
-        known = self._origins.get(host)
-        if known is None:
-            if len(self._origins) > 10_000:
-                self._origins.clear()
-            known = self._origins[host] = self.config.origin(host).encode()
-        return known
+        return self.config.origin(host).encode()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         """Run something beside; kept alive until it is done."""
@@ -116,6 +113,14 @@ class Gateway:
                 front.close()
         for tunnel in list(self.tunnels):
             tunnel.leave()
+
+    async def close_what_is_cut(self) -> None:
+        """Close what was shut by a purge or by its time, in turns with everybody's requests."""
+        ending = self.cache.ending
+        while ending:
+            for _ in range(min(CLOSED_AT_ONCE, len(ending))):
+                ending.popleft().cut()
+            await asyncio.sleep(0)
 
     async def ended(self) -> None:
         """Stop what runs beside."""

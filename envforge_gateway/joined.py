@@ -22,6 +22,10 @@ class Joined:
         self._entry = entry
         self._over = False
 
+    def shut(self) -> None:
+        """Nothing more for the client."""
+        self._front.shut()
+
     def client_full(self) -> None:
         if not self._upstream.closed:
             self._upstream.transport.pause_reading()

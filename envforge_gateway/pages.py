@@ -79,13 +79,14 @@ class Pages:
         """The session, or the link, does not hold."""
         status, title, sentences = REFUSED.get(word, _GENERAL)
         lines = [] if word in _TRANSIENT else [answers.CLEAR]
-        if word not in _TRANSIENT and request.digest is not None:
-            lines.append(answers.END_SESSION)
         if not request.wants_page:
             retry = 60 if status == 503 else None
             return answers.problem(
                 request, status, word, detail=f"{title}. {sentences[0]}", lines=lines, retry_after_s=retry
             )
+        if word not in _TRANSIENT and request.digest is not None:
+            # Not for what a page asks by itself: its person, who reloads it, would be told that a link is needed, and not why.
+            lines.append(answers.END_SESSION)
         inner = ""
         if self.sign_in and word in _SIGN_IN_HELPS and request.host != self._config.domain:
             following = quote((request.path + request.query).decode("latin-1"), safe="")

@@ -6,10 +6,11 @@ from envforge_gateway.errors import BadRequest
 
 RESERVED = b"/.envforge"
 # Without two ways to match one path: the time it takes must not grow faster than the path.
-_PLAIN = re.compile(
+PLAIN = (
     rb"/(?:[A-Za-z0-9_~!$&'()*+,=:@-][A-Za-z0-9._~!$&'()*+,=:@-]*"
     rb"(?:/[A-Za-z0-9_~!$&'()*+,=:@-][A-Za-z0-9._~!$&'()*+,=:@-]*)*/?)?"
-).fullmatch
+)
+_PLAIN = re.compile(PLAIN).fullmatch
 _ALLOWED = re.compile(rb"[\x21\x24-\x7e]*").fullmatch
 _TRIPLET = re.compile(rb"%([0-9A-Fa-f]{2})?")
 _DOUBTFUL = re.compile(rb"%(?:2[fF]|5[cC]|00|25[0-9A-Fa-f]{2})|[;\\]")

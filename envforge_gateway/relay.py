@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from envforge_gateway import responses
 from envforge_gateway.chunked import Chunked
 from envforge_gateway.errors import BadRequest, BadResponse
+from envforge_gateway.frames import accept
 from envforge_gateway.requests import SAFE
 from envforge_gateway.responses import Response
 from envforge_gateway.tunnel import Tunnel
@@ -23,7 +24,17 @@ class Relay:
     """Takes a connection to a service for one exchange."""
 
     __slots__ = (
-        *("_chunked", "_exchange", "_head", "_interim", "_left", "_rechunk", "_response", "_upstream"),
+        *(
+            "_chunked",
+            "_exchange",
+            "_head",
+            "_interim",
+            "_is_paused",
+            "_left",
+            "_rechunk",
+            "_response",
+            "_upstream",
+        ),
         *("has_begun", "is_full"),
     )
 
@@ -36,24 +47,22 @@ class Relay:
         self._chunked: Chunked | None = None
         self._left = -1
         self._rechunk = False
+        self._is_paused = False
         self.has_begun = False
         self.is_full = False
 
     def begin(self) -> None:
         """Send the request's head."""
-        request, gateway = self._exchange.request, self._exchange.gateway
+        request = self._exchange.request
         self._upstream.taker = self
-        lines = [
-            b"%b %b HTTP/1.1" % (request.method, request.path + request.query),
-            b"Host: " + request.host_header,
-            *request.lines,
-            b"X-Forwarded-For: " + request.client.encode("ascii"),
-            b"X-Forwarded-Proto: " + gateway.scheme,
-            b"X-Forwarded-Host: " + request.host_header,
-        ]
-        if request.is_websocket:
-            lines += (b"Connection: Upgrade", b"Upgrade: websocket")
-        self._upstream.transport.write(b"\r\n".join(lines) + b"\r\n\r\n")
+        self._upstream.transport.write(
+            b"".join(
+                (
+                    *(request.method, b" ", request.path, request.query, request.fields, request.cookies),
+                    *(b"\r\nX-Forwarded-For: ", request.client.encode("ascii"), b"\r\n\r\n"),
+                )
+            )
+        )
 
     def send(self, data: bytes) -> None:
         """Part of the request's body."""
@@ -85,7 +94,9 @@ class Relay:
         exchange = self._exchange
         request = exchange.request
         try:
-            response = responses.read(head, host=request.host, to_head=request.method == b"HEAD")
+            response = exchange.gateway.responses.read(
+                head, host=request.host, to_head=request.method == b"HEAD"
+            )
         except BadResponse:
             self._broken("response")
             return
@@ -181,7 +192,13 @@ class Relay:
 
     def _switched(self, response: Response, rest: bytes) -> None:
         exchange = self._exchange
-        if not exchange.request.is_websocket or response.upgrade != b"websocket" or not response.accept:
+        request = exchange.request
+        if (
+            not request.is_websocket
+            or response.upgrade != b"websocket"
+            or response.accept != accept(request.websocket_key)
+        ):
+            # Whoever cannot prove that it read this upgrade may have taken the client's bytes for something else.
             self._broken("upgrade")
             return
         lines = [
@@ -210,6 +227,9 @@ class Relay:
         response, exchange, upstream = self._response, self._exchange, self._upstream
         if response is None:
             return
+        if self._is_paused:
+            # The client takes the rest in its own time; the next one to take this connection waits for an answer.
+            self.resume()
         if response.keep_alive and not has_rest and not exchange.wants_body:
             upstream.give_back()
         else:
@@ -250,17 +270,19 @@ class Relay:
 
     def upstream_full(self) -> None:
         self.is_full = True
-        self._exchange.front.pause_reading()
+        self._exchange.service_full()
 
     def upstream_drained(self) -> None:
         self.is_full = False
-        self._exchange.front.check_waiting()
+        self._exchange.service_drained()
 
     def pause(self) -> None:
+        self._is_paused = True
         if not self._upstream.closed:
             self._upstream.transport.pause_reading()
 
     def resume(self) -> None:
+        self._is_paused = False
         if not self._upstream.closed:
             self._upstream.transport.resume_reading()
 

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import SecretStr
 
-from envforge_gateway import answers, paths, siblings
+from envforge_gateway import answers, paths
 from envforge_gateway.bare import query
 from envforge_gateway.clock import DatabaseClock, now
 from envforge_gateway.control_plane import ControlPlane
@@ -144,8 +144,8 @@ class Reserved:
         )
 
     async def _leave(self, exchange: "Exchange") -> None:
-        request, gateway = exchange.request, exchange.gateway
-        if not siblings.may_come(request, gateway.origin(request.host)):
+        request = exchange.request
+        if not request.may_come:
             exchange.deny("sibling")
             return
         if request.digest is not None:
@@ -160,7 +160,7 @@ class Reserved:
 
     async def _progress(self, exchange: "Exchange") -> None:
         request, gateway = exchange.request, exchange.gateway
-        if not siblings.may_come(request, gateway.origin(request.host)):
+        if not request.may_come:
             exchange.deny("sibling")
             return
         if request.digest is None or not gateway.freshness.may_serve:

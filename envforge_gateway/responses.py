@@ -1,5 +1,7 @@
 """A service's answer: its head, what of it goes on, and how its body ends."""
 
+from collections.abc import Sequence
+
 import httptools
 
 from envforge_gateway.errors import BadResponse
@@ -18,6 +20,12 @@ _DROPPED = frozenset(
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _LOOKED_AT = _DROPPED | _FRAMING | {b"set-cookie", b"clear-site-data", b"sec-websocket-accept"}
 _NO_BODY = frozenset({204, 304})
+_PASS, _DROP, _LOOK_AT = range(3)
+# Never kept for another answer.
+_PRIVATE = frozenset({b"set-cookie"})
+STARTS_REMEMBERED = 256
+LINES_REMEMBERED = 4096
+LONGEST_REMEMBERED = 256
 
 
 class Response:
@@ -47,62 +55,102 @@ class _Head:
         self.reason += reason
 
 
-def read(head: bytes, *, host: str, to_head: bool) -> Response:
-    """The answer that a head, up to and with its empty line, begins. `to_head`: it answers HEAD, and has no body.
+class Reader:
+    """Reads heads of answers. An app says nearly the same with each: lines that llhttp has read once are known after that."""
 
-    Raises:
-        BadResponse: it is none that can be passed on.
-    """
-    lines = head.count(b"\n")
-    if (
-        head.count(b"\r\n") != lines
-        or head.count(b"\r") != lines
-        or b"\0" in head
-        or b"\r\n " in head
-        or b"\r\n\t" in head
-    ):
-        raise BadResponse("line")
-    if lines - 2 > _MOST_FIELDS:
-        raise BadResponse("fields")
-    found = _Head()
-    parser = httptools.HttpResponseParser(found)
-    try:
-        parser.feed_data(head)
-    except httptools.HttpParserUpgrade:
-        pass
-    except (httptools.HttpParserError, ValueError):
-        raise BadResponse("response") from None
-    if found.begun != 1:
-        raise BadResponse("response")
-    response = Response()
-    response.status = parser.get_status_code()
-    response.reason = found.reason
-    _fields(response, head[:-4].split(b"\r\n")[1:], host)
-    if parser.get_http_version() == "1.0":
-        response.keep_alive = False
-    if to_head or response.status in _NO_BODY:
-        _without_body(response)
-    elif not response.chunked and response.length is None:
-        response.keep_alive = False
-    return response
+    def __init__(self) -> None:
+        self._starts: dict[bytes, tuple[int, bytes, bool]] = {}
+        self._lines: dict[bytes, tuple[int, bytes, bytes]] = {}
 
+    def read(self, head: bytes, *, host: str, to_head: bool) -> Response:
+        """The answer that a head, up to and with its empty line, begins. `to_head`: it answers HEAD, and has no body.
 
-def _fields(response: Response, fields: list[bytes], host: str) -> None:
-    lines = response.lines
-    named: set[bytes] = set()
-    for line in fields:
+        Raises:
+            BadResponse: it is none that can be passed on.
+        """
+        first, *fields = head[:-4].split(b"\r\n")
+        if len(fields) > _MOST_FIELDS:
+            raise BadResponse("fields")
+        known = self._lines
+        said = [known.get(line) for line in fields]
+        start = self._starts.get(first)
+        if start is None or None in said:
+            start = self._whole(head, first)
+            said = [self._understood(line) for line in fields]
+        response = Response()
+        response.status, response.reason, response.keep_alive = start
+        _fields(response, fields, said, host)
+        if to_head or response.status in _NO_BODY:
+            _without_body(response)
+        elif not response.chunked and response.length is None:
+            response.keep_alive = False
+        return response
+
+    def _whole(self, head: bytes, first: bytes) -> tuple[int, bytes, bool]:
+        lines = head.count(b"\n")
+        if (
+            head.count(b"\r\n") != lines
+            or head.count(b"\r") != lines
+            or b"\0" in head
+            or b"\r\n " in head
+            or b"\r\n\t" in head
+        ):
+            raise BadResponse("line")
+        found = _Head()
+        parser = httptools.HttpResponseParser(found)
+        try:
+            parser.feed_data(head)
+        except httptools.HttpParserUpgrade:
+            pass
+        except (httptools.HttpParserError, ValueError):
+            raise BadResponse("response") from None
+        if found.begun != 1:
+            raise BadResponse("response")
+        start = (parser.get_status_code(), found.reason, parser.get_http_version() != "1.0")
+        if len(first) <= LONGEST_REMEMBERED:
+            if len(self._starts) >= STARTS_REMEMBERED:
+                self._starts.clear()
+            self._starts[first] = start
+        return start
+
+    def _understood(self, line: bytes) -> tuple[int, bytes, bytes]:
+        """What is done with a line that llhttp has found to be a field."""
         name, _, value = line.partition(b":")
         lower = name.lower()
+        value = value.strip(b" \t")
         if lower in _LOOKED_AT:
-            value = value.strip(b" \t")
+            # That a connection stays is what it does anyway.
+            action = _DROP if lower == b"connection" and value.lower() == b"keep-alive" else _LOOK_AT
+        else:
+            action = _DROP if lower.startswith(b"x-envforge") else _PASS
+        understood = (action, lower, value)
+        if len(line) <= LONGEST_REMEMBERED and lower not in _PRIVATE:
+            if len(self._lines) >= LINES_REMEMBERED:
+                self._lines.clear()
+            self._lines[line] = understood
+        return understood
+
+
+def _fields(
+    response: Response, fields: list[bytes], said: Sequence[tuple[int, bytes, bytes] | None], host: str
+) -> None:
+    lines = response.lines
+    named: set[bytes] = set()
+    for line, understood in zip(fields, said, strict=True):
+        if understood is None:
+            continue
+        action, lower, value = understood
+        if action == _PASS:
+            lines.append(line)
+        elif action == _LOOK_AT:
             if lower == b"connection":
                 named.update(one.strip() for one in value.lower().split(b","))
             else:
                 _note(response, lower, value)
-            if not _passes(lower, value, host):
-                continue
-        if not lower.startswith(b"x-envforge"):
-            lines.append(line)
+            if _passes(lower, value, host):
+                lines.append(line)
+    if not named:
+        return
     if b"close" in named:
         response.keep_alive = False
     hop_by_hop = named - {b"close", b"keep-alive", b"upgrade", b""}

@@ -1,7 +1,5 @@
 """The relay of one SSH connection to one workspace's VM: a WebSocket outside, TCP inside (THREATS H7, L5)."""
 
-import base64
-import hashlib
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
@@ -11,6 +9,7 @@ from envforge_gateway.cache import Entry
 from envforge_gateway.clock import DatabaseClock, now
 from envforge_gateway.control_plane import ControlPlane
 from envforge_gateway.errors import Unavailable
+from envforge_gateway.frames import accept
 from envforge_gateway.joined import Joined
 from envforge_gateway.messages import BadFrame, Messages, frame
 from envforge_gateway.upstream import Pool, Upstream
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from envforge_gateway.front import Front
     from envforge_gateway.gateway import Gateway
 
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _LONGEST_TICKET = 256
 # Above every epoch: a runtime that falls asleep has nothing to do with its workspace's shell.
 _NO_EPOCH = 1 << 62
@@ -118,11 +116,10 @@ class Shells:
 
 
 def _switching(key: bytes) -> bytes:
-    accept = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         b"Sec-WebSocket-Accept: "
-        + accept
+        + accept(key)
         + b"\r\nSec-WebSocket-Protocol: "
         + SUBPROTOCOL.encode()
         + b"\r\n\r\n"
@@ -171,7 +168,7 @@ class ShellRelay(Joined):
     def cut(self) -> None:
         if not self._over:
             self._end()
-            self._front.abort()
+        self._front.abort()
 
     def _say_goodbye(self, code: int) -> None:
         self._front.send(b"\x88\x02" + code.to_bytes(2, "big"))

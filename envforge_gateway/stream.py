@@ -29,6 +29,8 @@ from envforge_protocol.gateway.identity import Registered, RegisterRequest, Rene
 LONGEST_WAIT_S = 5.0
 # A heartbeat from this far in what is our future: one of the two clocks stood still.
 AHEAD_S = 0.5
+# Purges applied and not told yet; while nobody takes word of them, the oldest are told as one.
+MOST_UNTOLD = 4096
 
 
 class Stream:
@@ -181,6 +183,8 @@ class Stream:
         gateway.metrics.purges += 1
         gateway.metrics.connections_cut += done.cut
         self._applied.append(Applied(revision=event.revision, cut=done.cut, at=wall()))
+        if len(self._applied) > MOST_UNTOLD:
+            self._emptied = (self._emptied or 0) + self._applied.pop(0).cut
         self._to_tell.set()
 
     def _gap(self, revision: int) -> None:
@@ -189,6 +193,8 @@ class Stream:
         gateway.log("stream.gap", last=self._last, found=revision)
         gateway.metrics.gaps += 1
         self._last = revision
+        # Of a database that was restored to an earlier moment: there are no such revisions to acknowledge any more.
+        self._applied = [one for one in self._applied if one.revision <= revision]
         done = gateway.cache.empty(revision, cut=True)
         gateway.pools.withdraw_all()
         gateway.metrics.connections_cut += done.cut
@@ -201,6 +207,8 @@ class Stream:
         while True:
             await self._to_tell.wait()
             self._to_tell.clear()
+            # What is told as cut is closed, at the service's side too (THREATS G2).
+            await self._gateway.close_what_is_cut()
             while self._id is not None and (self._applied or self._emptied is not None):
                 applied = self._applied[:MOST_ACKNOWLEDGED]
                 emptied = self._emptied

@@ -81,7 +81,7 @@ class Tunnel(Joined):
         """End both ends at once."""
         if not self._over:
             self._end()
-            self._front.abort()
+        self._front.abort()
 
     def _end(self) -> None:
         self._over = True

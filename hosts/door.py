@@ -16,12 +16,11 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
 from prometheus_client import Counter
-from psycopg_pool import PoolTimeout
 from pydantic import ValidationError
 
 from envforge import metrics, request_id
+from envforge.database_errors import as_unavailable
 from envforge.errors import EnvForgeError, Unavailable
 from envforge_protocol.host.base import (
     OLDEST_PROTOCOL,
@@ -307,9 +306,7 @@ def _require_https(request: Request, scope: Scope) -> None:
 
 
 def _problem(error: Exception) -> Answer:
-    if isinstance(error, OperationalError | InterfaceError | PoolTimeout):
-        log.warning("host.api.database", reason=type(error).__name__)
-        error = Unavailable("The database does not answer at the moment.")
+    error = as_unavailable(error) or error
     if not isinstance(error, EnvForgeError):
         log.error("host.api.broke", exc_info=error)
         return _told(
@@ -327,6 +324,8 @@ def _problem(error: Exception) -> Answer:
         )
     if isinstance(error, TooMany):
         answer.headers["Retry-After"] = str(error.wait_s)
+    elif isinstance(error, Unavailable):
+        answer.headers["Retry-After"] = str(error.RETRY_AFTER_S)
     next_offset = getattr(error, "next_offset", None)
     if next_offset is not None:
         answer.message = _extended(answer, next_offset=next_offset)

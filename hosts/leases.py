@@ -8,7 +8,7 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import structlog
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from envforge import tenancy
@@ -24,6 +24,8 @@ from hosts.walls import LETTING_IN
 LEASE_S = 30
 # A command whose credentials cannot be had at the moment is leased again after this.
 FILL_AGAIN_AFTER = timedelta(seconds=5)
+# Commands of a VM that one poll gives up; the next poll and the sweep go on.
+MOST_GIVEN_UP = 20
 
 log = structlog.get_logger(__name__)
 
@@ -48,43 +50,54 @@ def lease(held: str) -> list[Taken]:
         # Most polls find nothing: that must cost little.
         if not HostCommand.objects.filter(host_id=actor.host_id, finished_at=None).exists():
             return []
-        now = timezone.now()
-        _give_up_hopeless(actor)
-        earlier = HostCommand.objects.filter(
-            host=OuterRef("host"), lane=OuterRef("lane"), position__lt=OuterRef("position"), finished_at=None
+        hopeless = list(
+            HostCommand.objects.filter(_hopeless(), host_id=actor.host_id)
+            .order_by("position")
+            .values_list("id", flat=True)[:MOST_GIVEN_UP]
         )
-        missing, instance_id = Host.objects.values_list("missing_walls", "instance_id").get(id=actor.host_id)
-        held_back = () if walls.may_let_in(missing) else LETTING_IN
-        free = (
-            HostCommand.objects.select_for_update(skip_locked=True)
-            .filter(
-                Q(leased_until=None) | Q(leased_until__lte=now),
-                Q(lane="") | ~Exists(earlier),
-                host_id=actor.host_id,
-                generation=actor.generation,
-                finished_at=None,
-                not_before__lte=now,
-            )
-            .exclude(kind__in=held_back)
-            # Managed data first: nothing starts before its volume is attached.
-            .exclude(Q(kind=volumes.USES) & Exists(volumes.waits(OuterRef("workspace_id"), instance_id)))
-            .order_by("position")[:MOST_AT_ONCE]
+        if not hopeless:
+            return _take_free(actor)
+    for command_id in hopeless:
+        give_up(actor.org_id, command_id)
+    with tokens.speaking(held) as actor:
+        return _take_free(actor)
+
+
+def _take_free(actor: HostActor) -> list[Taken]:
+    now = timezone.now()
+    earlier = HostCommand.objects.filter(
+        host=OuterRef("host"), lane=OuterRef("lane"), position__lt=OuterRef("position"), finished_at=None
+    )
+    missing, instance_id = Host.objects.values_list("missing_walls", "instance_id").get(id=actor.host_id)
+    held_back = () if walls.may_let_in(missing) else LETTING_IN
+    free = (
+        HostCommand.objects.select_for_update(skip_locked=True)
+        .filter(
+            Q(leased_until=None) | Q(leased_until__lte=now),
+            Q(lane="") | ~Exists(earlier),
+            host_id=actor.host_id,
+            generation=actor.generation,
+            finished_at=None,
+            not_before__lte=now,
+            due_at__gt=now,
         )
-        return [taken for one in free if (taken := _take(one)) is not None]
+        .exclude(kind__in=held_back)
+        # Managed data first: nothing starts before its volume is attached.
+        .exclude(Q(kind=volumes.USES) & Exists(volumes.waits(OuterRef("workspace_id"), instance_id)))
+        .order_by("position")[:MOST_AT_ONCE]
+    )
+    return [taken for one in free if (taken := _take(one)) is not None]
 
 
 def _take(command: HostCommand) -> Taken | None:
     payload = queue.payload_of(command)
+    now = timezone.now()
     if payload is None:
         log.warning("host.command.unreadable", command=str(command.id), kind=command.kind)
-        queue.give_up(
-            command, "unreadable", "This was asked for in another version's words; it is asked for again."
-        )
+        # The next poll or the sweep gives it up, in a transaction of its own.
+        command.due_at = now
+        command.save(update_fields=["due_at"])
         return None
-    if command.attempts >= command.most_attempts:
-        give_up_overdue(command, generation=command.generation)
-        return None
-    now = timezone.now()
     command.attempts += 1
     command.lease = uuid4()
     command.leased_until = now + timedelta(seconds=LEASE_S)
@@ -95,20 +108,31 @@ def _take(command: HostCommand) -> Taken | None:
     return Taken(queue.ref(command), payload, command.lease, command.attempts)
 
 
-def _give_up_hopeless(actor: HostActor) -> None:
-    hopeless = HostCommand.objects.select_for_update(skip_locked=True).filter(
-        Q(due_at__lte=timezone.now()) | Q(generation__lt=actor.generation),
-        host_id=actor.host_id,
-        finished_at=None,
-    )
-    for one in hopeless:
-        give_up_overdue(one, generation=actor.generation)
+def _hopeless() -> Q:
+    return Q(Q(due_at__lte=timezone.now()) | Q(generation__lt=F("host__generation")), finished_at=None)
 
 
-def give_up_overdue(command: HostCommand, *, generation: int) -> None:
-    """Finish a locked command that is overdue, or whose VM was replaced, with words for it."""
-    if command.generation < generation:
+def give_up(org_id: UUID, command_id: UUID) -> bool:
+    """Finish a command that is overdue, or whose VM was replaced, with words for it; answers whether it was to be.
+
+    Who hears of it locks the command's workspace: so each in a transaction of its own, which holds one workspace.
+    """
+    with tenancy.enter(org_id):
+        rows = HostCommand.objects.select_for_update(skip_locked=True, of=("self",)).select_related("host")
+        command = rows.filter(_hopeless(), id=command_id).first()
+        if command is None:
+            return False
+        _give_up(command)
+        return True
+
+
+def _give_up(command: HostCommand) -> None:
+    if command.generation < command.host.generation:
         queue.give_up(command, "host_replaced", "The VM was replaced before this was done.")
+    elif queue.payload_of(command) is None:
+        queue.give_up(
+            command, "unreadable", "This was asked for in another version's words; it is asked for again."
+        )
     elif command.attempts >= command.most_attempts:
         times = f"{command.attempts} times" if command.attempts > 1 else "once"
         queue.give_up(command, "lease_lost", f"The VM began this {times} and never said how it ended.")

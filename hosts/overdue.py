@@ -3,6 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
+import structlog
 from django.utils import timezone
 
 from envforge import tenancy
@@ -13,8 +14,11 @@ from hosts.models import HostCommand, HostReport
 
 MOST_ORGANIZATIONS = 200
 MOST_COMMANDS = 200
+MOST_REPORTS = 5_000
 # A day longer than a VM may still tell the same again.
 REPORTS_KEPT = timedelta(days=REPORTS_REMEMBERED_DAYS + 1)
+
+log = structlog.get_logger(__name__)
 
 
 def sweep() -> int:
@@ -25,16 +29,20 @@ def sweep() -> int:
 
 def _sweep_in(org_id: UUID) -> int:
     with tenancy.enter(org_id):
-        due = (
-            HostCommand.objects.select_for_update(skip_locked=True, of=("self",))
-            .select_related("host")
-            .filter(due_at__lte=timezone.now())
-            .order_by("due_at")[:MOST_COMMANDS]
-        )
-        for one in due:
-            if one.finished_at:
-                one.delete()
-            else:
-                leases.give_up_overdue(one, generation=one.host.generation)
-        forgotten, _ = HostReport.objects.filter(taken_at__lt=timezone.now() - REPORTS_KEPT).delete()
-        return len(due) + forgotten
+        due = HostCommand.objects.filter(due_at__lte=timezone.now()).order_by("due_at")
+        rows = list(due.values_list("id", "finished_at")[:MOST_COMMANDS])
+        over = [command_id for command_id, finished_at in rows if finished_at]
+        HostCommand.objects.filter(id__in=over).delete()
+        told = HostReport.objects.filter(taken_at__lt=timezone.now() - REPORTS_KEPT).order_by("taken_at")
+        forgotten = list(told.values_list("id", flat=True)[:MOST_REPORTS])
+        HostReport.objects.filter(id__in=forgotten).delete()
+    given_up = [command_id for command_id, finished_at in rows if not finished_at]
+    return len(over) + len(forgotten) + sum(_give_up(org_id, command_id) for command_id in given_up)
+
+
+def _give_up(org_id: UUID, command_id: UUID) -> bool:
+    try:
+        return leases.give_up(org_id, command_id)
+    except Exception as error:  # noqa: BLE001 - of an app above; the others are given up all the same
+        log.error("host.command.not_given_up", command=str(command_id), error=type(error).__name__)  # noqa: TRY400
+        return False

@@ -104,8 +104,9 @@ def holder(port: int) -> str:
     inodes = _listening_inodes(port)
     for entry in PROC.glob("[0-9]*"):
         if inodes & _open_files(entry):
-            name = (entry / "comm").read_text().strip()
-            return f"another program ({name}, process {entry.name})"
+            with contextlib.suppress(OSError):  # gone meanwhile
+                name = (entry / "comm").read_text().strip()
+                return f"another program ({name}, process {entry.name})"
     return "another program"
 
 

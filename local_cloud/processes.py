@@ -119,8 +119,8 @@ class Records:
     def end_leftovers(self) -> list[str]:
         """Stop what an earlier supervisor left running; the names of the parts that were stopped."""
         names = sorted(self.leftovers())
-        deadline = time.monotonic() + STOP_GRACE_S
         for number in (signal.SIGINT, signal.SIGKILL):
+            deadline = time.monotonic() + STOP_GRACE_S
             for members in self.leftovers().values():
                 for process in members:
                     _signal(process, number)

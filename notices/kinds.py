@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from audit.facts import NAME, TIME, Choice, Fact, FactRefused, FactValue
+from audit.facts import COUNT, NAME, TIME, Choice, Fact, FactRefused, FactValue
 from envforge.notify import Notice
 from notices.words import readable
 
@@ -18,6 +18,8 @@ class Words(Fact):
 
 
 WORDS = Words()
+# What the cap does once it is reached.
+THEN = Choice(words=("nothing stops", "nothing wakes until the month ends or the cap is raised"))
 ROLE = Choice(words=("owner", "admin", "developer", "viewer", "billing"))
 
 
@@ -84,5 +86,24 @@ KINDS: dict[Notice, Declaration] = {
         has_link=False,
         members_only=False,
         remover=WORDS,
+    ),
+    Notice.CAP_NEARED: kind(
+        "{whose} used {percent} % of the awake hours for {month}",
+        has_link=True,
+        members_only=True,
+        whose=WORDS,
+        percent=COUNT,
+        hours=COUNT,
+        month=WORDS,
+        then=THEN,
+    ),
+    Notice.CAP_REACHED: kind(
+        "{whose} used all {hours} awake hours for {month}",
+        has_link=True,
+        members_only=True,
+        whose=WORDS,
+        hours=COUNT,
+        month=WORDS,
+        then=THEN,
     ),
 }

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from envforge import tenancy
 from envforge.actor import Actor
+from envforge.errors import NotVisible
 from orgs.models import Organization
 
 
@@ -41,11 +42,25 @@ def tell_narrowed(narrowed: Narrowed) -> None:
         listener(narrowed)
 
 
+def locked_organization() -> Organization:
+    """The entered organization, locked: the first lock of its transaction (docs/decisions/0009-wakes.md).
+
+    Other rows may be made meanwhile. Each of them names the organization, so a lock of its key would wait for whoever
+    makes them; and they may hold a workspace or a VM that the caller wants next.
+
+    Raises:
+        NotVisible: it is gone.
+    """
+    found = Organization.objects.select_for_update(no_key=True).filter(id=tenancy.current_org()).first()
+    if found is None:
+        raise NotVisible
+    return found
+
+
 def hold_access() -> None:
     """Let nobody's access in the entered organization be taken before this transaction ends.
 
     For what is handed out on the strength of it: whoever takes the access afterwards finds it and ends it. Everything
-    that takes access locks the organization first, so this must be the caller's first lock. Other rows may be made meanwhile:
-    whoever makes them holds a workspace, and the caller may want that next.
+    that takes access locks the organization first, so this must be the caller's first lock.
     """
-    Organization.objects.select_for_update(no_key=True).filter(id=tenancy.current_org()).first()
+    locked_organization()

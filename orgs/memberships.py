@@ -9,8 +9,9 @@ from audit.kinds import EventKind
 from envforge.actor import Actor, Target
 from envforge.errors import Conflict, NotVisible
 from orgs import policy
+from orgs.access import locked_organization
 from orgs.directory import enlist
-from orgs.models import Invitation, Membership, Organization, Person, RoleGrant
+from orgs.models import Invitation, Membership, Person, RoleGrant
 from orgs.roles import Role, Scope
 
 LAST_OWNER = "The organization would be left without an owner. Make somebody else an owner first."
@@ -39,13 +40,13 @@ def is_open(invitation: Invitation) -> bool:
     return invitation.role in policy.grantable(sender, organization)
 
 
-def lock_member(org_id: UUID, person_id: UUID) -> Membership:
+def lock_member(person_id: UUID) -> Membership:
     """The membership, with the organization locked first, so that two removals at once cannot both be the last but one.
 
     Raises:
         NotVisible: no such member.
     """
-    Organization.objects.select_for_update().filter(id=org_id).first()
+    locked_organization()
     membership = Membership.objects.select_related("person").filter(person_id=person_id).first()
     if membership is None:
         raise NotVisible

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from envforge.api.bodies import key_parameter, read_after, read_body, read_key
-from envforge.api.schema import REFUSALS, Problem
+from envforge.api.schema import REFUSALS, WRITES
 from envforge.api.views import OrgAPIView
 from envforge.errors import Invalid
 from orgs.selectors import organization
@@ -17,21 +17,13 @@ from projects.choices import Cleanup, Decision, Mode, Source
 from projects.operations.resources import Given
 from projects.selectors import OneProject, OneRepository
 
-WRITES: dict[Any, Any] = {
-    **REFUSALS,
-    **{(status, "application/problem+json"): Problem for status in (400, 409, 415)},
-}
 KEY = key_parameter("")
 DECISION = OpenApiParameter("decision", enum=Decision.values, description="Only these; else all")
 AFTER = OpenApiParameter("after", UUID, description="`next` of the page before")
 
 
 class ProjectView(OrgAPIView):
-    """Reads and writes have rates of their own."""
-
-    @property
-    def throttle_scope(self) -> str:  # type: ignore[override]
-        return "read" if self.request.method == "GET" else "write"
+    """What addresses of projects have in common."""
 
     def one(self, slug: str, project: str) -> OneProject:
         return selectors.project(actor=self.actor, slug=slug, project=project)

@@ -8,15 +8,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from envforge.api.bodies import key_parameter, read_body, read_key
-from envforge.api.schema import REFUSALS, Problem
+from envforge.api.schema import REFUSALS, WRITES
 from envforge.api.views import OrgAPIView
 from orgs.selectors import organization
 from projects import operations, selectors
-
-WRITES: dict[Any, Any] = {
-    **REFUSALS,
-    **{(status, "application/problem+json"): Problem for status in (400, 409, 415)},
-}
 
 
 class ForgeAppIn(serializers.Serializer[Any]):

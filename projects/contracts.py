@@ -29,7 +29,7 @@ def approved(repository_ids: Collection[UUID]) -> dict[UUID, Proposal]:
 
 
 def waiting(repository_ids: Collection[UUID]) -> dict[UUID, list[Proposal]]:
-    """Of each repository, the proposals nobody has decided about, the newest first."""
+    """Of each repository, the proposals nobody has decided about, the newest first; how many are kept is bounded."""
     rows = Proposal.objects.filter(repository_id__in=repository_ids, decision=Decision.PROPOSED)
     found: dict[UUID, list[Proposal]] = {}
     for row in rows.order_by("-proposed_at", "-id"):

@@ -1,4 +1,7 @@
-"""Rows that an operation is about, locked in one order: the project, then the repository."""
+"""Rows that an operation is about, locked in one order: the project, then the repository; workspaces come after both.
+
+Their keys are not locked: rows that name them are made meanwhile, by whoever holds a workspace.
+"""
 
 from uuid import UUID
 
@@ -20,7 +23,7 @@ def locked_project(actor: Actor, action: Action, project_id: UUID) -> Project:
         NotVisible, NotAllowed: see `policy.require`.
         Conflict: it is archived.
     """
-    project = Project.objects.select_for_update().filter(id=project_id).first()
+    project = Project.objects.select_for_update(no_key=True).filter(id=project_id).first()
     if project is None:
         raise NotVisible
     policy.require(actor, action, project)
@@ -35,7 +38,9 @@ def locked_repository(actor: Actor, action: Action, repository_id: UUID) -> Repo
     if found is None:
         raise NotVisible
     project = locked_project(actor, action, found.project_id)
-    repository = Repository.objects.select_for_update().filter(id=found.id, removed_at=None).first()
+    repository = (
+        Repository.objects.select_for_update(no_key=True).filter(id=found.id, removed_at=None).first()
+    )
     if repository is None:
         raise NotVisible
     repository.project = project

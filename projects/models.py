@@ -108,8 +108,8 @@ class Repository(TenantModel):
 class Proposal(TenantModel):
     """An `envforge.yml` that was seen in a repository; the contract of wakes once a maintainer approved its digest (W2).
 
-    `commit` and `branch` are where it was seen first. What was seen is never changed, only decided about: the application
-    may update no other column.
+    `commit` and `branch` are where it was seen first. What was seen is never changed, only decided about, or forgotten while
+    nobody has (`operations.contracts`): the application may update no other column and delete no other row.
     """
 
     repository = models.ForeignKey(

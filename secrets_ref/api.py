@@ -11,17 +11,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from envforge.api.bodies import key_parameter, read_after, read_body, read_key
-from envforge.api.schema import REFUSALS, Problem
+from envforge.api.schema import REFUSALS, WRITES
 from envforge.api.views import OrgAPIView
 from envforge.reports import forget_body
 from envforge.secret_value import SecretValue
 from orgs.selectors import organization
 from secrets_ref import operations, selectors
 
-WRITES: dict[Any, Any] = {
-    **REFUSALS,
-    **{(status, "application/problem+json"): Problem for status in (400, 409, 415, 503)},
-}
 KEY = key_parameter("Of the value, nothing is kept.")
 AFTER = OpenApiParameter("after", OpenApiTypes.UUID, description="`next` of the page before")
 VALUE = "Text of at most 8,192 bytes. It is never answered, logged or stored by EnvForge."
@@ -72,7 +68,7 @@ class VersionOut(serializers.Serializer[Any]):
 
 
 class SecretsOut(serializers.Serializer[Any]):
-    """A page of secrets by name; `behind` are the services that run an old version, of any page."""
+    """A page of secrets by name; `behind` are services that run an old version, the first 50 by secret, whatever the page."""
 
     secrets = SecretOut(many=True)
     next = serializers.UUIDField(allow_null=True)
@@ -117,10 +113,6 @@ class Secrets(OrgAPIView):
     def takes(self) -> frozenset[str]:  # type: ignore[override]
         return frozenset({"after"}) if self.request.method == "GET" else frozenset()
 
-    @property
-    def throttle_scope(self) -> str:  # type: ignore[override]
-        return "read" if self.request.method == "GET" else "write"
-
     @extend_schema(
         operation_id="list_secrets",
         summary="Secrets by name, without values",
@@ -156,10 +148,6 @@ class Secrets(OrgAPIView):
 
 
 class OneSecret(OrgAPIView):
-    @property
-    def throttle_scope(self) -> str:  # type: ignore[override]
-        return "read" if self.request.method == "GET" else "write"
-
     @extend_schema(
         operation_id="get_secret",
         summary="One secret with its versions and readers",
@@ -181,8 +169,6 @@ class OneSecret(OrgAPIView):
 
 
 class Rotate(OrgAPIView):
-    throttle_scope = "write"
-
     @extend_schema(
         operation_id="rotate_secret",
         summary="Store a new value of a secret",
@@ -204,8 +190,6 @@ class Rotate(OrgAPIView):
 
 
 class Import(OrgAPIView):
-    throttle_scope = "write"
-
     @extend_schema(
         operation_id="import_secret",
         summary="Take up a parameter that lies below the organization's own prefix",

@@ -173,6 +173,6 @@ def _answer_first(seen: Secrets) -> dict[str, Any]:
     """The sentence the reader came for, as numbers for the template's words."""
     return {
         "total": seen.total,
-        "behind": len(seen.behind),
+        "behind": seen.behind_total,
         "outside": sum(view.state in {State.CHANGED_OUTSIDE, State.DELETED_OUTSIDE} for view in seen.secrets),
     }

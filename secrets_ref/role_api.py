@@ -9,11 +9,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from envforge.api.bodies import key_parameter, read_body, read_key
-from envforge.api.schema import REFUSALS
+from envforge.api.schema import REFUSALS, WRITES
 from envforge.api.views import OrgAPIView
 from orgs.selectors import organization
 from secrets_ref import role_operations, role_selectors
-from secrets_ref.api import WRITES, ChangedOut
+from secrets_ref.api import ChangedOut
 
 
 class CustomerRoleIn(serializers.Serializer[Any]):

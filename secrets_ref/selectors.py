@@ -94,13 +94,14 @@ class PlaceChoice:
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """A page of an organization's secrets, and which services run an old version."""
+    """A page of an organization's secrets, and which services run an old version: the first `MOST_SHOWN` of `behind_total`."""
 
     organization: Organization
     total: int
     secrets: list[SecretView]
     next_after: UUID | None
     behind: list[UseView]
+    behind_total: int
     change: Answer
     may_set_in: list[PlaceChoice]
     own_prefix: str
@@ -133,6 +134,7 @@ def secrets(*, actor: Actor, slug: str, after: UUID | None = None, size: int = P
         live = Secret.objects.filter(_within(seen), deleted_at=None).select_related("role")
         rows = list(_after(live, after).order_by("name", "id")[: size + 1])
         more = rows[size - 1].id if len(rows) > size else None
+        behind = _behind(live)
         change = answers[Action.SECRET_CHANGE]
         settable = policy.reach(actor, Action.SECRET_CHANGE)
         return Secrets(
@@ -140,7 +142,8 @@ def secrets(*, actor: Actor, slug: str, after: UUID | None = None, size: int = P
             live.count(),
             _views(rows[:size]),
             more,
-            _behind(seen),
+            _uses(list(behind.order_by("secret__name", "workspace_id", "service")[:MOST_SHOWN])),
+            behind.count(),
             change,
             _choices(actor, settable),
             paths.own_prefix(found.id),
@@ -253,12 +256,9 @@ def _is_old() -> Q:
     return ~Q(version=F("secret__version"), generation=F("secret__generation"))
 
 
-def _behind(where: Reach) -> list[UseView]:
-    visible_ones = Secret.objects.filter(_within(where), deleted_at=None).values("id")
-    rows = Consumption.objects.filter(_is_old(), running=True, secret_id__in=visible_ones)
-    return _uses(
-        list(rows.select_related("secret").order_by("secret__name", "workspace_id", "service")[:MOST_SHOWN])
-    )
+def _behind(seen: QuerySet[Secret]) -> QuerySet[Consumption]:
+    rows = Consumption.objects.filter(_is_old(), running=True, secret_id__in=seen.values("id"))
+    return rows.select_related("secret")
 
 
 def _uses(rows: list[Consumption]) -> list[UseView]:

@@ -104,17 +104,20 @@ def delete(path: str) -> None:
 def describe(path: str) -> Described | None:
     """One parameter as it is now, without its value; None if there is none. Raises StoreRefused."""
     equals = {"Key": "Name", "Option": "Equals", "Values": [path]}
-    answer = _ask(_ssm().describe_parameters, ParameterFilters=[equals])
-    return next((_described(one) for one in answer["Parameters"]), None)
+    return next((one for page in _describe(equals) for one in page), None)
 
 
 def describe_all(org_id: UUID) -> Iterator[list[Described]]:
     """Every parameter below the organization's prefix without its value, in pages of up to 50. Raises StoreRefused."""
-    below = {"Key": "Path", "Option": "Recursive", "Values": [own_prefix(org_id).rstrip("/")]}
+    yield from _describe({"Key": "Path", "Option": "Recursive", "Values": [own_prefix(org_id).rstrip("/")]})
+
+
+def _describe(only: dict[str, Any]) -> Iterator[list[Described]]:
+    """Page by page: one may be empty, or short, with more behind it (DescribeParameters in the SSM API)."""
     following = ""
     while True:
         more = {"NextToken": following} if following else {}
-        answer = _ask(_ssm().describe_parameters, ParameterFilters=[below], MaxResults=PAGE_SIZE, **more)
+        answer = _ask(_ssm().describe_parameters, ParameterFilters=[only], MaxResults=PAGE_SIZE, **more)
         yield [_described(one) for one in answer["Parameters"]]
         following = answer.get("NextToken", "")
         if not following:

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from envforge.api.bodies import read_after, read_body, read_limit
-from envforge.api.schema import REFUSALS, Problem
+from envforge.api.schema import REFUSALS, WRITES
 from envforge.api.views import OrgAPIView
 from envforge.errors import Invalid
 from hosts.choices import Size
@@ -22,10 +22,6 @@ from workspaces.selectors import listed, one
 from workspaces.selectors.one import OneWorkspace
 from workspaces.states import ShellNow, State
 
-WRITES: dict[Any, Any] = {
-    **REFUSALS,
-    **{(status, "application/problem+json"): Problem for status in (400, 409, 415)},
-}
 AFTER = OpenApiParameter("after", OpenApiTypes.UUID, description="`next` of the page before")
 SHOW = OpenApiParameter("show", OpenApiTypes.STR, enum=["archived"], description="`archived` for those")
 LIMIT = OpenApiParameter("limit", OpenApiTypes.INT, description="1 to 200; 50 without")
@@ -142,10 +138,6 @@ class Workspaces(OrgAPIView):
     def takes(self) -> frozenset[str]:  # type: ignore[override]
         return frozenset({"after", "show", "limit"}) if self.request.method == "GET" else frozenset()
 
-    @property
-    def throttle_scope(self) -> str:  # type: ignore[override]
-        return "read" if self.request.method == "GET" else "write"
-
     @extend_schema(
         operation_id="list_workspaces",
         summary="Workspaces that one may see",
@@ -185,8 +177,6 @@ class Workspaces(OrgAPIView):
 class OneOf(OrgAPIView):
     """One workspace, and what every act upon it answers."""
 
-    throttle_scope = "write"
-
     def seen(self, workspace_id: UUID) -> Response:
         return Response(OneWorkspaceOut(self._read(workspace_id)).data)
 
@@ -204,10 +194,6 @@ class OneOf(OrgAPIView):
 
 
 class OneWorkspaceView(OneOf):
-    @property
-    def throttle_scope(self) -> str:  # type: ignore[override]
-        return "read" if self.request.method == "GET" else "write"
-
     @extend_schema(
         operation_id="get_workspace",
         summary="One workspace: its states, services and latest wakes",

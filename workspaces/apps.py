@@ -6,11 +6,14 @@ class WorkspacesConfig(AppConfig):
     verbose_name = "Workspaces"
 
     def ready(self) -> None:
-        from orgs.places import offer_places  # noqa: PLC0415 - apps are not loaded before this point
+        from envforge.notify import link_source  # noqa: PLC0415 - apps are not loaded before this point
+        from orgs.places import offer_places  # noqa: PLC0415
         from orgs.roles import Scope  # noqa: PLC0415
+        from workspaces.cap_notices import SOURCE, usage_link  # noqa: PLC0415
         from workspaces.places import Workspaces  # noqa: PLC0415
 
         offer_places(Scope.WORKSPACE, Workspaces())
+        link_source(SOURCE, usage_link)
         self._listen_to_vms()
         self._let_people_in()
         self._run_commands()

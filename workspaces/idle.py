@@ -17,9 +17,10 @@ from audit.kinds import EventKind
 from envforge import tenancy
 from envforge.actor import SYSTEM
 from envforge.errors import NotVisible
+from envforge.notify import Notice
 from envforge.nudge import nudge
 from orgs.policy import Action
-from workspaces import activity, caps, lookups
+from workspaces import activity, cap_notices, caps, lookups
 from workspaces.caps import Standing
 from workspaces.locks import locked_runtime
 from workspaces.models import Cap, CapMode, JobLease, Observed, Power, Runtime, SleepCause, WakeCause
@@ -127,6 +128,7 @@ def _rest_at_cap(runtime: Runtime) -> bool:
 def _tell(standing: Standing) -> None:
     """Record once a month that 80 % and all of it are used."""
     cap, month = standing.cap, standing.month.first
+    news = None
     this = Cap.objects.filter(id=cap.id)
     fresh = Q(warned_for=None) | ~Q(warned_for=month)
     if standing.neared and this.filter(fresh).update(warned_for=month):
@@ -138,9 +140,13 @@ def _tell(standing: Standing) -> None:
             hours=cap.hours,
             percent=standing.percent,
         )
+        news = Notice.CAP_NEARED
     fresh = Q(reached_for=None) | ~Q(reached_for=month)
     if standing.reached and this.filter(fresh).update(reached_for=month):
         append(EventKind.CAP_REACHED, actor=SYSTEM, target=cap, mode=cap.mode, hours=cap.hours)
+        news = Notice.CAP_REACHED
+    if news is not None:
+        cap_notices.tell(news, standing)
 
 
 def _next_look(standing: Standing, *, still_awake: bool) -> datetime | None:

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+YEARS = range(2000, 3000)
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Month:
@@ -24,7 +26,18 @@ class Month:
         """
         if not re.fullmatch(r"\d{4}-\d{2}", text, re.ASCII):
             raise ValueError(text)
-        return cls(date.fromisoformat(f"{text}-01"))
+        return cls.of_day(date.fromisoformat(f"{text}-01"))
+
+    @classmethod
+    def of_day(cls, day: date) -> "Month":
+        """The month of a day.
+
+        Raises:
+            ValueError: nobody used anything then; beyond the calendar's ends there is no month before or after.
+        """
+        if day.year not in YEARS:
+            raise ValueError(day)
+        return cls(day.replace(day=1))
 
     @property
     def begins(self) -> datetime:

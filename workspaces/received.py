@@ -48,6 +48,8 @@ def shell_prepared(ended: Finished) -> None:
     """A shell is open, or is not; either way the trees that lie there are known now."""
     if ended.failure is not None and ended.failure.word in ELSEWHERE:
         return
+    if isinstance(ended.outcome, ShellPrepared):
+        _propose(ended.command.workspace_id, ended.outcome.checkouts)
     workspace = Workspace.objects.select_for_update().filter(id=ended.command.workspace_id).first()
     if workspace is None:
         return
@@ -82,6 +84,7 @@ def contract_read(ended: Finished) -> None:
     if not isinstance(ended.outcome, ContractRead):
         # Whoever replaces a VM holds its row here, and whoever holds a workspace may want that row.
         return
+    _propose(ended.command.workspace_id, ended.outcome.checkouts)
     workspace = Workspace.objects.select_for_update().filter(id=ended.command.workspace_id).first()
     if workspace is not None:
         _note_trees(workspace, ended.outcome.checkouts)
@@ -256,10 +259,13 @@ def _note_consumed(runtime: Runtime, ended: Finished, readiness: Readiness) -> N
         )
 
 
+def _repositories(workspace: Workspace) -> dict[str, Repository]:
+    rows = Repository.objects.filter(project_id=workspace.project_id, removed_at=None)
+    return {row.name: row for row in rows}
+
+
 def _note_trees(workspace: Workspace, seen: tuple[wire.Checkout, ...]) -> None:
-    repositories = {
-        row.name: row for row in Repository.objects.filter(project_id=workspace.project_id, removed_at=None)
-    }
+    repositories = _repositories(workspace)
     for one in seen:
         repository = repositories.get(one.directory)
         if repository is None:
@@ -276,8 +282,6 @@ def _note_trees(workspace: Workspace, seen: tuple[wire.Checkout, ...]) -> None:
                 "seen_at": timezone.now(),
             },
         )
-        if one.contract is not None:
-            _propose(workspace, repository, one, one.contract)
 
 
 def _note_branch(workspace: Workspace, seen: tuple[wire.Checkout, ...], now: datetime) -> None:
@@ -297,23 +301,28 @@ def _note_branch(workspace: Workspace, seen: tuple[wire.Checkout, ...], now: dat
         append(EventKind.WORKSPACE_BRANCH_GONE, actor=SYSTEM, target=workspace, branch=workspace.branch)
 
 
-def _propose(
-    workspace: Workspace, repository: Repository, tree: wire.Checkout, contract: wire.ContractFile
-) -> None:
-    try:
-        with transaction.atomic():
-            propose_contract(
-                actor=SYSTEM,
-                org_id=workspace.org_id,
-                repository_id=repository.id,
-                branch=(tree.branch or workspace.branch)[:200],
-                commit=tree.commit[:64],
-                text=contract.text,
-                digest=contract.digest,
-            )
-    except EnvForgeError as error:
-        # An archived project, or a VM that reads contracts in another version: the tree is known all the same.
-        log.warning("workspaces.contract_not_proposed", repository=str(repository.id), reason=str(error))
+def _propose(workspace_id: UUID, seen: tuple[wire.Checkout, ...]) -> None:
+    """Propose the contracts of trees, before the workspace is locked: who archives a project locks that and then its workspaces."""
+    workspace = Workspace.objects.filter(id=workspace_id).first()
+    repositories = _repositories(workspace) if workspace else {}
+    for one in seen:
+        repository = repositories.get(one.directory)
+        if workspace is None or repository is None or one.contract is None:
+            continue
+        try:
+            with transaction.atomic():
+                propose_contract(
+                    actor=SYSTEM,
+                    org_id=workspace.org_id,
+                    repository_id=repository.id,
+                    branch=(one.branch or workspace.branch)[:200],
+                    commit=one.commit[:64],
+                    text=one.contract.text,
+                    digest=one.contract.digest,
+                )
+        except EnvForgeError as error:
+            # An archived project, or a VM that reads contracts in another version: the tree is known all the same.
+            log.warning("workspaces.contract_not_proposed", repository=str(repository.id), reason=str(error))
 
 
 def _look_at_waking(workspace: Workspace) -> None:

@@ -12,9 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from envforge.api.bodies import read_after, read_body
-from envforge.api.schema import REFUSALS
+from envforge.api.schema import REFUSALS, WRITES
 from envforge.errors import Invalid
-from workspaces.api import WRITES, OneOf
+from workspaces.api import OneOf
 from workspaces.operations import commands as operations
 from workspaces.selectors import commands
 from workspaces.selectors.commands import ENDS, RunFilter
@@ -93,10 +93,6 @@ class Runs(OneOf):
     def takes(self) -> frozenset[str]:  # type: ignore[override]
         return frozenset(one.name for one in ASKED) if self.request.method == "GET" else frozenset()
 
-    @property
-    def throttle_scope(self) -> str:  # type: ignore[override]
-        return "read" if self.request.method == "GET" else "write"
-
     @extend_schema(
         operation_id="list_runs",
         summary="Commands that were run in a workspace",
@@ -134,8 +130,6 @@ class Runs(OneOf):
 
 
 class OneRun(OneOf):
-    throttle_scope = "read"
-
     @extend_schema(
         operation_id="get_run", summary="One command's receipt", responses={200: RunOut, **REFUSALS}
     )
@@ -146,7 +140,6 @@ class OneRun(OneOf):
 
 class RunOutput(OneOf):
     takes = frozenset({"offset"})
-    throttle_scope = "read"
 
     @extend_schema(
         operation_id="get_run_output",

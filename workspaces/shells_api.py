@@ -9,8 +9,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from envforge.api.bodies import read_body
-from envforge.api.schema import REFUSALS
-from workspaces.api import WRITES, OneOf
+from envforge.api.schema import REFUSALS, WRITES
+from workspaces.api import OneOf
 from workspaces.operations.certificates import end_session, issue_certificate
 from workspaces.selectors import shells
 
@@ -65,8 +65,6 @@ class ShellOut(serializers.Serializer[Any]):
 
 
 class ShellAccess(OneOf):
-    throttle_scope = "read"
-
     @extend_schema(
         operation_id="get_shell",
         summary="Who is connected to the shell, and who was let in",

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from envforge.api.bodies import read_body, read_limit, uuid_parameter
-from envforge.api.schema import REFUSALS, Problem
+from envforge.api.schema import REFUSALS, WRITES
 from envforge.api.views import OrgAPIView
 from envforge.cursors import write_cursor
 from envforge.errors import Invalid
@@ -24,10 +24,6 @@ from workspaces.prices import Money
 from workspaces.selectors import usage as selectors
 from workspaces.selectors.leases import leases
 
-WRITES: dict[Any, Any] = {
-    **REFUSALS,
-    **{(status, "application/problem+json"): Problem for status in (400, 409, 415)},
-}
 MONTH = OpenApiParameter("month", description="Such as `2026-11`, in UTC; the present one without")
 WORKSPACE = OpenApiParameter("workspace", OpenApiTypes.UUID, description="Of this workspace alone")
 CURSOR = OpenApiParameter("cursor", description="`next` of the page before; empty for the newest")
@@ -223,10 +219,6 @@ class Windows(OrgAPIView):
 
 
 class Caps(OrgAPIView):
-    @property
-    def throttle_scope(self) -> str:  # type: ignore[override]
-        return "read" if self.request.method == "GET" else "write"
-
     @extend_schema(
         operation_id="list_caps",
         summary="Usage caps, and how they stand this month",
@@ -257,10 +249,6 @@ class Caps(OrgAPIView):
 
 
 class Leases(OrgAPIView):
-    @property
-    def throttle_scope(self) -> str:  # type: ignore[override]
-        return "read" if self.request.method == "GET" else "write"
-
     @extend_schema(
         operation_id="list_leases",
         summary="The jobs that keep a workspace's runtime awake",
@@ -289,8 +277,6 @@ class Leases(OrgAPIView):
 
 
 class OneLease(OrgAPIView):
-    throttle_scope = "write"
-
     @extend_schema(
         operation_id="release_lease",
         summary="Say that the job has ended",

@@ -12,7 +12,7 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get update
 apt-get install -y --no-install-recommends \
     python3 python3-venv nftables iproute2 sudo tmux git openssh-client ca-certificates \
-    nfs-common stunnel4
+    nfs-common stunnel4 e2fsprogs mount
 
 # Servers that workspaces may have. Debian's package would start a cluster of the VM's own: there is none.
 install -d -m 0755 /etc/postgresql-common

@@ -180,6 +180,7 @@ def policy(request: HttpRequest, visitor: Visitor, slug: str) -> HttpResponse:
     wrong: dict[str, str] = {}
     status = 200
     if request.method == "POST":
+        before = selectors.link_rules(actor=visitor.actor, slug=slug).rules
         try:
             set_link_policy(
                 actor=visitor.actor,
@@ -188,7 +189,11 @@ def policy(request: HttpRequest, visitor: Visitor, slug: str) -> HttpResponse:
                 issuers=request.POST.get("issuers", ""),
                 surfaces=tuple(request.POST.getlist("surfaces")),
                 wakes_budget=_whole(request.POST.get("wakes", ""), "wakes_budget"),
-                awake_budget_s=3600 * _whole(request.POST.get("hours", ""), "awake_budget_s"),
+                awake_budget_s=_hours(request.POST.get("hours", ""), "awake_budget_s", before),
+                workspace_wakes=_whole(request.POST.get("workspace_wakes", ""), "workspace_wakes"),
+                workspace_awake_s=_hours(
+                    request.POST.get("workspace_hours", ""), "workspace_awake_s", before
+                ),
             )
         except Invalid as refused:
             wrong, status = refused.fields, refused.status
@@ -203,6 +208,7 @@ def policy(request: HttpRequest, visitor: Visitor, slug: str) -> HttpResponse:
         "wrong": wrong,
         "longest": spoken(current.longest_s),
         "hours": current.awake_budget_s // 3600,
+        "workspace_hours": current.workspace_awake_s // 3600,
         "lifetimes": [(str(one), spoken(one)) for one in sorted({*LIFETIMES_S, current.longest_s})],
         "longest_s": str(current.longest_s),
         "issuers": list(ISSUERS.items()),
@@ -230,7 +236,10 @@ def _page_of(
         "dot": DOTS[seen.link.state],
         "refused": words,
         "chosen": set(seen.link.surfaces),
-        "surfaces": list(SURFACES.items()),
+        # Who may give out no address may still close what the link opens.
+        "surfaces": [
+            (one, label) for one, label in SURFACES.items() if seen.issue.allowed or one in seen.link.surfaces
+        ],
         "opens": [SURFACES[one] for one in seen.link.surfaces],
         "longer": [(str(one), spoken(one)) for one in LIFETIMES_S if over_s < one <= left_s],
     }
@@ -257,6 +266,12 @@ def _whole(text: str, field: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(rules.LONGEST_EVER_S))):
         raise Invalid("That is no number.", {field: "Use a whole number."})
     return int(text)
+
+
+def _hours(text: str, field: str, before: Rules) -> int:
+    """A field of whole hours, in seconds; as many as it showed leave a value that is no whole number of them as it is."""
+    hours, kept = _whole(text, field), int(getattr(before, field))
+    return kept if hours == kept // 3600 else hours * 3600
 
 
 def _wrong(refused: EnvForgeError, field: str) -> dict[str, str]:

@@ -14,14 +14,15 @@ from audit.facts import name_text
 from audit.kinds import EventKind
 from devlinks import link_keys, rules
 from devlinks.ending import end_sessions, hand_over, revoke, revoke_all
+from devlinks.issuers import require_issuer
 from devlinks.labels import host_name, label_of
 from devlinks.locks import link_for, workspace_for
-from devlinks.models import DevLink, Issuers
+from devlinks.models import DevLink
 from devlinks.purges import purge
 from devlinks.services import linkable_service
 from devlinks.words import spoken
 from envforge import tenancy
-from envforge.actor import Actor, SystemActor
+from envforge.actor import Actor
 from envforge.errors import Conflict, Invalid
 from envforge.secret_value import SecretValue
 from envforge_protocol.credentials import credential_in
@@ -30,24 +31,12 @@ from envforge_protocol.gateway.base import Surface
 from orgs import policy
 from orgs.access import hold_access
 from orgs.models import Membership
-from orgs.policy import RULES, Action
-from orgs.policy.decide import Answer, refuse
-from orgs.roles import Role
+from orgs.policy import Action
 from workspaces.models import Presence, Workspace
 
 MOST_NAME, MOST_NOTE = 80, 500
 NOT_SERVED = "Dev links are not set up here: whoever runs EnvForge sets ENVFORGE_DEV_URL."
 OVER = "This link is over. Issue another one."
-WHY_NOT_ISSUE = {
-    Issuers.WORKSPACE: "Your roles in this workspace no longer let you issue links.",
-    Issuers.OPERATORS: "By this organization's link policy, operators, maintainers and admins alone issue links.",
-    Issuers.ADMINS: "By this organization's link policy, admins and owners alone issue links.",
-}
-_MAY_ISSUE = {
-    Issuers.WORKSPACE: RULES[Action.DEV_LINK_ISSUE].roles,
-    Issuers.OPERATORS: {Role.OWNER, Role.ADMIN, Role.MAINTAINER, Role.OPERATOR},
-    Issuers.ADMINS: {Role.OWNER, Role.ADMIN},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +81,7 @@ def issue_dev_link(
         hold_access()
         workspace = workspace_for(actor, Action.DEV_LINK_ISSUE, workspace_id)
         allowed = rules.current()
-        _require_issuer(actor, workspace, allowed)
+        require_issuer(actor, workspace, allowed)
         if workspace.wanted != Presence.PRESENT:
             raise Conflict("This workspace is archived. Restore it, then issue the link.")
         if linkable_service(workspace, service) is None:
@@ -141,7 +130,7 @@ def rotate_dev_link(*, actor: Actor, org_id: UUID, link_id: UUID) -> Issued:
     kid, key = link_keys.signing_key()
     with tenancy.enter(org_id):
         link = link_for(actor, Action.DEV_LINK_CHANGE, link_id)
-        _require_issuer(actor, link.workspace, rules.current())
+        require_issuer(actor, link.workspace, rules.current())
         _require_open(link)
         link.rotation += 1
         link.save(update_fields=["rotation"])
@@ -206,7 +195,7 @@ def change_allowlist(*, actor: Actor, org_id: UUID, link_id: UUID, surfaces: Col
         if wanted == link.surfaces:
             return link
         if set(wanted) - set(link.surfaces):
-            _require_issuer(actor, link.workspace, rules.current())
+            require_issuer(actor, link.workspace, rules.current())
         loses = bool(set(link.surfaces) - set(wanted))
         link.surfaces = wanted
         link.save(update_fields=["surfaces"])
@@ -235,7 +224,7 @@ def extend_dev_link(*, actor: Actor, org_id: UUID, link_id: UUID, expires_at: da
     with tenancy.enter(org_id):
         link = link_for(actor, Action.DEV_LINK_CHANGE, link_id)
         allowed = rules.current()
-        _require_issuer(actor, link.workspace, allowed)
+        require_issuer(actor, link.workspace, allowed)
         _require_open(link)
         latest = link.issued_at + timedelta(seconds=allowed.longest_s)
         if expires_at <= link.expires_at:
@@ -273,15 +262,6 @@ def hand_over_links(*, actor: Actor, org_id: UUID, person_id: UUID, to: UUID) ->
 def _require_served() -> None:
     if not settings.DEV_DOMAIN:
         raise Conflict(NOT_SERVED)
-
-
-def _require_issuer(actor: Actor, workspace: Workspace, allowed: rules.Rules) -> None:
-    """What the organization asks for beside what the roles say (L1); of one's own earlier link, that the roles say it still."""
-    if isinstance(actor, SystemActor):
-        return
-    if not policy.held(actor, workspace.as_target()) & _MAY_ISSUE[allowed.issuers]:
-        answer = Answer(allowed=False, rule="link-policy", why=WHY_NOT_ISSUE[allowed.issuers])
-        refuse(actor, Action.DEV_LINK_ISSUE, workspace.as_target(), answer)
 
 
 def _require_open(link: DevLink) -> None:

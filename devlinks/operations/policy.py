@@ -16,7 +16,7 @@ from envforge import tenancy
 from envforge.actor import Actor
 from envforge.errors import Invalid
 from orgs import policy
-from orgs.models import Organization
+from orgs.access import locked_organization
 from orgs.policy import Action
 
 _BOUNDS = {
@@ -39,7 +39,7 @@ def set_link_policy(*, actor: Actor, org_id: UUID, **changes: Any) -> Rules:
     """
     with tenancy.enter(org_id):
         policy.require_here(actor, Action.DEV_LINK_SET_POLICY)
-        organization = Organization.objects.select_for_update(no_key=True).get(id=org_id)
+        organization = locked_organization()
         before = rules.current()
         after = _checked(replace(before, **changes))
         if after == before:

@@ -8,14 +8,16 @@ from rest_framework.exceptions import APIException, NotAuthenticated, Permission
 
 from envforge import problems
 from envforge.api.rules import CHALLENGE
+from envforge.database_errors import as_unavailable
 from envforge.errors import EnvForgeError
 
 
 def to_problem(error: Exception, context: dict[str, Any]) -> HttpResponseBase | None:
     """The one answer to each error: problem+json, as everywhere else."""
     request: HttpRequest = context["request"]._request  # noqa: SLF001 - problems speak Django's request
-    if isinstance(error, EnvForgeError):
-        return problems.from_error(request, error)
+    ours = error if isinstance(error, EnvForgeError) else as_unavailable(error)
+    if ours is not None:
+        return problems.from_error(request, ours)
     if not isinstance(error, APIException):
         return None
     title, detail = _words(error)

@@ -30,7 +30,14 @@ class Problem(serializers.Serializer[Any]):
 
 # What each address may answer besides what it is for.
 REFUSALS: dict[Any, Any] = {
-    (status, "application/problem+json"): Problem for status in (401, 403, 404, 422, 429)
+    (status, "application/problem+json"): Problem for status in (401, 403, 404, 422, 429, 503)
+}
+
+
+# The same of addresses that change something.
+WRITES: dict[Any, Any] = {
+    **REFUSALS,
+    **{(status, "application/problem+json"): Problem for status in (400, 409, 415)},
 }
 
 

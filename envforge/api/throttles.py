@@ -7,6 +7,7 @@ import structlog
 from django.conf import settings
 from django.core.cache import cache
 from redis.exceptions import RedisError
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
@@ -23,14 +24,15 @@ Rates = dict[str, tuple[int, int]]
 
 
 class ByActor(BaseThrottle):
-    """Counts an actor's requests in fixed windows, by the view's `throttle_scope` (the setting API_RATES)."""
+    """Counts an actor's requests in fixed windows, by the method or the view's `throttle_scope` (the setting API_RATES)."""
 
     def __init__(self) -> None:
         self.window_s = 0
 
     def allow_request(self, request: Request, view: "APIView") -> bool:
         rates: Rates = settings.API_RATES
-        scope: str = getattr(view, "throttle_scope", "read")
+        usual = "read" if request.method in SAFE_METHODS else "write"
+        scope: str = getattr(view, "throttle_scope", "") or usual
         at_most, self.window_s = rates[scope]
         actor = actor_of(request)
         if not isinstance(actor, Actor):

@@ -6,6 +6,7 @@ finished answers the result that was kept. What is kept is its outcome, never it
 
 import asyncio
 import contextlib
+import errno
 import logging
 import re
 import sys
@@ -28,6 +29,8 @@ log = logging.getLogger("envforge_daemon")
 LONGEST_SENTENCE = 500
 OVER = (404, 409, 410)
 STEP_LASTS_S = 0.25
+FULL = (errno.ENOSPC, errno.EDQUOT)
+DISK_FULL = "The disk of the workspace's VM is full. Delete what is not needed in the shell, or replace the VM; then try again."
 WORD = re.compile(r"[a-z][a-z0-9_]{0,60}")
 
 
@@ -102,7 +105,7 @@ class Desk:
             if outcome is None:
                 outcome = await self._outcome(job, leased)
                 # Beside the telling: an end in between loses neither more than an end just before would have.
-                keeping = asyncio.create_task(self._kept.write(str(leased.id), outcome))
+                keeping = asyncio.create_task(self._keep(leased.id, outcome))
             keeper.cancel()
             try:
                 told = await self._tell(job, outcome)
@@ -117,6 +120,13 @@ class Desk:
                 await keeper
             self._jobs.pop(leased.id, None)
 
+    async def _keep(self, command_id: UUID, outcome: dict[str, Any]) -> None:
+        try:
+            await self._kept.write(str(command_id), outcome)
+        except OSError as error:
+            # It is told now; only who asks once more after a restart has it done again.
+            log.error("a result could not be kept: %s", error.strerror)  # noqa: TRY400
+
     async def _outcome(self, job: _Job, leased: Leased) -> dict[str, Any]:
         """The result without its lease, as it is kept."""
         try:
@@ -127,16 +137,25 @@ class Desk:
             failure = Failure(word="isolation", sentence=str(error)[:LONGEST_SENTENCE], again=True)
         except Interrupted:
             failure = Failure(word="interrupted", sentence="A later command of the workspace ended this one.")
-        except Exception:
-            # With its place, which holds no value; never with its text, which may.
-            log.error(  # noqa: TRY400
-                "%s %s failed by a fault of the program", job.kind, leased.id, exc_info=_without_text()
-            )
-            failure = Failure(
-                word="fault",
-                sentence="The VM's program failed while doing this. Try again; if it stays, replace the VM.",
-                again=True,
-            )
+        except OSError as error:
+            if error.errno not in FULL:
+                return self._fault(job, leased)
+            log.error("%s %s: the disk is full", job.kind, leased.id)  # noqa: TRY400
+            failure = Failure(word="disk_full", sentence=DISK_FULL, again=True)
+        except Exception:  # noqa: BLE001 - `_fault` logs it
+            return self._fault(job, leased)
+        return {"failure": failure.model_dump(mode="json")}
+
+    @staticmethod
+    def _fault(job: _Job, leased: Leased) -> dict[str, Any]:
+        """A fault of the program, while its exception is handled."""
+        # With its place, which holds no value; never with its text, which may.
+        log.error("%s %s failed by a fault of the program", job.kind, leased.id, exc_info=_without_text())
+        failure = Failure(
+            word="fault",
+            sentence="The VM's program failed while doing this. Try again; if it stays, replace the VM.",
+            again=True,
+        )
         return {"failure": failure.model_dump(mode="json")}
 
     async def _done(self, job: _Job, leased: Leased) -> Outcome:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envforge_daemon.config import Config
+from envforge_daemon.isolation import scratch
 from envforge_protocol.host.workspaces import ACCOUNTS_PER_WORKSPACE, Workspace
 
 # The account of the workspace's shell, which owns its files.
@@ -52,9 +53,9 @@ def accounts(workspace: Workspace, home: Path | None) -> tuple[Account, ...]:
     )
 
 
-def private_directory(config: Config, uid: int) -> Path:
+def private_directory(config: Config, account: Account) -> Path:
     """Where an account keeps what is nobody else's: its home and its /tmp."""
-    return config.state_dir / "accounts" / str(uid)
+    return scratch.place(config, account.gid) / str(account.uid)
 
 
 def _name(user: str, number: int) -> str:

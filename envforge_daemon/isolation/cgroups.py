@@ -31,9 +31,14 @@ class Mounts:
 @cache
 def mounts() -> Mounts | None:
     """The hierarchies of this machine; None where they cannot do what we need."""
+    return mounted(Path("/proc/self/mounts").read_text())
+
+
+def mounted(table: str) -> Mounts | None:
+    """The same, of a table of mounts."""
     unified: Path | None = None
     old: dict[str, Path] = {}
-    for line in Path("/proc/self/mounts").read_text().splitlines():
+    for line in table.splitlines():
         _, where, kind, options, *_ = line.split(" ")
         if kind == "cgroup2":
             unified = unified or Path(where)

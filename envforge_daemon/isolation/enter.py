@@ -6,6 +6,7 @@ secrets. Standard library only: each start of a service, shell or check passes t
 """
 
 import ctypes
+import errno
 import fcntl
 import importlib.util
 import json
@@ -35,6 +36,9 @@ PR_SET_PDEATHSIG = 1
 PR_SET_NO_NEW_PRIVS = 38
 PR_SET_DUMPABLE = 4
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
+# keyctl(2) has no function in libc: its number by machine.
+KEYCTL = {"x86_64": 250, "aarch64": 219}
+KEYCTL_JOIN_SESSION_KEYRING = 1
 
 FAILED = 127
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -88,18 +92,28 @@ def make_private_view(view: dict[str, Any]) -> None:
     for target in view["hide"]:
         if Path(target).is_dir():
             _mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, "size=64k,mode=0755")
+    for target, mode in view["make"]:
+        Path(target).mkdir(exist_ok=True)
+        Path(target).chmod(mode)
     for descriptor, target, make, read_only in opened:
         if make:
             Path(target).mkdir(exist_ok=True)
-        if Path(target).exists():
+        place = Path(target).resolve()
+        if not place.exists() and any(place.is_relative_to(hidden) for hidden in view["hide"]):
+            # Such as /etc/resolv.conf, where it is a link to what systemd-resolved keeps in /run.
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.touch()
+        if place.exists():
             _bind(
                 f"/proc/self/fd/{descriptor}",
-                str(Path(target).resolve()),
+                str(place),
                 MS_NOSUID | MS_NODEV | (MS_RDONLY if read_only else 0),
             )
         os.close(descriptor)
     if Path("/dev/shm").is_dir():  # noqa: S108 - it is this directory that is replaced
         _mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "size=50%,mode=1777")  # noqa: S108
+    if Path("/dev/mqueue").is_dir():
+        _mount("mqueue", "/dev/mqueue", "mqueue", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     _mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=2")
 
 
@@ -120,6 +134,16 @@ def become(account: dict[str, Any]) -> None:
     os.setresuid(account["uid"], account["uid"], account["uid"])
     if 0 in (*os.getresuid(), *os.getresgid()):
         raise PermissionError("still root after becoming another account")
+
+
+def leave_keyring() -> None:
+    """A session's keyring of its own: the one inherited is the daemon's, and so every other workspace's."""
+    number = KEYCTL.get(os.uname().machine)
+    if number is not None:
+        joined = _libc.syscall(ctypes.c_long(number), ctypes.c_long(KEYCTL_JOIN_SESSION_KEYRING), None)
+        # Where the kernel has no keyrings, or a sandbox forbids them, there is none to share.
+        if joined < 0 and ctypes.get_errno() not in (errno.ENOSYS, errno.EPERM):
+            _checked(-1, "keyctl")
 
 
 def keep_only(descriptors: list[int]) -> None:
@@ -165,6 +189,7 @@ def enter(spec: dict[str, Any], complaint: int) -> NoReturn:
     keep_only(spec["descriptors"])
     if spec["account"]:
         become(spec["account"])
+    leave_keyring()
     # As the account: a directory that it may not enter is not entered, whoever planted a link in its path.
     os.chdir(spec["directory"])
     if not spec["may_elevate"]:

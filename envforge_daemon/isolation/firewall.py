@@ -6,12 +6,15 @@ network, where only git runs as one of them.
 """
 
 import asyncio
+import logging
 import socket
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
 
+from envforge_daemon.backoff import Backoff
 from envforge_daemon.config import Config, endpoint, literal
+from envforge_daemon.errors import IsolationError
 from envforge_daemon.isolation.accounts import CARRIER_UID
 from envforge_daemon.isolation.network import interfaces
 from envforge_daemon.isolation.programs import run
@@ -36,6 +39,13 @@ CLOSED = tuple(
 
 
 Address = IPv4Address | IPv6Address
+
+log = logging.getLogger("envforge_daemon")
+_in_force: dict[str, list[tuple[Address, int]]] = {}
+
+
+class Unresolvable(IsolationError):
+    """A name that the firewall is to close cannot be resolved now."""
 
 
 def table(config: Config) -> str:
@@ -64,11 +74,18 @@ async def protected(config: Config, known: Sequence[tuple[Address, int]] = ()) -
     """Addresses and ports that only the daemon may reach: metadata, and the control plane's `/host/v1`.
 
     What was `known` stays closed while a name cannot be resolved: a resolver can be exhausted from inside a namespace.
+
+    Raises:
+        Unresolvable: a name cannot be resolved and nothing is known of it, so nobody could say what is to be closed.
     """
     found: list[tuple[Address, int]] = [(address, 80) for address in METADATA]
     for url in (config.metadata_endpoint, config.control_plane):
         host, port = endpoint(url)
         now = await addresses(host, port)
+        if not now and not known:
+            raise Unresolvable(
+                f"The name {host} cannot be resolved, so the firewall cannot be closed before it. Nothing is started."
+            )
         found += [(address, port) for address in now] if now else known
     return list(dict.fromkeys(found))
 
@@ -161,7 +178,32 @@ async def replace(config: Config, known: Sequence[tuple[Address, int]] = ()) -> 
     """
     closed = await protected(config, known)
     await run("nft", "-f", "-", given=ruleset(config, closed))
+    _in_force[table(config)] = closed
     return closed
+
+
+def in_force(config: Config) -> list[tuple[Address, int]]:
+    """What this program closed last; nothing before it did."""
+    return _in_force.get(table(config), [])
+
+
+async def begin(config: Config) -> None:
+    """Put the table in place, however long it takes until the control plane's name can be resolved: before that nothing is started.
+
+    A table that an earlier run of the program left stands meanwhile, and so do the services behind it.
+
+    Raises:
+        IsolationError: the kernel or nft refused.
+    """
+    backoff = Backoff()
+    while True:
+        try:
+            await replace(config)
+        except Unresolvable as error:
+            log.warning("%s", error)
+            await backoff.wait()
+        else:
+            return
 
 
 async def remove(config: Config) -> None:

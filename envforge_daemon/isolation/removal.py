@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envforge_daemon.errors import IsolationError
-from envforge_daemon.isolation import network, view
+from envforge_daemon.isolation import network, scratch, view
 from envforge_daemon.isolation.accounts import SHELL, Account, private_directory
 from envforge_daemon.isolation.data import DataPlace
 from envforge_protocol.host.reports import Wall
@@ -36,6 +36,7 @@ async def remove(
         if delete_files and not workspace.directory.is_mount():
             workspace.directory.rmdir()
     ended += await workspace.kill_all()
+    await scratch.detach(workspace.config, workspace.uid)
     workspace.group("").remove()
     if Wall.NAMESPACES in workspace.walls:
         await network.remove(workspace.config, workspace.uid)
@@ -47,7 +48,7 @@ async def remove(
 
 
 async def _remove_private(workspace: "Workspace", account: Account) -> None:
-    private = private_directory(workspace.config, account.uid)
+    private = private_directory(workspace.config, account)
     # The home first: it is entered with the account's /tmp in place.
     for name, inside in (("home", str(account.home)), ("tmp", "/tmp")):  # noqa: S108 - its own
         if not (private / name).is_dir() or (name == "home" and account.number == SHELL):

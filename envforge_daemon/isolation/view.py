@@ -17,10 +17,10 @@ HOME = ".home"
 DATA = Path("/home/data")
 
 OURS = ("passwd", "group", "resolv.conf")
-# Only while a root window is open (`shell.root`); the VM's own file, and what it includes, count for no workspace then.
-SUDOERS = "sudoers"
-# /run/dbus, /run/user: sockets that answer anybody, whatever network they are in.
-HIDDEN = ("/home", "/run/dbus", "/run/user")
+# All of /run: sockets in it (journal, varlink, D-Bus, systemd, snapd, docker) answer anybody, whatever network they are in.
+HIDDEN = ("/home", "/run")
+# What is made anew in it, empty: (directory, mode).
+MADE = (("/run/lock", 0o1777),)
 
 
 def write(workspace: "Workspace") -> None:
@@ -38,19 +38,22 @@ def write(workspace: "Workspace") -> None:
             file.chmod(0o644)
 
 
-def of(workspace: "Workspace", account: Account, data: Path | None = None) -> dict[str, Any]:
-    """What `enter.make_private_view` is told: (source, target, make it, read only), and what is hidden before."""
-    private = private_directory(workspace.config, account.uid)
+def of(
+    workspace: "Workspace", account: Account, data: Path | None = None, sudoers: Path | None = None
+) -> dict[str, Any]:
+    """What `enter.make_private_view` is told: (source, target, make it, read only), what is hidden before, and what is made there."""
+    private = private_directory(workspace.config, account)
     home = workspace.directory / HOME if account.number == SHELL else private / "home"
     show = [
         (str(workspace.directory), str(workspace.inside), True, False),
         *((str(private / "tmp"), target, False, False) for target in ("/tmp", "/var/tmp")),  # noqa: S108 - replaced
         *((str(workspace.run_dir / name), f"/etc/{name}", False, True) for name in OURS),
     ]
-    if (workspace.run_dir / SUDOERS).exists():
-        show.append((str(workspace.run_dir / SUDOERS), "/etc/sudoers", False, True))
+    if sudoers is not None:
+        # A root window's (`shell.root`); the VM's own file, and what it includes, count for no workspace then.
+        show.append((str(sudoers), "/etc/sudoers", False, True))
     if data is not None:
         show.append((str(data), str(DATA), True, False))
     if home.is_dir():
         show.append((str(home), str(account.home), True, False))
-    return {"show": show, "hide": [*HIDDEN, str(workspace.config.run_dir)]}
+    return {"show": show, "hide": [*HIDDEN, str(workspace.config.run_dir)], "make": MADE}

@@ -87,5 +87,5 @@ async def raise_walls(config: Config) -> Walls:
     if Wall.LIMITS in walls:
         cgroups.make_root(config)
     if Wall.FIREWALL in walls:
-        await firewall.replace(config)
+        await firewall.begin(config)
     return walls

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from envforge_daemon.config import Config
 from envforge_daemon.errors import IsolationError
-from envforge_daemon.isolation import cgroups, files, firewall, network, removal, view
+from envforge_daemon.isolation import cgroups, files, firewall, network, removal, scratch, view
 from envforge_daemon.isolation.accounts import SHELL, Account, accounts, private_directory
 from envforge_daemon.isolation.data import DataPlace
 from envforge_daemon.isolation.directories import below_root, make_directory
@@ -62,8 +62,10 @@ class Workspace:
         """
         make_directory(self.directory, self.accounts[SHELL], mode=0o2770, root=self.config.files_root)
         self.run_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
+        if Wall.PRIVATE_VIEW in self.walls:
+            await scratch.attach(self.config, self.uid)
         for account in self.accounts if Wall.ACCOUNTS in self.walls else ():
-            private = private_directory(self.config, account.uid)
+            private = private_directory(self.config, account)
             for name in ("tmp",) if account.number == SHELL else ("tmp", "home"):
                 make_directory(private / name, account, mode=0o700, root=self.config.state_dir)
         if Wall.PRIVATE_VIEW in self.walls:
@@ -81,7 +83,7 @@ class Workspace:
         """
         if Wall.FIREWALL not in self.walls:
             return
-        closed = await firewall.protected(self.config)
+        closed = await firewall.protected(self.config, firewall.in_force(self.config))
         await asyncio.gather(self._prove(closed, "namespace"), self._prove(closed, "vm"))
 
     async def _prove(self, closed: Sequence[tuple[firewall.Address, int]], where: Network) -> None:
@@ -150,7 +152,7 @@ class Workspace:
         stderr: Stream = None,
         descriptors: Sequence[int] = (),
         terminal: bool = False,
-        may_elevate: bool = False,
+        sudoers: Path | None = None,
         network: Network = "namespace",
         umask: int = 0o007,
         own_program: str = "",
@@ -160,7 +162,7 @@ class Workspace:
 
         `env` is its whole environment. `stdin`, `stdout`, `stderr` are descriptors, `subprocess.PIPE`, or None for /dev/null;
         `descriptors` are handed on under their numbers. `terminal`: standard input is a terminal and becomes the controlling
-        one. `own_program`: a file beside this one, whose `main` is called with `argv` as the account. `may_elevate`: set-uid programs work (sudo), for shells with a root window. `network="vm"` is for git alone.
+        one. `own_program`: a file beside this one, whose `main` is called with `argv` as the account. `sudoers`: a root window's file; set-uid programs work then (sudo). `network="vm"` is for git alone.
         `limits` are the group's, set anew if given; a group has none until they are. `data`: a resource's directory, which
         it sees at `data_inside(data)`.
 
@@ -176,7 +178,7 @@ class Workspace:
             directory=directory,
             descriptors=descriptors,
             terminal=terminal,
-            may_elevate=may_elevate,
+            sudoers=sudoers,
             network=network,
             umask=umask,
             own_program=own_program,
@@ -197,7 +199,7 @@ class Workspace:
         directory: str,
         descriptors: Sequence[int],
         terminal: bool,
-        may_elevate: bool,
+        sudoers: Path | None,
         network: Network,
         umask: int,
         own_program: str,
@@ -217,14 +219,14 @@ class Workspace:
             "groups_files": entrances,
             "oom_score": OOM_SCORE,
             "network": self._network_path(network),
-            "view": view.of(self, who, data) if Wall.PRIVATE_VIEW in self.walls else None,
+            "view": view.of(self, who, data, sudoers) if Wall.PRIVATE_VIEW in self.walls else None,
             "umask": umask,
             "terminal": terminal,
             "limits": limits,
             "descriptors": list(descriptors),
             "account": {"uid": who.uid, "gid": who.gid, "groups": []} if as_root else None,
             "directory": str(self.inside / directory),
-            "may_elevate": may_elevate,
+            "may_elevate": sudoers is not None,
             "dies_with_parent": False,
         }
 

@@ -1,8 +1,6 @@
 """The workspaces of this VM."""
 
-import asyncio
 import contextlib
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from uuid import UUID
 
@@ -12,6 +10,7 @@ from envforge_daemon.errors import IsolationError
 from envforge_daemon.isolation.data import DataPlace
 from envforge_daemon.isolation.walls import Walls
 from envforge_daemon.isolation.workspace import Workspace
+from envforge_daemon.locks import Locks
 from envforge_protocol.host import workspaces as wire
 
 
@@ -24,7 +23,7 @@ class Workspaces:
         self._known: dict[UUID, Workspace] = {}
         # Told before a workspace is taken off the VM.
         self.leaving: list[Callable[[wire.Workspace], Awaitable[None]]] = []
-        self._locks: defaultdict[UUID, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks = Locks()
 
     def __iter__(self) -> Iterator[Workspace]:
         return iter(list(self._known.values()))
@@ -39,7 +38,7 @@ class Workspaces:
         Raises:
             IsolationError: its files cannot be mounted; a wall could not be built or does not hold.
         """
-        async with self._locks[workspace.id]:
+        async with self._locks.held(workspace.id):
             known = self._known.get(workspace.id)
             if known is not None and known.wire == workspace:
                 return known
@@ -56,7 +55,7 @@ class Workspaces:
         self, workspace: wire.Workspace, *, delete_files: bool = False, delete_resources: Sequence[str] = ()
     ) -> int:
         """End everything of it on this VM; how many processes that were. Works for one that was never ensured, too."""
-        async with self._locks[workspace.id]:
+        async with self._locks.held(workspace.id):
             for tell in self.leaving:
                 await tell(workspace)
             if delete_files:

@@ -389,7 +389,7 @@ class Keepers:
             directory=wanted.directory,
             descriptors=(),
             terminal=False,
-            may_elevate=False,
+            sudoers=None,
             network="namespace",
             umask=0o007,
             own_program="",

@@ -11,7 +11,7 @@ from envforge_daemon.ingress import Ingress, Route
 from envforge_daemon.isolation import Workspace, Workspaces
 from envforge_daemon.resources.running import Offered, Resources, Started
 from envforge_daemon.services.keepers import Keepers, Kept, State, Wanted
-from envforge_daemon.services.setup import run_setup
+from envforge_daemon.services.setup import Receipts, run_setup
 from envforge_daemon.services.starting import check_of, port_taken
 from envforge_daemon.services.values import Ask, Unresolved, environment, resolve
 from envforge_protocol.host.commands import RuntimeStarted, StartRuntime, StopRuntime
@@ -101,6 +101,8 @@ class Runtimes:
         blockers = tuple(blocker for _, blocker in results if blocker) + _unused(manifest, came_up)
         ready_ms = None if blockers else round((time.monotonic() - began) * 1000)
         services = tuple(readiness for readiness, _ in results)
+        for service in manifest.services:
+            Receipts(self._config.run_dir, workspace, service.name, manifest.epoch).told()
         return RuntimeStarted(
             readiness=Readiness(
                 epoch=manifest.epoch,
@@ -167,7 +169,8 @@ class Runtimes:
         began = time.monotonic()
         consumed: tuple[Reference, ...] = ()
         blocker: Blocker | None = None
-        ran: list[StepRan] = []
+        receipts = Receipts(self._config.run_dir, workspace, service.name, manifest.epoch)
+        ran = receipts.ran
         try:
             for name in service.resources.values():
                 problem = (await resources[name]).problem
@@ -178,7 +181,7 @@ class Runtimes:
                 offered = await self._resources.offered(workspace, service.resources)
                 values = await resolve(service.references, manifest.credentials, self._ask)
                 consumed = service.references
-                started = await self._launch(workspace, manifest, service, values, offered, say, ran)
+                started = await self._launch(workspace, manifest, service, values, offered, say, receipts)
                 if isinstance(started, Blocker):
                     return _not_up(service, consumed, ran), started
                 kept = started
@@ -203,15 +206,12 @@ class Runtimes:
         values: dict[str, str],
         offered: Offered,
         say: Say,
-        ran: list[StepRan],
+        receipts: Receipts,
     ) -> Kept | Blocker:
         own = workspace.environment(service.account) | environment(
             service.environment, values | offered.values
         )
         masks = (*(value.encode() for value in values.values()), *offered.masks)
-        # A wake that was cut off may have left a step running.
-        for left in self._keepers.of(workspace, f"setup-{service.name}"):
-            await self._keepers.forget(left)
         blocker = await run_setup(
             self._keepers,
             workspace,
@@ -220,8 +220,12 @@ class Runtimes:
             masks=masks,
             image=self._config.image,
             say=say,
-            ran=ran,
+            receipts=receipts,
         )
+        # A step that an earlier run of the program began may be one that is no longer due.
+        left = self._keepers.get(workspace, f"setup-{service.name}")
+        if left is not None:
+            await self._keepers.forget(left)
         blocker = blocker or await port_taken(workspace, service)
         if blocker:
             return blocker

@@ -8,11 +8,13 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from envforge_daemon.errors import IsolationError
 from envforge_daemon.isolation import Workspace
-from envforge_daemon.services.keepers import Keepers, State, Wanted
+from envforge_daemon.keeper import files
+from envforge_daemon.services.keepers import Keepers, Kept, State, Wanted
 from envforge_protocol.host.runtimes import Blocker, Service, Step, StepRan
 
 RECORDS = ".envforge/setup"
@@ -20,6 +22,32 @@ LONGEST_FILE = 16 << 20
 LONGEST_RECORD = 65536
 
 Say = Callable[[str], None]
+
+
+class Receipts:
+    """The steps that one wake ran for a service, kept until the wake is answered for: a restart of the program loses none."""
+
+    def __init__(self, run_dir: Path, workspace: Workspace, service: str, epoch: int) -> None:
+        self._file = run_dir / "setup" / str(workspace.uid) / f"{service}.json"
+        self.epoch = epoch
+        self.ran: list[StepRan] = []
+        document = files.read(self._file)
+        if document is not None and document["epoch"] == epoch:
+            self.ran = [StepRan.model_validate(step) for step in document["ran"]]
+        # In the same wake they are not run again.
+        self.done = {step.name for step in self.ran if step.exit_status == 0 and not step.timed_out}
+
+    def add(self, step: StepRan) -> None:
+        """Note a step that has ended; what was noted and not yet forgotten when the program ended is noted again."""
+        self.ran[:] = [*(one for one in self.ran if one.name != step.name), step]
+        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        files.write(
+            self._file, {"epoch": self.epoch, "ran": [one.model_dump(mode="json") for one in self.ran]}
+        )
+
+    def told(self) -> None:
+        """The wake is answered for."""
+        self._file.unlink(missing_ok=True)
 
 
 async def digest(workspace: Workspace, service: Service, step: Step, image: str) -> str:
@@ -45,17 +73,23 @@ async def run_setup(
     masks: tuple[bytes, ...],
     image: str,
     say: Say,
-    ran: list[StepRan],
+    receipts: Receipts,
 ) -> Blocker | None:
-    """Run the steps that are due, in order, and note each in `ran`; why the service is not set up, or None."""
+    """Run the steps that are due, in order, and note each in `receipts`; why the service is not set up, or None."""
     record = await _read(workspace, service) if service.setup else {}
     for step in service.setup:
         now = await digest(workspace, service, step, image) if step.cache_files else ""
-        if now and record.get(step.name) == now:
+        if step.name in receipts.done or (now and record.get(step.name) == now):
             continue
         say("setting_up")
-        state = await _run(keepers, workspace, service, step, environment=environment, masks=masks)
-        ran.append(_receipt(step, state))
+        kept = await _begun(keepers, workspace, service, step, receipts.epoch) or await _begin(
+            keepers, workspace, service, step, receipts.epoch, environment=environment, masks=masks
+        )
+        # Left alone by whoever ends this program meanwhile; who stops the runtime ends it (`Runtimes.stop`).
+        while not (state := await kept.next(1.0)).ended:
+            pass
+        receipts.add(_receipt(step, state))
+        await keepers.forget(kept)
         blocker = _blocker(service, step, state)
         if blocker:
             return blocker
@@ -75,16 +109,33 @@ async def _read(workspace: Workspace, service: Service) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-async def _run(
+async def _begun(
+    keepers: Keepers, workspace: Workspace, service: Service, step: Step, epoch: int
+) -> Kept | None:
+    """The step, where an earlier run of the program began it for the same wake; any other that was left is ended."""
+    kept = keepers.get(workspace, f"setup-{service.name}")
+    if kept is None:
+        return None
+    state = kept.state()
+    if (kept.about.get("step"), kept.about.get("epoch")) == (step.name, epoch) and not (
+        state.ended and state.exit_status is None
+    ):
+        return kept
+    await keepers.forget(kept)
+    return None
+
+
+async def _begin(
     keepers: Keepers,
     workspace: Workspace,
     service: Service,
     step: Step,
+    epoch: int,
     *,
     environment: dict[str, str],
     masks: tuple[bytes, ...],
-) -> State:
-    kept = await keepers.start(
+) -> Kept:
+    return await keepers.start(
         workspace,
         Wanted(
             name=f"setup-{service.name}",
@@ -94,17 +145,12 @@ async def _run(
             environment=environment,
             masks=masks,
             limits=service.limits,
+            about={"step": step.name, "epoch": epoch},
             log=f"{service.name}.setup.log",
             timeout_s=step.timeout_s,
             grace_s=2.0,
         ),
     )
-    try:
-        while not (state := await kept.next(1.0)).ended:
-            pass
-        return state
-    finally:
-        await keepers.forget(kept)
 
 
 def _receipt(step: Step, state: State) -> StepRan:

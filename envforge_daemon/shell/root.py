@@ -1,7 +1,7 @@
 """Root windows on a VM that one workspace has to itself (R3, THREATS H5).
 
-A window is a sudoers file that only the workspace's own view holds, with NOTBEFORE, NOTAFTER and TIMEOUT of sudo's own, and a
-group of sessions that may use it. The VM ends both by its own clock, with the control plane or without, and after a restart
+A window is a sudoers file that only its own sessions' views hold, with NOTBEFORE, NOTAFTER and TIMEOUT of sudo's own, and a
+group of sessions that may use it. Several may be open; each ends alone. The VM ends both by its own clock, with the control plane or without, and after a restart
 of the program. A hostile root can defeat that; replacing the VM ends it.
 """
 
@@ -10,6 +10,7 @@ import logging
 import shutil
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -18,9 +19,8 @@ from pydantic import ValidationError
 from envforge_daemon.errors import CommandFailed, DaemonError, IsolationError
 from envforge_daemon.isolation import SHELL, Wall, Workspace
 from envforge_daemon.isolation.programs import run
-from envforge_daemon.isolation.view import SUDOERS
 from envforge_daemon.parts import Context
-from envforge_daemon.shell.sessions import ROOT
+from envforge_daemon.shell.sessions import Grant
 from envforge_daemon.state import Documents
 from envforge_protocol.host import workspaces as wire
 from envforge_protocol.host.commands import GrantRoot
@@ -44,6 +44,11 @@ class Window:
     until: datetime
     written_at: datetime | None = None
 
+    def grant(self, workspace: Workspace) -> Grant:
+        """Its file, and its sessions."""
+        name = self.request_id.hex
+        return Grant(workspace.run_dir / f"sudoers-{name}", f"root-{name}")
+
 
 class Windows:
     """The windows of this VM: one workspace's at most."""
@@ -58,13 +63,15 @@ class Windows:
             if window is not None:
                 self._windows[window.request_id] = window
 
-    def is_open(self, workspace_id: UUID) -> bool:
-        """Whether a shell that begins now may use sudo."""
+    def grant_of(self, workspace: Workspace) -> Grant | None:
+        """What a shell that begins now is given: of several open windows the one that ends last."""
         now = datetime.now(UTC)
-        return any(
-            w.workspace.id == workspace_id and w.written_at is not None and w.not_before <= now < w.until
+        found = [
+            w
             for w in self._windows.values()
-        )
+            if w.workspace.id == workspace.id and w.written_at is not None and w.not_before <= now < w.until
+        ]
+        return max(found, key=lambda w: w.until).grant(workspace) if found else None
 
     async def grant(self, asked: GrantRoot, workspace: Workspace, *, alone: bool) -> None:
         """Open a window, now or when it begins; asked again, it is the same window.
@@ -153,7 +160,8 @@ class Windows:
             f"{name} ALL=(root) NOTBEFORE={_time(window.not_before)} NOTAFTER={_time(window.until)} "
             f"TIMEOUT={left}s NOPASSWD: ALL\n"
         )
-        checked = workspace.run_dir / f"{SUDOERS}.new"
+        file = window.grant(workspace).sudoers
+        checked = file.with_name(f"{file.name}.new")
         _put(checked, text)
         try:
             await run("visudo", "-cqf", str(checked))
@@ -164,17 +172,18 @@ class Windows:
         finally:
             checked.unlink(missing_ok=True)
         # In place: shells that run see the same file.
-        _put(workspace.run_dir / SUDOERS, text)
+        _put(file, text)
         self._windows[window.request_id] = replace(window, written_at=now)
 
     async def _close(self, window: Window, cause: Any) -> int:
         workspace = Workspace(self._context.config, self._context.workspaces.walls, window.workspace)
-        file = workspace.run_dir / SUDOERS
+        grant = window.grant(workspace)
+        file = grant.sudoers
         if file.exists():
             # Emptied first: who holds it open or in view has an empty one.
             _put(file, "")
             file.unlink()
-        ended = await workspace.kill_all(f"{ROOT}-*")
+        ended = await workspace.kill_all(f"{grant.sessions}-*")
         if cause:
             await self._context.outbox.add(
                 RootEnded(workspace_id=window.workspace.id, request_id=window.request_id, cause=cause)
@@ -184,7 +193,7 @@ class Windows:
         return ended
 
 
-def _put(file: Any, text: str) -> None:
+def _put(file: Path, text: str) -> None:
     file.touch(mode=0o440)
     file.write_text(text)
     file.chmod(0o440)

@@ -63,6 +63,7 @@ class Server:
         self._key: asyncssh.SSHKey | None = None
         self._beginning = asyncio.Lock()
         self.telling: set[asyncio.Task[None]] = set()
+        self._unkept: dict[str, dict[str, Any]] = {}
 
     @property
     def port(self) -> int:
@@ -154,14 +155,18 @@ class Server:
             serial=admitted.serial,
             key_id=admitted.key_id,
         )
-        await self._kept.write(
-            str(visitor.id), body.model_dump(mode="json") | {"since": visitor.since.isoformat()}
-        )
+        came = body.model_dump(mode="json") | {"since": visitor.since.isoformat()}
+        try:
+            await self._kept.write(str(visitor.id), came)
+        except OSError as error:
+            # Whoever comes to make room is let in; their end is told as long as the program lives.
+            log.error("a connection is remembered in memory alone: %s", error.strerror)  # noqa: TRY400
+            self._unkept[str(visitor.id)] = came
         await self.context.outbox.add(body)
 
     async def tell_disconnected(self, session_id: UUID, cause: str) -> None:
         """Tell that they left, once."""
-        kept = self._kept.read(str(session_id))
+        kept = self._unkept.pop(str(session_id), None) or self._kept.read(str(session_id))
         if kept is None:
             return
         since = datetime.fromisoformat(kept.pop("since"))
@@ -302,8 +307,8 @@ class Visitor(asyncssh.SSHServer):
         workspace = self.workspace()
         if self.admission is None or workspace is None or len(self._sessions) >= MOST_SESSIONS:
             return False
-        root = self._server.windows.is_open(workspace.id)
-        session = Session(workspace, limits=self.admission.door.limits, root=root)
+        grant = self._server.windows.grant_of(workspace)
+        session = Session(workspace, limits=self.admission.door.limits, grant=grant)
         self._sessions.add(session)
 
         async def serve(process: Any) -> None:

@@ -16,10 +16,10 @@ import signal
 import struct
 import subprocess
 import termios
-from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import asyncssh
 
@@ -27,10 +27,11 @@ from envforge_daemon.errors import IsolationError
 from envforge_daemon.isolation import SHELL, Wall, Workspace
 from envforge_daemon.isolation.processes import Started
 from envforge_daemon.isolation.workspace import PATH
+from envforge_daemon.locks import Locks
 from envforge_protocol.host.runtimes import Limits
 
 TMUX_GROUP = "shell-main"
-SESSION, ROOT = "shell", "root"
+SESSION = "shell"
 SFTP_SERVERS = (
     "/usr/lib/openssh/sftp-server",
     "/usr/libexec/openssh/sftp-server",
@@ -43,17 +44,25 @@ SIGNALS = {
     name: getattr(signal, f"SIG{name}") for name in ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2", "KILL")
 }
 
-_tmux_starting: defaultdict[UUID, asyncio.Lock] = defaultdict(asyncio.Lock)
+_tmux_starting = Locks()
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What a shell of a root window is given: the window's file, and how the groups of its sessions begin."""
+
+    sudoers: Path
+    sessions: str
 
 
 class Session:
     """One channel of a connection."""
 
-    def __init__(self, workspace: Workspace, *, limits: Limits | None, root: bool) -> None:
+    def __init__(self, workspace: Workspace, *, limits: Limits | None, grant: Grant | None) -> None:
         self._workspace = workspace
         self._limits = limits
-        self._root = root
-        self._group = f"{ROOT if root else SESSION}-{uuid4().hex[:16]}"
+        self._grant = grant
+        self._group = f"{grant.sessions if grant else SESSION}-{uuid4().hex[:16]}"
         self._started: Started | None = None
         self._over = False
 
@@ -94,7 +103,7 @@ class Session:
             )
         if process.command is not None:
             return ("/bin/bash", "-lc", process.command)
-        if process.term_type and not self._root and shutil.which("tmux", path=PATH):
+        if process.term_type and self._grant is None and shutil.which("tmux", path=PATH):
             await self._keep_tmux()
             return ("tmux", "-u", "new-session", "-A", "-s", "main")
         return ("/bin/bash", "-l")
@@ -110,7 +119,7 @@ class Session:
 
     async def _keep_tmux(self) -> None:
         """Start tmux's server in the group that outlives sessions, unless it runs."""
-        async with _tmux_starting[self._workspace.id]:
+        async with _tmux_starting.held(self._workspace.id):
             env = self._workspace.environment(SHELL)
             there = await self._workspace.run(
                 ("tmux", "has-session", "-t", "=main"), env=env, limits=self._limits, group="tmux"
@@ -127,7 +136,12 @@ class Session:
 
     async def _spawn(self, argv: tuple[str, ...], env: dict[str, str], **streams: Any) -> Started:
         self._started = await self._workspace.spawn(
-            argv, group=self._group, env=env, limits=self._limits, may_elevate=self._root, **streams
+            argv,
+            group=self._group,
+            env=env,
+            limits=self._limits,
+            sudoers=self._grant.sudoers if self._grant else None,
+            **streams,
         )
         if self._over:
             # Its connection was cut while it started.

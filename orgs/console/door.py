@@ -16,7 +16,8 @@ from orgs import selectors, sessions
 from orgs.selectors import AboutOrganization, Visitor
 
 COOKIE = CONSOLE.cookie
-MAX_NEXT_LENGTH = 300
+# A dev host's address with a path of 2,000 characters, escaped once more; a sign-in remembers what its cookie has room for.
+MAX_NEXT_LENGTH = 4000
 # Organizations to switch to, on every page; the start page has them all.
 MOST_OTHERS = 8
 

@@ -4,7 +4,7 @@ So beginning one writes nothing here, and a link, a preview or a crawler that be
 """
 
 import time
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
@@ -12,8 +12,10 @@ from django.http import HttpRequest, HttpResponse
 COOKIE = "__Host-envforge-sign-in"
 SALT = "envforge.sign-in"
 LIFETIME_S = 600
-# Tabs that sign in side by side; a cookie must stay below 4 KiB.
+# Tabs that sign in side by side.
 AT_MOST = 4
+# Browsers keep cookies of up to 4 KiB, with their name and attributes.
+MOST_COOKIE = 3800
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,16 @@ def begun(request: HttpRequest) -> list[Flow]:
 
 
 def remember(request: HttpRequest, response: HttpResponse, flow: Flow) -> None:
-    """Let the browser remember one more."""
-    _set(response, [*begun(request), flow][-AT_MOST:])
+    """Let the browser remember one more: in place of the oldest, where there is no room for all.
+
+    A sign-in whose return address is too long by itself leads to the start page.
+    """
+    flows = [*begun(request), flow][-AT_MOST:]
+    while len(flows) > 1 and len(_signed(flows)) > MOST_COOKIE:
+        flows = flows[1:]
+    if len(_signed(flows)) > MOST_COOKIE:
+        flows = [replace(flow, next="/")]
+    _set(response, flows)
 
 
 def forget(request: HttpRequest, response: HttpResponse, state: str) -> None:
@@ -53,7 +63,10 @@ def _set(response: HttpResponse, flows: list[Flow]) -> None:
         # Not delete_cookie alone: browsers take back a __Host- cookie only with its attributes.
         response.set_cookie(COOKIE, "", max_age=0, path="/", secure=True, httponly=True, samesite="Lax")
         return
-    value = signing.dumps([astuple(flow) for flow in flows], salt=SALT, compress=True)
     response.set_cookie(
-        COOKIE, value, max_age=LIFETIME_S, path="/", secure=True, httponly=True, samesite="Lax"
+        COOKIE, _signed(flows), max_age=LIFETIME_S, path="/", secure=True, httponly=True, samesite="Lax"
     )
+
+
+def _signed(flows: list[Flow]) -> str:
+    return signing.dumps([astuple(flow) for flow in flows], salt=SALT, compress=True)

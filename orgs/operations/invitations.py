@@ -14,6 +14,7 @@ from envforge.actor import SYSTEM, Actor
 from envforge.errors import Conflict, Invalid, NotVisible
 from envforge.notify import LinkTo, Notice, ToAddress, notify
 from orgs import policy
+from orgs.access import locked_organization
 from orgs.directory import at_address
 from orgs.holdings import end_invitation
 from orgs.lookups import organization_of_invitation
@@ -38,9 +39,7 @@ def invite_member(*, actor: Actor, org_id: UUID, inviter: Person, email: str, ro
         Conflict: they are a member, or an invitation is open.
     """
     with tenancy.enter(org_id):
-        organization = Organization.objects.select_for_update().filter(id=org_id).first()
-        if organization is None:
-            raise NotVisible
+        organization = locked_organization()
         policy.require_grantable(actor, Action.MEMBER_INVITE, role, organization)
         email = _address(email)
         if role not in IN_ORGANIZATION:
@@ -97,8 +96,7 @@ def accept_invitation(*, actor: Actor, invitation_id: UUID, person: Person) -> O
     if org_id is None:
         raise NotVisible
     with tenancy.enter(org_id):
-        # In this order everywhere: the organization first.
-        organization = Organization.objects.select_for_update().get(id=org_id)
+        organization = locked_organization()
         invitation = Invitation.objects.select_for_update().select_related("invited_by").get(id=invitation_id)
         if not person.email_verified or person.email.lower() != invitation.email:
             raise Conflict(WRONG_ADDRESS)

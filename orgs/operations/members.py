@@ -9,11 +9,12 @@ from audit.append import append
 from audit.kinds import EventKind
 from envforge import tenancy
 from envforge.actor import Actor
-from envforge.errors import Invalid, NotVisible
+from envforge.errors import Invalid
 from envforge.notify import Notice, ToPerson, notify
 from orgs import policy
+from orgs.access import locked_organization
 from orgs.memberships import join, lock_member, require_an_owner
-from orgs.models import Membership, Organization, Person
+from orgs.models import Membership, Person
 from orgs.offboarding import Closing, Held, close_everything
 from orgs.policy import About, Action
 from orgs.roles import IN_ORGANIZATION, MAY_GRANT, Role
@@ -36,9 +37,7 @@ def add_member(*, actor: Actor, org_id: UUID, person: Person, role: Role) -> Mem
         Invalid: the role is not one of an organization.
     """
     with tenancy.enter(org_id):
-        organization = Organization.objects.select_for_update().filter(id=org_id).first()
-        if organization is None:
-            raise NotVisible
+        organization = locked_organization()
         policy.require_grantable(actor, Action.MEMBER_ADD, role, organization)
         if role not in IN_ORGANIZATION:
             raise Invalid("That role is not held in an organization.", {"role": "Choose one of the list."})
@@ -53,7 +52,7 @@ def suspend_member(*, actor: Actor, org_id: UUID, person_id: UUID) -> Receipt:
         Conflict: they are the last owner.
     """
     with tenancy.enter(org_id):
-        membership = lock_member(org_id, person_id)
+        membership = lock_member(person_id)
         _require_over(actor, Action.MEMBER_SUSPEND, membership)
         if membership.suspended_at is not None:
             return Receipt(membership.person.name, {}, None)
@@ -72,7 +71,7 @@ def restore_member(*, actor: Actor, org_id: UUID, person_id: UUID) -> None:
         NotVisible, NotAllowed: see `policy.require`.
     """
     with tenancy.enter(org_id):
-        membership = lock_member(org_id, person_id)
+        membership = lock_member(person_id)
         _require_over(actor, Action.MEMBER_SUSPEND, membership)
         if membership.suspended_at is not None:
             membership.suspended_at = None
@@ -88,7 +87,7 @@ def remove_member(*, actor: Actor, org_id: UUID, person_id: UUID) -> Receipt:
         Conflict: they are the last owner.
     """
     with tenancy.enter(org_id):
-        membership = lock_member(org_id, person_id)
+        membership = lock_member(person_id)
         person = membership.person
         _require_over(actor, Action.MEMBER_REMOVE, membership)
         closed = close_everything(Closing(actor, membership, for_good=True))

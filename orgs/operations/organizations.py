@@ -9,9 +9,10 @@ from audit.append import append
 from audit.kinds import EventKind
 from envforge import tenancy
 from envforge.actor import Actor
-from envforge.errors import Conflict, Invalid, NotVisible
+from envforge.errors import Conflict, Invalid
 from envforge.ids import uuid7
 from orgs import policy
+from orgs.access import locked_organization
 from orgs.memberships import join
 from orgs.models import SLUG_FORM, Organization, Person
 from orgs.policy import Action
@@ -61,9 +62,7 @@ def rename_organization(*, actor: Actor, org_id: UUID, name: str) -> Organizatio
         Invalid: the name cannot be used.
     """
     with tenancy.enter(org_id):
-        organization = Organization.objects.select_for_update().filter(id=org_id).first()
-        if organization is None:
-            raise NotVisible
+        organization = locked_organization()
         policy.require(actor, Action.ORGANIZATION_RENAME, organization)
         name = _readable_name(name)
         if name != organization.name:

@@ -37,7 +37,7 @@ def grant_role(
     """
     where = _where(org_id, role, scope, scope_id)
     with tenancy.enter(org_id):
-        membership = lock_member(org_id, person_id)
+        membership = lock_member(person_id)
         target = _target(membership.person, scope, where)
         if target is None:
             raise NotVisible
@@ -74,7 +74,7 @@ def revoke_role(
     """
     where = _where(org_id, role, scope, scope_id)
     with tenancy.enter(org_id):
-        membership = lock_member(org_id, person_id)
+        membership = lock_member(person_id)
         # A place may be gone, and the role that was held there is taken all the same.
         target = _target(membership.person, scope, where) or Place(scope, where, scope.value).as_target()
         policy.require_grantable(actor, Action.ROLE_REVOKE, role, target)

@@ -13,10 +13,10 @@ from envforge.actor import Actor
 from envforge.errors import Conflict, Invalid, NotVisible
 from envforge.secret_value import SecretValue
 from orgs import policy
-from orgs.access import hold_access
+from orgs.access import hold_access, locked_organization
 from orgs.digests import digest
 from orgs.holdings import end_account, end_tokens
-from orgs.models import Membership, Organization, Person, RoleGrant, ServiceAccount, Token
+from orgs.models import Membership, Person, RoleGrant, ServiceAccount, Token
 from orgs.policy import Action
 from orgs.roles import IN_ORGANIZATION, Role, Scope
 
@@ -39,9 +39,7 @@ def create_service_account(
         Conflict: another account has the name.
     """
     with tenancy.enter(org_id):
-        organization = Organization.objects.select_for_update().filter(id=org_id).first()
-        if organization is None:
-            raise NotVisible
+        organization = locked_organization()
         policy.require_grantable(actor, Action.SERVICE_ACCOUNT_MANAGE, role, organization)
         name = _name(name)
         if role not in IN_ORGANIZATION - {Role.OWNER}:
@@ -140,7 +138,7 @@ def revoke_token(*, actor: Actor, org_id: UUID, token_id: UUID) -> None:
 
 def _lock_account(actor: Actor, account_id: UUID) -> ServiceAccount:
     # The organization first, so that nobody is removed while they issue a token: what closes all they hold would miss it.
-    Organization.objects.select_for_update().filter(id=tenancy.current_org()).first()
+    hold_access()
     policy.require_here(actor, Action.SERVICE_ACCOUNT_MANAGE)
     account = ServiceAccount.objects.select_for_update().filter(id=account_id).first()
     if account is None:

@@ -53,7 +53,6 @@ def projects(request: HttpRequest, visitor: Visitor, slug: str) -> HttpResponse:
     seen = selectors.projects(actor=visitor.actor, slug=slug)
     context = {
         "seen": seen,
-        "waiting": sum(one.waiting for one in seen.projects),
         "given": given,
         "wrong": wrong,
         "here": "projects",

@@ -20,6 +20,9 @@ from projects.models import Binding, Proposal, RefusedFile, Repository
 
 # Branches of one repository whose unreadable files are told; more of them say nothing new.
 MOST_REFUSED = 50
+# Proposals that wait for a decision: the newest of a branch, for who is reviewing while it goes on, and of a repository.
+MOST_WAITING_OF_BRANCH = 3
+MOST_WAITING = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,10 @@ class Seen:
 def propose_contract(
     *, actor: Actor, org_id: UUID, repository_id: UUID, branch: str, commit: str, text: str, digest: str
 ) -> Seen:
-    """Take up an `envforge.yml` that a VM read; SYSTEM's act. A digest that was seen before changes nothing.
+    """Take up an `envforge.yml` that a VM read; SYSTEM's act. A digest that is kept changes nothing.
+
+    It supersedes what waits for a decision beyond `MOST_WAITING_OF_BRANCH` and `MOST_WAITING`, the oldest first: those are
+    forgotten, and are proposals again where a branch still has them. What was decided about is kept for good.
 
     A text that is no contract is kept as its problems, for this branch, until the branch has one.
 
@@ -65,6 +71,7 @@ def propose_contract(
             defaults={"text": text, "service": contract.service.name, "branch": branch, "commit": commit},
         )
         if made:
+            _supersede(repository, branch)
             append(EventKind.CONTRACT_PROPOSED, actor=actor, target=repository, digest=own)
         return Seen(proposal.id, proposal.decision)
 
@@ -125,6 +132,14 @@ def _locked(actor: Actor, proposal_id: UUID) -> tuple[Proposal, Repository]:
 def _decide(proposal: Proposal, decision: Decision, actor: Actor) -> None:
     proposal.decision, proposal.decided_at, proposal.decided_by = decision, timezone.now(), actor.label
     proposal.save(update_fields=["decision", "decided_at", "decided_by"])
+
+
+def _supersede(repository: Repository, branch: str) -> None:
+    waiting = Proposal.objects.filter(repository=repository, decision=Decision.PROPOSED)
+    newest = waiting.order_by("-proposed_at", "-id").values_list("id", flat=True)
+    surplus = {*newest.filter(branch=branch)[MOST_WAITING_OF_BRANCH:], *newest[MOST_WAITING:]}
+    if surplus:
+        Proposal.objects.filter(id__in=surplus).delete()
 
 
 def _remember_refused(repository: Repository, branch: str, commit: str, bad: BadContract) -> None:

@@ -13,6 +13,7 @@ from envforge.errors import Conflict, Invalid, NotVisible
 from envforge.ids import id_of_request
 from envforge_protocol.credentials import credential_in
 from orgs import policy
+from orgs.access import hold_access
 from orgs.operations import grant_role
 from orgs.policy import Action
 from orgs.roles import Role, Scope
@@ -37,6 +38,8 @@ def create_project(*, actor: Actor, org_id: UUID, slug: str, name: str, key: str
         Conflict: the short name is taken, by an archived project too; or the key was used for another project.
     """
     with tenancy.enter(org_id):
+        # It may give a role.
+        hold_access()
         policy.require_here(actor, Action.PROJECT_CREATE)
         name = name.strip()
         wrong = {}
@@ -75,7 +78,7 @@ def archive_project(*, actor: Actor, org_id: UUID, project_id: UUID) -> None:
         NotVisible, NotAllowed: see `policy.require`.
     """
     with tenancy.enter(org_id):
-        project = Project.objects.select_for_update().filter(id=project_id).first()
+        project = Project.objects.select_for_update(no_key=True).filter(id=project_id).first()
         if project is None:
             raise NotVisible
         policy.require(actor, Action.PROJECT_ARCHIVE, project)

@@ -30,11 +30,14 @@ class ProjectView:
 
 @dataclass(frozen=True, slots=True)
 class Projects:
-    """The projects that the actor may see, the archived ones apart."""
+    """The projects that the actor may see, the archived ones apart; `total` and `waiting` count all in use, shown or not."""
 
     organization: Organization
     projects: list[ProjectView]
     archived: list[ProjectView]
+    total: int
+    waiting: int
+    archived_total: int
     create: Answer
 
 
@@ -59,10 +62,18 @@ def projects(*, actor: Actor, slug: str) -> Projects:
             waits=Count("repositories__proposals", filter=waits, distinct=True),
         )
         ordered = counted.order_by("name", "id")
+        all_of_them = rows.aggregate(
+            total=Count("id", filter=Q(archived_at=None), distinct=True),
+            archived=Count("id", filter=Q(archived_at__isnull=False), distinct=True),
+            waiting=Count("repositories__proposals", filter=waits & Q(archived_at=None), distinct=True),
+        )
         return Projects(
             found,
             _views(ordered.filter(archived_at=None)),
             _views(ordered.exclude(archived_at=None)),
+            all_of_them["total"],
+            all_of_them["waiting"],
+            all_of_them["archived"],
             answers[Action.PROJECT_CREATE],
         )
 

@@ -2,18 +2,20 @@
 
 import asyncio
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from envforge_daemon import isolation
 from envforge_daemon.errors import CommandFailed
-from envforge_daemon.isolation.view import SUDOERS
 from envforge_protocol.host import commands as wire
 from envforge_protocol.host.reports import RootEnded
 from envforge_protocol.host.workspaces import Workspace
 from tests.daemon.machine import Machine, next_port
+from tests.daemon.rig import until
 from tests.daemon.shells import Shelled, Terminal, in_s
 
 Play = Callable[..., None]
@@ -47,6 +49,10 @@ def grant(one: Workspace, *, after_s: float = -1, for_s: float = 30) -> wire.Gra
     return wire.GrantRoot(workspace=one, request_id=uuid4(), not_before=in_s(after_s), until=in_s(for_s))
 
 
+def files_of_windows(workspace: isolation.Workspace) -> list[Path]:
+    return sorted(workspace.run_dir.glob("sudoers*"))
+
+
 def test_h5_a_window_ends_on_the_vm_by_itself_with_its_sessions(alone: Play) -> None:
     """H5, R3: the grant and an open root shell end on time, with no control plane at all."""
 
@@ -70,7 +76,7 @@ def test_h5_a_window_ends_on_the_vm_by_itself_with_its_sessions(alone: Play) -> 
         assert (in_s(0) - asked.until).total_seconds() < 2
         workspace = shell.vm.made[0]
         assert workspace.groups("root-*") == []
-        assert not (workspace.run_dir / SUDOERS).exists()
+        assert files_of_windows(workspace) == []
         assert (await shell.run(one, key, "sudo -n id -u"))[0] != 0
         ended = [body for body in shell.reports() if isinstance(body, RootEnded)]
         assert [(body.request_id, body.cause) for body in ended] == [(asked.request_id, "expired")]
@@ -95,7 +101,7 @@ def test_r3_sudo_itself_ends_grant_and_command_where_the_program_keeps_no_time(a
         # Whole seconds, from sudo's own start: not longer than the window was when it was granted.
         assert -2 < (in_s(0) - asked.until).total_seconds() < 5
         await asyncio.sleep(max(0.0, (asked.until - in_s(0)).total_seconds()) + 1)
-        assert (shell.vm.made[0].run_dir / SUDOERS).exists()
+        assert files_of_windows(shell.vm.made[0])
         assert (await shell.run(one, key, "sudo -n id -u"))[0] != 0
 
     alone(scene)
@@ -187,8 +193,52 @@ def test_h5_nobody_becomes_root_where_files_lie_with_those_of_other_workspaces(a
         elsewhere = asked.model_copy(update={"workspace": one.model_copy(update={"storage": shared})})
         with pytest.raises(CommandFailed, match="those of the organization's other workspaces"):
             await shell.part.windows.grant(elsewhere, there, alone=True)
-        assert not (there.run_dir / SUDOERS).exists()
+        assert files_of_windows(there) == []
         await shell.part.windows.grant(asked, there, alone=True)
-        assert (there.run_dir / SUDOERS).exists()
+        assert len(files_of_windows(there)) == 1
+
+    alone(scene)
+
+
+def test_r3_two_windows_end_each_alone(alone: Play) -> None:
+    """R3, H5: the end of one takes neither the other's grant nor its sessions, and leaves none of its own."""
+
+    async def scene(shell: Shelled, one: Workspace) -> None:
+        key, workspace = shell.key(one), shell.vm.made[0]
+        first, second = grant(one, for_s=20), grant(one, for_s=40)
+        await shell.do(first)
+        terminals = [Terminal(shell.ssh(one, key, "-tt", "sudo sleep 1000"))]
+        try:
+            await until(lambda: len(workspace.groups("root-*")) == 1)
+            await shell.do(second)
+            terminals.append(
+                Terminal(shell.ssh(one, key, "-tt", "sudo sh -c 'echo up-$((40+2)); sleep 1000'"))
+            )
+            await terminals[1].sees("up-42")
+            texts = {file.name: file.read_text() for file in files_of_windows(workspace)}
+            for asked in (first, second):
+                text = texts[f"sudoers-{asked.request_id.hex}"]
+                ends = f"NOTAFTER={asked.until:%Y%m%d%H%M%SZ}"
+                assert f"NOTBEFORE={asked.not_before:%Y%m%d%H%M%SZ} {ends} TIMEOUT=" in text
+                checked = await asyncio.to_thread(
+                    subprocess.run,
+                    ["visudo", "-csf", "-"],
+                    input=text,
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                assert checked.returncode == 0, checked.stderr
+            await shell.do(wire.DropRoot(workspace=one, request_id=first.request_id))
+            await terminals[0].ended()
+            assert [file.name for file in files_of_windows(workspace)] == [f"sudoers-{second.request_id.hex}"]
+            assert terminals[1].child.poll() is None
+            assert (await shell.run(one, key, "sudo -n id -u")) == (0, "0\n")
+            await shell.do(wire.DropRoot(workspace=one, request_id=second.request_id))
+            await terminals[1].ended()
+            assert (await shell.run(one, key, "sudo -n id -u"))[0] != 0
+        finally:
+            for terminal in terminals:
+                terminal.close()
 
     alone(scene)

@@ -11,10 +11,13 @@ from envforge_protocol.gateway.events import Key
 
 class Connection:
     def __init__(self) -> None:
-        self.is_cut = False
+        self.is_shut = False
+
+    def shut(self) -> None:
+        self.is_shut = True
 
     def cut(self) -> None:
-        self.is_cut = True
+        raise AssertionError("closing is not the cache's")
 
 
 def entry(cache: Cache, number: int, *, revision: int = 1, lasts_s: float = 600) -> Entry:
@@ -65,7 +68,7 @@ def test_whatever_happens_a_purge_finds_what_is_open_under_it() -> None:
             key = Key.model_validate({"kind": kind, "id": UUID(int=named)})
             under = [connection for one, connection in held if one.is_under(key)]
             assert cache.purge(key, revision, cut=True).cut == len(under)
-            assert all(connection.is_cut for connection in under)
+            assert all(connection.is_shut for connection in under)
             held = [(one, connection) for one, connection in held if not one.is_under(key)]
         assert cache.open == len(held)
         for link in range(7):
@@ -85,7 +88,8 @@ def test_a_session_that_is_over_is_found_by_its_time() -> None:
     time.sleep(0.03)
     assert cache.get(made.digest, "h") is None
     assert cache.expire() == 1
-    assert connection.is_cut
+    assert connection.is_shut
+    assert list(cache.ending) == [connection]
 
 
 def test_forgetting_many_is_not_slower_for_each() -> None:

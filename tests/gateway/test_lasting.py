@@ -8,11 +8,12 @@ from uuid import uuid4
 
 import pytest
 
-from envforge_gateway import activity
+from envforge_gateway import activity, stream
 from envforge_gateway.activity import Activity
 from envforge_gateway.errors import GatewayError
 from tests.gateway.client import Client
 from tests.gateway.conftest import SESSION, Place
+from tests.gateway.services import echo
 from tests.gateway.test_limits import Play
 
 
@@ -60,3 +61,43 @@ def test_a_client_that_does_not_take_its_last_answer_is_given_up(play: Play) -> 
         client.writer.transport.abort()
 
     play(scene, stall_timeout_s=0.3)
+
+
+def test_purges_that_nobody_takes_word_of_are_told_as_one(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control plane takes no acknowledgements for long: what waits is bounded, and what it cut is still told."""
+    monkeypatch.setattr(stream, "MOST_UNTOLD", 5)
+
+    async def scene(place: Place) -> None:
+        made = place.awake()
+        place.app.behave = echo
+        client = await place.client()
+        assert (await client.upgrade(session=SESSION)).status == 101
+        place.control.down.add("acknowledgements")
+        first = place.control.purge("link", made["link_id"])
+        for _ in range(20):
+            last = place.control.purge("link", uuid4())
+        await place.until(lambda: place.gateway.metrics.purges == 21)
+        place.control.down.clear()
+        told = await place.control.acknowledgement_of(last)
+        assert (told.emptied, told.cut_all, told.revision) == (True, 1, last)
+        assert [one.revision for one in told.applied] == list(range(last - 4, last + 1))
+        assert first < last - 5
+
+    play(scene)
+
+
+def test_clients_that_vanish_are_noticed(play: Play) -> None:
+    """A WebSocket that says nothing for hours is asked by the kernel whether its client is still there."""
+
+    async def scene(place: Place) -> None:
+        await place.client()
+        await place.until(lambda: place.gateway.fronts)
+        (front,) = place.gateway.fronts
+        held = front.transport.get_extra_info("socket")
+        with socket.socket(held.family, held.type, held.proto, fileno=os.dup(held.fileno())) as same:
+            assert same.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            assert same.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+
+    play(scene)

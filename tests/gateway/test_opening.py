@@ -329,3 +329,20 @@ def test_no_log_line_holds_a_link_or_a_session(play: Play, capfd: pytest.Capture
     said = "".join(capfd.readouterr())
     assert "listening" in said
     assert not [one for one in tokens if one in said]
+
+
+def test_what_a_page_asks_by_itself_does_not_take_the_reason_away(play: Play) -> None:
+    """A page's stream opens again after its link went; its person reloads, and must be told why, not that a link is needed."""
+
+    async def scene(place: Place) -> None:
+        place.control.refuse(SESSION, "revoked")
+        background = await place.get("/events", fields=("Accept: text/event-stream",))
+        assert (background.status, background.every("set-cookie")) == (410, [])
+        assert background.get("clear-site-data") == '"cache", "storage"'
+        page = await place.get("/", fields=("Accept: text/html",))
+        assert (page.status, "withdrawn" in page.text) == (410, True)
+        (ended,) = page.every("set-cookie")
+        assert ended.startswith("__Host-envforge=;")
+        assert "Max-Age=0" in ended
+
+    play(scene)

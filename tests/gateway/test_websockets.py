@@ -5,12 +5,14 @@ from collections.abc import Callable
 
 import pytest
 
-from envforge_gateway.frames import Frames
+from envforge_gateway.frames import Frames, accept
 from tests.gateway.client import frame
 from tests.gateway.conftest import SESSION, Place
 from tests.gateway.services import Seen, accept_websocket, answer, echo
 
 Play = Callable[..., None]
+# What `Client.upgrade` sends.
+KEY = b"MDEyMzQ1Njc4OWFiY2RlZg=="
 
 
 def test_a_websocket_passes_both_ways(play: Play) -> None:
@@ -81,6 +83,35 @@ def test_an_app_cannot_switch_to_what_nobody_asked_for(play: Play, said: bytes, 
         client = await place.client()
         got = await (client.upgrade(session=SESSION) if asked else client.get(session=SESSION))
         assert got.status == 502
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    "proof", [b"", b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", accept(b"0" * 22 + b"=="), accept(KEY).lower()]
+)
+def test_an_app_that_did_not_read_the_upgrade_is_not_believed(play: Play, proof: bytes) -> None:
+    """RFC 6455, 4.2.2: a service that answers 101 by rote would take the client's bytes for something else."""
+
+    async def scene(place: Place) -> None:
+        place.awake()
+        ended = asyncio.Event()
+
+        async def switches(_seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+            writer.write(
+                b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                b"Sec-WebSocket-Accept: " + proof + b"\r\n\r\n"
+            )
+            await reader.read()
+            ended.set()
+            return False
+
+        place.app.behave = switches
+        client = await place.client()
+        assert (await client.upgrade(session=SESSION)).status == 502
+        async with asyncio.timeout(2):
+            await ended.wait()
+        assert not place.gateway.tunnels
 
     play(scene)
 

@@ -251,7 +251,7 @@ CONSOLE = (
     Row("placements-export", "POST", ACME + "hosts/export", managers(200), {"form": "csv"}),
     Row("dev-links", "GET", ACME + "links", lookers(200)),
     Row("dev-link-policy", "GET", ACME + "links/policy", members(200)),
-    Row("dev-link-policy", "POST", ACME + "links/policy", managers(303), {"longest": "3600", "issuers": "workspace", "surfaces": "web", "wakes": "5", "hours": "1"}),
+    Row("dev-link-policy", "POST", ACME + "links/policy", managers(303), {"longest": "3600", "issuers": "workspace", "surfaces": "web", "wakes": "5", "hours": "1", "workspace_wakes": "9", "workspace_hours": "2"}),
     Row("dev-link", "GET", ACME + "links/{link}", of_project(200)),
     Row("dev-link", "GET", ACME + "links/{nobody}", members(404)),
     Row("dev-link-revoke", "POST", ACME + "links/{link}/revoke", maintainers(303)),

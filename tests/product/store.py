@@ -106,11 +106,14 @@ def make_due(org_id: UUID) -> None:
 
 
 class CrookedAws:
-    """Stands before the endpoint; answers chosen actions with an error that repeats the request, or swallows their answer."""
+    """Stands before the endpoint; answers chosen actions with an error that repeats the request, swallows their answer, or puts an empty page before it."""
 
     def __init__(self) -> None:
         self.refusals: dict[str, tuple[int, str]] = {}
         self.swallowed: set[str] = set()
+        self.hesitant: set[str] = set()
+        # What was asked where a page was put before the answer: it is asked again as it was signed.
+        self.put_off: tuple[bytes, dict[str, str]] = b"", {}
         self.seen: list[str] = []
 
     def refuse(self, action: str, code: str, status: int = 400) -> None:
@@ -119,9 +122,13 @@ class CrookedAws:
     def swallow(self, action: str) -> None:
         self.swallowed.add(action)
 
+    def hesitate(self, action: str) -> None:
+        self.hesitant.add(action)
+
     def heal(self) -> None:
         self.refusals.clear()
         self.swallowed.clear()
+        self.hesitant.clear()
 
 
 def _handler(crooked: CrookedAws, behind: str) -> type[BaseHTTPRequestHandler]:
@@ -135,8 +142,16 @@ def _handler(crooked: CrookedAws, behind: str) -> type[BaseHTTPRequestHandler]:
                 answer = json.dumps({"__type": code, "message": f"No: {body.decode()}"}).encode()
                 self._answer(status, answer, {"Content-Type": "application/x-amz-json-1.1"})
                 return
+            headers = dict(self.headers)
+            if action in crooked.hesitant:
+                if "NextToken" not in json.loads(body):
+                    crooked.put_off = body, headers
+                    page = json.dumps({"Parameters": [], "NextToken": "more"}).encode()
+                    self._answer(200, page, {"Content-Type": "application/x-amz-json-1.1"})
+                    return
+                body, headers = crooked.put_off
             connection = http.client.HTTPConnection(behind, timeout=10)
-            connection.request("POST", self.path, body, dict(self.headers))
+            connection.request("POST", self.path, body, headers)
             answered = connection.getresponse()
             answer = answered.read()
             connection.close()

@@ -9,6 +9,10 @@ from django.utils import timezone
 from audit.models import Event
 from envforge import tenancy
 from envforge.errors import Invalid, NotAllowed, NotVisible
+from notices.letters import write
+from notices.models import Email
+from orgs.operations import grant_role
+from orgs.roles import Role, Scope
 from tests.product.meters import Metered, Times, utc
 from tests.product.test_idle import hold, request, run
 from tests.product.world import World
@@ -126,6 +130,47 @@ def test_w8_a_warning_comes_once_at_80_percent_and_stops_nothing(metered: Metere
     assert due_at(metered) == utc(2026, 12, 1)
     metered.sleep(workspace)
     metered.wake(workspace)
+
+
+def test_w8_those_who_look_after_it_are_told_by_mail_once(
+    world: World, metered: Metered, times: Times
+) -> None:
+    assert world.adam
+    assert world.bill
+    workspace = metered.workspace()
+    of_workspace: Any = {"scope": Scope.WORKSPACE, "scope_id": workspace.id}
+    grant_role(
+        actor=world.alice.as_actor(),
+        org_id=metered.org_id,
+        person_id=world.bob.id,
+        role=Role.OPERATOR,
+        **of_workspace,
+    )
+    cap(metered, CapMode.STOP, 10, workspace)
+    cap(metered, CapMode.WARN, 20)
+    metered.wake(workspace)
+    use(metered, workspace, hours=8)
+    for _ in range(3):
+        look(metered)
+    assert mailed(metered) == {(name, "cap_neared") for name in ("Alice", "Adam", "Bill", "Bob")}
+    # All of it, and of the organization's cap 80 % at most: of that only those of the organization hear.
+    use(metered, workspace, hours=9)
+    for _ in range(3):
+        look(metered)
+    told_now = mailed(metered)
+    assert {name for name, kind in told_now if kind == "cap_reached"} == {"Alice", "Adam", "Bill", "Bob"}
+    with tenancy.enter(metered.org_id):
+        rows = list(Email.objects.order_by("id"))
+        assert len(rows) == 4 + 4 + 3
+        letter = write(next(row for row in rows if row.kind == "cap_reached"))
+    assert letter.subject == "The workspace “main” used all 10 awake hours for November 2026"
+    assert "nothing wakes until the month ends or the cap is raised" in letter.text
+    assert f"/o/{world.acme.slug}/usage" in letter.text
+
+
+def mailed(metered: Metered) -> set[tuple[str, str]]:
+    with tenancy.enter(metered.org_id):
+        return set(Email.objects.values_list("to_person__name", "kind"))
 
 
 def test_two_awake_bring_the_next_look_nearer(metered: Metered, times: Times) -> None:

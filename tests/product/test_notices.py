@@ -85,6 +85,7 @@ def test_the_letter_says_who_where_as_what_until_when_and_has_the_link(world: Wo
 @pytest.mark.parametrize("notice", Notice)
 def test_every_notice_can_be_written_and_comes_as_text_and_html(world: World, notice: Notice) -> None:
     values: dict[str, Any] = {"role": "viewer", "expires_at": EXPIRES_AT, "decision": "approved"}
+    values |= {"hours": 40, "percent": 80, "then": "nothing stops"}
     parameters = {name: values.get(name, f"the {name}") for name in KINDS[notice].parameters}
     link = LinkTo(invitations.SOURCE, uuid7()) if KINDS[notice].has_link else None
     with tenancy.enter(world.acme.id):

@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 
 from envforge import tenancy
+from projects import operations
 from projects.models import Repository
 from tests.product.store import set_secret
 from tests.product.test_projects_pages import BACKEND, WEB, repository
@@ -128,7 +129,13 @@ def test_what_cannot_be_used_is_named_and_not_repeated(world: World, alice: Clie
 
 def test_proposals_come_page_by_page_newest_first(world: World, alice: Client) -> None:
     web = repository(world)
-    made = [propose(world, web, WEB + f"# {number}\ntests: {{t{number}: run}}\n") for number in range(53)]
+    made = []
+    for number in range(53):
+        proposal = propose(world, web, WEB + f"# {number}\ntests: {{t{number}: run}}\n")
+        assert proposal
+        # What nobody decided about is superseded.
+        operations.reject_contract(actor=world.alice.as_actor(), org_id=world.acme.id, proposal_id=proposal)
+        made.append(proposal)
     first = alice.get(at(world, "/scheduler/proposals")).json()
     assert [one["id"] for one in first["proposals"]] == [str(one) for one in reversed(made)][:50]
     last = alice.get(at(world, f"/scheduler/proposals?after={first['next']}")).json()

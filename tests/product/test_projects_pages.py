@@ -269,6 +269,18 @@ def test_each_page_takes_the_same_number_of_queries_whatever_there_is(
     assert len(many) == len(few)
 
 
+def test_a_list_that_is_cut_says_so_and_counts_all(
+    world: World, alice: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    propose(world, repository(world), WEB)
+    for number in range(3):
+        alice.post(at(world), {"name": f"Another {number}", "slug": f"another-{number}"})
+    monkeypatch.setattr("projects.selectors.listing.MOST_SHOWN", 2)
+    page = alice.get(at(world)).content.decode()
+    assert "The first 2 by name, of 4" in page
+    assert "1 contract waits for a review" in page, "of a project that is not shown"
+
+
 def test_no_page_shows_an_id_but_in_what_it_sends(world: World, alice: Client) -> None:
     proposal = propose(world, repository(world), WEB)
     set_secret(world, "KEY")

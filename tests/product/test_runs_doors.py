@@ -4,7 +4,9 @@ import json
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from hosts import outputs
 from tests.product.branches import CONTRACT, Branch
@@ -61,6 +63,29 @@ def test_a_run_through_the_api_from_the_ask_to_the_whole_output(branch: Branch) 
     whole = bob.get(console(branch, f"/runs/{run_id}/output"))
     assert whole.content == "grün".encode()
     assert whole["Content-Disposition"].startswith("attachment")
+
+
+def test_a_long_output_is_saved_whole_in_as_many_queries_as_a_short_one(branch: Branch) -> None:
+    branch.awake()
+    bob = signed_in(branch.world.bob)
+    asked = post(bob, api(branch, "/runs"), {"service": "web", "type": "test", "name": "unit"})
+    assert asked.status_code == 202, asked.content
+    run_id = asked.json()["id"]
+    [row] = branch.runs()
+    step(branch, row)
+    [one] = [found for found in branch.lease(branch.vm_token) if found.payload.kind == "run_command"]
+    outputs.put(branch.vm_token, one.id, 0, b"begins\n")
+    where = console(branch, f"/runs/{run_id}/output")
+    bob.get(where)
+    with CaptureQueriesContext(connection) as few:
+        assert bob.get(where).content == b"begins\n"
+    part, written = b"a line of it\n" * 2_000, 7
+    for _ in range(6):
+        outputs.put(branch.vm_token, one.id, written, part)
+        written += len(part)
+    with CaptureQueriesContext(connection) as many:
+        assert bob.get(where).content == b"begins\n" + part * 6
+    assert len(many) == len(few)
 
 
 def test_output_is_for_those_who_may_run_and_receipts_for_those_who_see(branch: Branch) -> None:

@@ -8,12 +8,23 @@ import pytest
 from audit.models import Event
 from envforge import tenancy
 from envforge.actor import SYSTEM
+from envforge.errors import Conflict
 from secrets_ref import paths, reconcile, ssm
 from secrets_ref.lookups import organizations_with_due_secrets
-from secrets_ref.models import Secret, Store
+from secrets_ref.models import Drift, Secret, Store
 from secrets_ref.tasks import sweep_secrets
 from secrets_ref.troubles import StoreRefused
-from tests.product.store import again, crooked_aws, make_due, put_outside, root, rotate, set_secret, versions
+from tests.product.store import (
+    again,
+    crooked_aws,
+    make_due,
+    put_outside,
+    root,
+    rotate,
+    set_secret,
+    stored,
+    versions,
+)
 from tests.product.world import World
 
 
@@ -159,3 +170,19 @@ def test_no_value_is_ever_asked_for(world: World) -> None:
     assert not {one for one in crooked.seen if one.startswith("GetParameter")}
     with pytest.raises(StoreRefused, match="denied"):
         ssm.read_platform(secret.path)
+
+
+def test_s1_a_parameter_behind_an_empty_page_is_not_written_over(world: World) -> None:
+    """S1: AWS may answer a page with nothing on it and a token for the next; what is there is somebody's all the same."""
+    first = set_secret(world)
+    path = paths.path_of(world.acme.id, project_id=None, workspace_id=None, name="THEIRS")
+    put_outside(path, "theirs", world.acme.id)
+    with crooked_aws() as crooked:
+        crooked.hesitate("DescribeParameters")
+        with pytest.raises(Conflict):
+            set_secret(world, "THEIRS", "ours")
+        make_due(world.acme.id)
+        reconcile.compare(world.acme.id)
+    assert stored(path) == "theirs"
+    with tenancy.enter(world.acme.id):
+        assert Secret.objects.get(id=first.id).drift == Drift.NONE

@@ -134,6 +134,18 @@ def test_n2_a_tokens_scopes_decide(world: World) -> None:
     assert problem(answer, 403)["rule"] == "token-scope"
 
 
+def test_s4_more_services_than_a_page_lists_are_counted_all(world: World) -> None:
+    """S4: whoever deletes or rotates is told how many there are, not how many are shown."""
+    browser, secret = signed_in(world.alice), set_secret(world)
+    for number in range(53):
+        consume(world, secret, service=f"s{number}")
+    rotate(world, secret)
+    listed = browser.get(at(world)).text
+    assert "53 services run with an old version" in listed
+    assert "The first 50 of 53" in listed
+    assert "53 services lose it" in browser.get(at(world, f"/{secret.id}/delete")).text
+
+
 def test_a_whole_life_in_the_console(world: World) -> None:
     browser = signed_in(world.alice)
     empty = browser.get(at(world))

@@ -1,6 +1,7 @@
 """Signing in through the real issuer, and the ways in which it must fail (I1, N2)."""
 
 import logging
+import secrets
 from urllib.parse import urlencode
 
 import httpx2
@@ -119,6 +120,29 @@ def test_tabs_sign_in_side_by_side() -> None:
     with at_issuer() as issuer:
         backs = [choose(issuer, start, "bob") for start in starts]
     assert [browser.get(inside(back))["location"] for back in backs] == ["/account?tab=0", "/account?tab=1"]
+
+
+@pytest.mark.parametrize("tabs", [1, 3])
+def test_g4_a_long_address_of_a_dev_host_outlasts_the_sign_in(tabs: int) -> None:
+    """G4: what does not fit into the cookie beside it gives way, the oldest first."""
+    browser = anonymous()
+    path = "/find?q=" + secrets.token_urlsafe(1480)[:1970]
+    wanted = "/dev/enter?" + urlencode({"host": "main--web.dev.localhost", "next": path})
+    starts = [browser.get("/auth/start", {"next": wanted})["location"] for _ in range(tabs)]
+    assert len(browser.cookies[flows.COOKIE].value) <= flows.MOST_COOKIE
+    with at_issuer() as issuer:
+        back = choose(issuer, starts[-1], "bob")
+    assert browser.get(inside(back))["location"] == wanted
+
+
+def test_g4_an_address_that_fits_no_cookie_leads_to_the_start() -> None:
+    """G4: the sign-in comes about all the same."""
+    browser = anonymous()
+    start = browser.get("/auth/start", {"next": "/account?x=" + secrets.token_urlsafe(2970)[:3900]})
+    assert len(browser.cookies[flows.COOKIE].value) <= flows.MOST_COOKIE
+    with at_issuer() as issuer:
+        back = choose(issuer, start["location"], "bob")
+    assert browser.get(inside(back))["location"] == "/"
 
 
 def test_cancelling_is_explained_and_can_be_tried_again() -> None:
@@ -266,7 +290,7 @@ def test_a_name_is_found_or_made() -> None:
     "elsewhere",
     [
         "https://evil.example/", "//evil.example/", "/\\evil.example", "\\\\evil.example", "javascript:alert(1)", "///evil.example", "http:evil.example",
-        "/\tevil", "/auth/start", "/sign-in?next=/", "evil", " /account", "/" + "a" * 400,
+        "/\tevil", "/auth/start", "/sign-in?next=/", "evil", " /account", "/" + "a" * 4000,
     ],
 )  # fmt: skip
 def test_only_an_address_inside_is_led_to(elsewhere: str) -> None:

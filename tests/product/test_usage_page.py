@@ -123,6 +123,8 @@ def test_a_month_before_and_after(world: World, metered: Metered, times: Times) 
     assert "1 h awake in November 2026" in words_of(november)
     assert 'href="?month=2026-12" rel="next"' in november.text
     assert alice.get(at(world, "?month=2026-13")).status_code == 422
+    for beyond in ("month=9999-12", "month=0001-01", "day=9999-12-31", "day=0001-01-01"):
+        assert alice.get(at(world, f"?{beyond}")).status_code == 422
     assert alice.get(at(world, "?day=yesterday")).status_code == 422
     assert alice.get(at(world, "?before=zzz")).status_code == 422
 

@@ -161,6 +161,9 @@ def _policies(db: psycopg.Connection, table: str, key: str, *, partition: bool) 
         if name == "tenant":
             if qual != expected or (check or expected) != expected or command != "*" or not permissive:
                 yield f"{table}: its tenant policy is not the usual one"
+        elif not permissive:
+            # Restrictive: it only takes away of what the others give.
+            continue
         elif (name, command, roles) == ("lookup", "r", "envforge_lookup") or (
             table in SUPPORT_SEES and (name, command, roles) == ("support", "r", "envforge_support")
         ):

@@ -110,15 +110,12 @@ def output(
     request: HttpRequest, visitor: Visitor, slug: str, workspace_id: UUID, run_id: UUID
 ) -> HttpResponse:
     """All of a command's output, as a file."""
-    where = {"actor": visitor.actor, "slug": slug, "workspace_id": workspace_id, "run_id": run_id}
-    piece = commands.output(**where)  # type: ignore[arg-type]
-    whole = [piece.data]
     # At most what is kept of one command: a mebibyte.
-    while piece.data:
-        piece = commands.output(**where, offset=piece.next_offset)  # type: ignore[arg-type]
-        whole.append(piece.data)
-    answer = HttpResponse(b"".join(whole), content_type="text/plain; charset=utf-8")
-    answer["Content-Disposition"] = f'attachment; filename="{piece.run.type}-{run_id}.log"'
+    seen = commands.output(
+        actor=visitor.actor, slug=slug, workspace_id=workspace_id, run_id=run_id, whole=True
+    )
+    answer = HttpResponse(seen.data, content_type="text/plain; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="{seen.run.type}-{run_id}.log"'
     return answer
 
 

@@ -88,12 +88,12 @@ def _asked(request: HttpRequest) -> tuple[dict[str, Any], bool]:
     month = day = before = None
     try:
         month = Month.named(request.GET["month"]) if request.GET.get("month") else None
-        day = date.fromisoformat(request.GET["day"]) if request.GET.get("day") else None
+        if request.GET.get("day"):
+            asked = date.fromisoformat(request.GET["day"])
+            month, day = Month.of_day(asked), asked
         before = read_place(request.GET.get("before", ""))
     except (ValueError, Unreadable):
         lost = True
-    if day is not None:
-        month = Month(day.replace(day=1))
     workspace_id = uuid_or_none(request.GET.get("workspace", ""))
     return {"month": month, "day": day, "before": before, "workspace_id": workspace_id}, lost
 

@@ -10,7 +10,7 @@ from envforge import tenancy
 from envforge.actor import Actor
 from envforge.errors import Invalid, NotVisible
 from orgs import policy
-from orgs.models import Organization
+from orgs.access import locked_organization
 from orgs.policy import Action
 from workspaces.models import Cap, CapMode, Presence, Workspace
 
@@ -32,7 +32,7 @@ def set_cap(
         # Whoever may set caps may set those of workspaces that they cannot open: it is the organization's money.
         policy.require_here(actor, Action.CAP_SET)
         _require_usable(mode, hours)
-        organization = Organization.objects.select_for_update(no_key=True).get(id=org_id)
+        organization = locked_organization()
         workspace = None
         if workspace_id is not None:
             workspace = Workspace.objects.filter(id=workspace_id).exclude(wanted=Presence.DELETED).first()

@@ -15,13 +15,14 @@ from envforge.actor import SYSTEM, Actor, UserActor
 from envforge.errors import Conflict, Invalid
 from envforge.nudge import nudge
 from hosts.models import Size
+from orgs.access import hold_access
 from orgs.operations.roles import grant_role
 from orgs.policy import Action
 from orgs.roles import Role, Scope
 from projects.git_addresses import require_branch
 from projects.locks import locked_project
 from projects.models import Project
-from workspaces import certificates
+from workspaces import certificates, removals
 from workspaces.locks import locked_workspace
 from workspaces.models import Presence, Runtime, Shell, ShellState, SleepCause, Workspace
 from workspaces.wants import want_asleep
@@ -42,6 +43,8 @@ def open_workspace(*, actor: Actor, org_id: UUID, project_id: UUID, branch: str)
     """
     _require_branch(branch)
     with tenancy.enter(org_id):
+        # It gives a role.
+        hold_access()
         project = locked_project(actor, Action.WORKSPACE_CREATE, project_id)
         found = (
             Workspace.objects.filter(project=project, branch=branch).exclude(wanted=Presence.DELETED).first()
@@ -209,6 +212,7 @@ def _let_go(workspace: Workspace, wanted: Presence, actor: Actor, *, keep_for: t
     shell.version += 1
     shell.save()
     certificates.end_all_of(workspace, actor=actor, cause=f"workspace_{wanted}")
+    removals.tell_let_go(workspace, str(wanted))
     workspace.wanted, workspace.wanted_at, workspace.wanted_by = wanted, now, actor.label[:200]
     workspace.retain_until = now + keep_for
     workspace.due_at, workspace.attempts = now, 0

@@ -155,8 +155,10 @@ def run(*, actor: Actor, slug: str, workspace_id: UUID, run_id: UUID) -> OneRun:
         return OneRun(organization, workspace, view_of(_one(workspace, run_id)), _may(actor, workspace))
 
 
-def output(*, actor: Actor, slug: str, workspace_id: UUID, run_id: UUID, offset: int = 0) -> Output:
-    """At most `PART_BYTES` of a command's output from there on, as it was masked on its VM.
+def output(
+    *, actor: Actor, slug: str, workspace_id: UUID, run_id: UUID, offset: int = 0, whole: bool = False
+) -> Output:
+    """At most `PART_BYTES` of a command's output from there on, or the whole rest of it, as it was masked on its VM.
 
     Raises:
         NotVisible: no such workspace or command for this actor.
@@ -165,10 +167,10 @@ def output(*, actor: Actor, slug: str, workspace_id: UUID, run_id: UUID, offset:
     with _seen(actor, slug, workspace_id) as (_, workspace):
         policy.require(actor, Action.COMMAND_OUTPUT_READ, workspace)
         row = _one(workspace, run_id)
-        data = _read(row, offset)
+        data = _read(row, offset, max(row.output_bytes - offset, 0) if whole else PART_BYTES)
         # The end may be told before the last of the output has come.
-        whole = row.finished_at is not None and offset + len(data) >= row.output_bytes
-        return Output(view_of(row), offset, data, over=whole)
+        over = row.finished_at is not None and offset + len(data) >= row.output_bytes
+        return Output(view_of(row), offset, data, over=over)
 
 
 def latest(
@@ -255,7 +257,7 @@ def _choices(contract: Contract) -> Iterator[Choice]:
         yield Choice(contract.service.name, CommandType.SERVICE.value, name, command.description)
 
 
-def _read(row: CommandRun, offset: int) -> bytes:
+def _read(row: CommandRun, offset: int, most: int) -> bytes:
     if row.output_gone_at is not None:
         return b""
     earlier = CommandOutput.objects.filter(run=row, offset__lte=offset).order_by("-offset").first()
@@ -263,8 +265,8 @@ def _read(row: CommandRun, offset: int) -> bytes:
     found, at = bytearray(), offset
     for part in CommandOutput.objects.filter(run=row, offset__gte=begins).order_by("offset").iterator():
         piece = bytes(part.data)[max(at - part.offset, 0) :]
-        found += piece[: PART_BYTES - len(found)]
+        found += piece[: most - len(found)]
         at = part.offset + len(part.data)
-        if len(found) >= PART_BYTES:
+        if len(found) >= most:
             break
     return bytes(found)

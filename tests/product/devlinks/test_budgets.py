@@ -11,6 +11,8 @@ from devlinks.operations.policy import set_link_policy
 from devlinks.waking import may_keep_awake
 from envforge import tenancy
 from tests.product.devlinks.yard import Yard
+from tests.product.visitors import signed_in
+from tests.product.world import World
 from workspaces import meter
 from workspaces.models import Wake
 from workspaces.wants import end_wake, wake_again
@@ -64,3 +66,17 @@ def test_g5_a_wake_that_goes_on_elsewhere_is_the_links_all_the_same(yard: Yard, 
 def test_what_nobodys_link_woke_is_kept_awake_by_any(yard: Yard, links: Any) -> None:
     yard.awake()
     assert may(yard, links[0])
+
+
+def test_g5_what_a_link_spent_is_seen_on_its_page_and_by_the_api(
+    yard: Yard, links: Any, world: World
+) -> None:
+    one, other = links
+    woken_by(yard, one, minutes=30)
+    browser, slug = signed_in(world.alice), yard.organization.slug
+    assert "awake 30 min of 1 h" in browser.get(f"/o/{slug}/links/{one.id}").text
+    assert "1 of 60 times, for 30 min of" in browser.get(f"/o/{slug}/workspaces/{yard.workspace.id}").text
+    for link, low in ((one, 1800), (other, 0)):
+        where = f"/api/v1/orgs/{slug}/links/{link.id}"
+        assert low <= browser.get(where).json()["awake_s"] < low + 60
+        assert signed_in(world.mallory).get(where).status_code == 404

@@ -9,6 +9,7 @@ from django.conf import settings
 
 from devlinks.models import DevCode, Gateway
 from devlinks.operations import links
+from devlinks.purges import revision_now
 from envforge import tenancy
 from envforge_protocol.gateway.base import digest
 from tests.product.devlinks.yard import ADDRESS, Visit, Yard, token_of
@@ -212,3 +213,15 @@ def test_l4_rotating_puts_out_whoever_is_in(yard: Yard, gateway: Program) -> Non
     again = links.rotate_dev_link(actor=yard.alice, org_id=yard.org, link_id=issued.link.id)
     assert visit.word() == "rotated"
     assert gateway.enter(again).word() == ""
+
+
+def test_g2_a_revision_that_there_has_not_been_is_not_acknowledged(yard: Yard, gateway: Program) -> None:
+    """G2: a gateway cannot pass for one that has applied purges which are still to come."""
+    told: dict[str, Any] = {"gateway_id": str(gateway.id), "revision": revision_now() + 1}
+    answer = gateway.raw("POST", "acknowledgements", told)
+    assert answer.status_code == 422
+    assert "no such revision yet" in answer.text
+    assert Gateway.objects.get(id=gateway.id).acknowledged < told["revision"]
+    told["revision"] = revision_now()
+    assert gateway.raw("POST", "acknowledgements", told).status_code == 204
+    assert Gateway.objects.get(id=gateway.id).acknowledged == told["revision"]

@@ -9,7 +9,10 @@ from django.utils import timezone
 from devlinks import gateways
 from devlinks.models import Gateway, PurgeReceipt
 from devlinks.operations import links
+from devlinks.operations.policy import set_link_policy
 from devlinks.purges import revision_now
+from orgs import operations
+from orgs.roles import Role, Scope
 from tests.product.devlinks.test_purges import new_gateway
 from tests.product.devlinks.yard import Yard
 from tests.product.visitors import signed_in
@@ -145,3 +148,70 @@ def test_i4_a_members_links_are_seen_handed_over_and_revoked_from_their_page(
     assert browser.post(f"{of_bob}/links/revoke").status_code == 303
     assert "Bob answers for no open dev link" in browser.get(f"{of_bob}/links").text
     assert len(yard.events("dev_link.revoked")) == 2
+
+
+def test_l1_what_the_link_policy_refuses_is_not_offered(yard: Yard, world: World) -> None:
+    operations.grant_role(
+        actor=yard.alice,
+        org_id=yard.org,
+        person_id=world.bob.id,
+        role=Role.COLLABORATOR,
+        scope=Scope.WORKSPACE,
+        scope_id=yard.workspace.id,
+    )
+    mine = yard.issue(actor=world.bob.as_actor())
+    browser, slug = signed_in(world.bob), yard.organization.slug
+    at, workspace = f"/o/{slug}/links/{mine.link.id}", f"/o/{slug}/workspaces/{yard.workspace.id}"
+    assert f"{at}/rotate" in browser.get(at).text
+    assert "Issue a link" in browser.get(workspace).text
+    answer = signed_in(world.alice).post(
+        f"/o/{slug}/links/policy",
+        {
+            "longest": "3600",
+            "issuers": "admins",
+            "surfaces": "web",
+            "wakes": "5",
+            "hours": "1",
+            "workspace_wakes": "9",
+            "workspace_hours": "2",
+        },
+    )
+    assert answer.status_code == 303
+    page = browser.get(at).text
+    assert f"{at}/rotate" not in page
+    assert f"{at}/extend" not in page
+    assert "admins and owners alone issue links" in page
+    assert f"{at}/revoke" in page
+    assert "Issue a link" not in browser.get(workspace).text
+    for act in ("rotate", "extend"):
+        assert browser.post(f"{at}/{act}", {"lifetime": "7200"}).status_code == 403
+    assert "together wake it 9 times in 24 hours, for 2 h" in browser.get(f"/o/{slug}/links/policy").text
+
+
+def test_g5_what_all_links_of_a_workspace_may_spend_is_shown_beside_what_is_spent(
+    yard: Yard, world: World
+) -> None:
+    """G5: in 24 hours; what the policy's form shows rounded, it leaves as it is."""
+    browser, slug = signed_in(world.alice), yard.organization.slug
+    set_link_policy(actor=yard.alice, org_id=yard.org, awake_budget_s=5400)
+    form = {
+        "longest": "86400",
+        "issuers": "workspace",
+        "surfaces": "web",
+        "wakes": "3",
+        "hours": "1",
+        "workspace_wakes": "7",
+        "workspace_hours": "5",
+    }
+    where = f"/o/{slug}/links/policy"
+    assert signed_in(world.bob).post(where, form).status_code == 403
+    assert signed_in(world.mallory).post(where, form).status_code == 404
+    page = browser.post(where, {**form, "workspace_hours": "25"})
+    assert page.status_code == 422
+    assert "Choose from 0" in page.text
+    assert browser.post(where, form).status_code == 303
+    seen = browser.get(f"/api/v1/orgs/{slug}/link-policy").json()
+    assert (seen["workspace_wakes"], seen["workspace_awake_s"]) == (7, 5 * 3600)
+    assert seen["awake_budget_s"] == 5400
+    page = browser.get(f"/o/{slug}/workspaces/{yard.workspace.id}")
+    assert "links woke it 0 of 7 times" in page.text

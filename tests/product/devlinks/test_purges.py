@@ -218,3 +218,18 @@ def test_l4_settling_tells_how_many_connections_were_cut(yard: Yard, world: Worl
     [event] = yard.events("dev_link.cut")
     assert (event.facts["connections"], event.facts["gateways"]) == (3, 1)
     connections.close_all()
+
+
+def test_settling_asks_as_often_for_many_that_wait_as_for_one(
+    yard: Yard, alone: None, django_assert_max_num_queries: Any
+) -> None:
+    slow = new_gateway("slow")
+    gateways.extend_leases([slow.id])
+    for _ in range(12):
+        yard.awake()
+        yard.asleep()
+    with django_assert_max_num_queries(4):
+        assert settling.settle(timezone.now()) == 0
+    Gateway.objects.filter(id=slow.id).update(acknowledged=revision_now())
+    assert settling.settle(timezone.now()) >= 12
+    assert not Purge.objects.filter(settled_at=None).exists()

@@ -19,7 +19,7 @@ from devlinks.operations import links
 from envforge_gateway.config import Config
 from envforge_gateway.program import Program
 from tests.gateway.client import Answered, Client, frame
-from tests.gateway.services import App, echo
+from tests.gateway.services import App, Seen, echo
 from tests.product.devlinks import yard as yards
 from tests.product.devlinks.yard import Yard, token_of
 
@@ -176,6 +176,44 @@ def test_a_link_from_its_issue_to_its_end(yard: Yard, front: Front) -> None:
     until(lambda: settling.settle(timezone.now()) and yard.events("dev_link.cut"))
     facts = yard.events("dev_link.cut")[-1].facts
     assert facts["connections"] == 1
+
+
+def test_l4_a_stream_of_events_ends_with_its_link(yard: Yard, front: Front) -> None:
+    """L4: events come one by one, until their link is revoked; the page that opens them again is told so, and a reload says why."""
+    yard.awake()
+    front.app.behave = events
+    issued = yard.issue(lifetime=timedelta(hours=1))
+    host, session = front.run(front.enter(token_of(issued)))
+
+    async def opened() -> Client:
+        client = await front.client()
+        client.ask("/events", host=host, session=session, fields=("Accept: text/event-stream",))
+        head = await client.reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        for number in range(3):
+            # Each as a chunk of its own, when it was said.
+            said = await client.reader.readuntil(b"\n\n\r\n")
+            assert b"data: %d\n" % number in said
+        return client
+
+    client = front.run(opened())
+    links.revoke_dev_link(actor=yard.alice, org_id=yard.org, link_id=issued.link.id)
+    assert front.run(client.is_closed(1.0))
+    again = front.run(front.get("/events", host=host, session=session, fields=("Accept: text/event-stream",)))
+    assert (again.status, again.every("set-cookie")) == (410, [])
+    page = front.run(front.get("/", host=host, session=session, fields=PAGE))
+    assert (page.status, "withdrawn" in page.text) == (410, True)
+
+
+async def events(_seen: Seen, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+    number = 0
+    while not writer.is_closing():
+        writer.write(b"data: %d\n\n" % number)
+        number += 1
+        await writer.drain()
+        await asyncio.sleep(0.1)
+    return False
 
 
 def test_a_sleeping_workspace_is_woken_and_then_answers(yard: Yard, front: Front) -> None:

@@ -8,11 +8,12 @@ from subprocess import Popen
 from uuid import uuid4
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from envforge import tenancy
 from envforge_protocol.host.runtimes import ScopedCredential
-from hosts import hooks, queue
+from hosts import hooks, leases, overdue, queue
 from hosts.hooks import CannotFill, Finished
 from hosts.models import HostCommand
 from tests.product.host_api.machines import Daemon, change, command, new_host, run, stop, want, workspace
@@ -23,7 +24,9 @@ LATER = timedelta(seconds=40)
 
 def lose_lease(daemon: Daemon, command_id: object) -> None:
     """Time is moved, not slept."""
-    change(command(daemon.host, command_id), leased_until=timezone.now() - timedelta(seconds=1))  # type: ignore[arg-type]
+    held = command(daemon.host, command_id)  # type: ignore[arg-type]
+    past = timezone.now() - timedelta(seconds=1)
+    change(held, leased_until=past, due_at=queue.due_at(held, past))
 
 
 def test_a_command_is_leased_extended_and_finished(daemon: Daemon) -> None:
@@ -133,16 +136,55 @@ def test_what_is_never_finished_is_given_up_with_words(daemon: Daemon, heard: li
 def test_what_nobody_does_in_time_expires_for_a_silent_vm_too(
     world: World, daemon: Daemon, heard: list[Finished]
 ) -> None:
-    from hosts.overdue import sweep
-
     wanted = want(daemon.host, stop(workspace()), expires_in=timedelta(seconds=-1))
-    sweep()
+    overdue.sweep()
     assert [one.failure.word for one in heard if one.failure] == ["expired"]
     assert command(daemon.host, wanted).finished_at
     change(command(daemon.host, wanted), due_at=timezone.now())
-    sweep()
+    overdue.sweep()
     with tenancy.enter(world.acme.id):
         assert not HostCommand.objects.filter(id=wanted).exists(), "what is long over is forgotten"
+
+
+@pytest.fixture
+def apart(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The transactions in which commands were told to be over; one workspace's receiver breaks."""
+    seen: list[str] = []
+
+    def hear(ended: Finished) -> None:
+        if ended.command.cause == "breaks":
+            raise ZeroDivisionError
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT txid_current()")
+            seen.append(str(cursor.fetchone()[0]))
+
+    monkeypatch.setattr(hooks, "_results", {"stop_runtime": [hear]})
+    return seen
+
+
+def test_each_command_is_given_up_in_a_transaction_of_its_own(daemon: Daemon, apart: list[str]) -> None:
+    """Who hears of one locks its workspace: two of them in one transaction could each wait for the other's."""
+    for _ in range(3):
+        want(daemon.host, stop(workspace()), expires_in=timedelta(seconds=-1))
+    assert daemon.poll() == ()
+    assert len(set(apart)) == 3
+    apart.clear()
+    broken = want(daemon.host, stop(workspace()), expires_in=timedelta(seconds=-1))
+    change(command(daemon.host, broken), cause="breaks")
+    for _ in range(3):
+        want(daemon.host, stop(workspace()), expires_in=timedelta(seconds=-1))
+    overdue.sweep()
+    assert len(set(apart)) == 3, "one that breaks keeps none of the others"
+    assert command(daemon.host, broken).finished_at is None
+
+
+def test_a_poll_gives_up_only_so_many(daemon: Daemon, apart: list[str]) -> None:
+    for _ in range(leases.MOST_GIVEN_UP + 5):
+        want(daemon.host, stop(workspace()), expires_in=timedelta(seconds=-1))
+    assert daemon.poll() == ()
+    assert len(apart) == leases.MOST_GIVEN_UP
+    assert daemon.poll() == (), "what is overdue is not leased meanwhile"
+    assert len(apart) == leases.MOST_GIVEN_UP + 5
 
 
 def test_what_is_withdrawn_is_over_for_who_does_it(daemon: Daemon, heard: list[Finished]) -> None:

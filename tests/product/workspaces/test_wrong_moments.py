@@ -1,5 +1,6 @@
 """What comes at the wrong moment: answers of a VM that was lost, a restore too late or too early, rows that somebody else holds."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
@@ -13,13 +14,16 @@ from envforge_protocol.host.commands import Failure
 from hosts import queue
 from hosts.models import HostCommand
 from orgs.access import hold_access
+from orgs.memberships import lock_member
+from orgs.policy import Action
 from projects import operations as projects
+from projects.locks import locked_project
 from tests.product.store import set_secret
 from tests.product.workspaces.desk import Desk
 from tests.product.workspaces.test_presence import left
 from workspaces import ends
 from workspaces.beats import read_contracts
-from workspaces.models import CommandType, Presence, Runtime, Shell, SleepCause, Workspace
+from workspaces.models import Cap, CapMode, CommandType, Presence, Runtime, Shell, SleepCause, Workspace
 from workspaces.operations import workspaces
 from workspaces.operations.commands import run_command
 from workspaces.reconcile import commands
@@ -121,11 +125,78 @@ def test_w12_a_vm_that_leaves_is_replaced_while_its_workspace_is_held(desk: Desk
     assert not desk.commands("remove_workspace")
 
 
-def test_a_runtime_wakes_while_somebody_is_given_access(desk: Desk) -> None:
-    """Whoever holds access locks the organization and wants a workspace next; whoever wakes one holds that and makes rows."""
-    with held(desk, hold_access):
+def lock_a_member(desk: Desk) -> None:
+    lock_member(desk.world.bob.id)
+
+
+@pytest.mark.parametrize("hold", [lambda desk: hold_access(), lock_a_member])
+def test_a_runtime_wakes_while_somebody_is_given_or_loses_access(
+    desk: Desk, hold: Callable[[Desk], object]
+) -> None:
+    """Who does either locks the organization and wants a workspace next; whoever wakes one holds that and makes rows."""
+    with held(desk, lambda: hold(desk)):
         desk.wake()
     assert desk.runtime().observed == "waking"
+
+
+def test_i4_a_member_is_suspended_while_their_workspace_is_worked_on(desk: Desk) -> None:
+    """I4: the one holds the organization and waits for the workspace, whose holder makes rows of the organization meanwhile."""
+    locked, waits = Event(), Event()
+    went_wrong: list[BaseException] = []
+
+    def suspend() -> None:
+        try:
+            with tenancy.enter(desk.org_id):
+                lock_member(desk.world.bob.id)
+                locked.set()
+                lock_workspace(desk)
+        except BaseException as error:  # noqa: BLE001 - told below
+            went_wrong.append(error)
+        finally:
+            waits.set()
+            connection.close()
+
+    other = Thread(target=suspend)
+    with tenancy.enter(desk.org_id):
+        lock_workspace(desk)
+        other.start()
+        assert locked.wait(30)
+        # It waits for the workspace now, or is about to: what is made here must not wait for it.
+        assert not waits.wait(0.3)
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = '5s'")
+        Cap.objects.create(mode=CapMode.NONE, changed_at=desk.clock.now(), changed_by="test")
+    other.join(30)
+    assert not went_wrong
+
+
+def test_w2_a_project_is_archived_while_a_vm_tells_of_its_trees(desk: Desk) -> None:
+    """W2, W12: who archives holds the project and wants its workspaces; what a VM read becomes proposals of that project."""
+    desk.awake()
+    with tenancy.enter(desk.org_id):
+        read_contracts(desk.row(), desk.vm().id, key="read/test", cause="changed")
+    there = Event()
+    went_wrong: list[BaseException] = []
+
+    def archive() -> None:
+        try:
+            with tenancy.enter(desk.org_id):
+                locked_project(desk.alice, Action.PROJECT_ARCHIVE, desk.project.id)
+                there.set()
+                # The other has everything it locks before the project by now.
+                time.sleep(0.5)
+                lock_workspace(desk)
+        except BaseException as error:  # noqa: BLE001 - told below
+            went_wrong.append(error)
+        finally:
+            connection.close()
+
+    other = Thread(target=archive)
+    other.start()
+    assert there.wait(30)
+    desk.read_contracts()
+    other.join(30)
+    assert not went_wrong
 
 
 def test_w12_nothing_is_restored_once_its_files_are_being_deleted(desk: Desk) -> None:

@@ -12,7 +12,7 @@ from envforge.tenancy.migrations import Wall, WallRelation
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('projects', '0001_projects'),
+        ('projects', '0002_undecided_proposals'),
         ('secrets_ref', '0001_initial'),
     ]
 
