@@ -54,10 +54,6 @@ class ForgeAppGoneOut(serializers.Serializer[Any]):
 
 
 class ForgeApps(OrgAPIView):
-    @property
-    def throttle_scope(self) -> str:  # type: ignore[override]
-        return "read" if self.request.method == "GET" else "write"
-
     @extend_schema(
         operation_id="list_forge_apps",
         summary="The apps that mint credentials for repositories",
@@ -82,8 +78,6 @@ class ForgeApps(OrgAPIView):
 
 
 class ForgeApp(OrgAPIView):
-    throttle_scope = "write"
-
     @extend_schema(
         operation_id="remove_forge_app",
         summary="Forget an app that no repository is read with",
@@ -96,8 +90,6 @@ class ForgeApp(OrgAPIView):
 
 
 class Check(OrgAPIView):
-    throttle_scope = "write"
-
     @extend_schema(
         operation_id="check_forge_app",
         summary="Try an app and the repositories that it reads",

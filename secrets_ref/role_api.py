@@ -59,10 +59,6 @@ class ThroughRoleIn(serializers.Serializer[Any]):
 
 
 class CustomerRoles(OrgAPIView):
-    @property
-    def throttle_scope(self) -> str:  # type: ignore[override]
-        return "read" if self.request.method == "GET" else "write"
-
     @extend_schema(
         operation_id="list_customer_roles",
         summary="The roles through which secrets of your own account are read",
@@ -88,8 +84,6 @@ class CustomerRoles(OrgAPIView):
 
 
 class CustomerRole(OrgAPIView):
-    throttle_scope = "write"
-
     @extend_schema(
         operation_id="remove_customer_role",
         summary="Forget a role through which nothing is read",
@@ -102,8 +96,6 @@ class CustomerRole(OrgAPIView):
 
 
 class Check(OrgAPIView):
-    throttle_scope = "write"
-
     @extend_schema(
         operation_id="check_customer_role",
         summary="Try whether a role lets EnvForge in with the external id, and nobody without",
@@ -117,8 +109,6 @@ class Check(OrgAPIView):
 
 
 class Import(OrgAPIView):
-    throttle_scope = "write"
-
     @extend_schema(
         operation_id="import_secret_through_role",
         summary="Refer to a parameter in your own account; its value stays there",
