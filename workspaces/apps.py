@@ -77,4 +77,5 @@ class WorkspacesConfig(AppConfig):
         from workspaces.page_parts import offer_part  # noqa: PLC0415
 
         offer_part(parts.COMMANDS)
+        offer_part(parts.RESOURCES)
         offer_part(parts.SHELL)

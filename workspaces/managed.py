@@ -61,11 +61,11 @@ def resources_of(
                 )
                 return made
             accounts[one.repository.id, name] = account
-            made.names.setdefault(one.repository.id, {})[name] = _on_vm(name, account)
+            made.names.setdefault(one.repository.id, {})[name] = on_vm(name, account)
     if not accounts:
         return made
     taken = {port.number for one in contracts for port in one.contract.ports.values()}
-    ports = assign_ports((_on_vm(name, account) for (_, name), account in accounts.items()), taken)
+    ports = assign_ports((on_vm(name, account) for (_, name), account in accounts.items()), taken)
     for one in contracts:
         for name, called in made.names.get(one.repository.id, {}).items():
             declared = one.contract.resources[name]
@@ -102,6 +102,6 @@ def remove(org_id: UUID, workspace_id: UUID) -> int:
         return 1
 
 
-def _on_vm(name: str, account: int) -> str:
+def on_vm(name: str, account: int) -> str:
     """A name that is the workspace's only one, and stays: what it names is where the data lies."""
     return f"{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-') or 'resource'}-{account}"

@@ -130,16 +130,17 @@ def runtime_started(ended: Finished) -> None:
         runtime.save()
         return
     wake.services = _services(runtime, readiness)
+    wake.resources = {one.name: one.health.value for one in readiness.resources}
     wake.blockers = [one.model_dump(mode="json") for one in readiness.blockers]
     not_up = _not_up(runtime, readiness)
     if readiness.blockers or not_up:
-        wake.save(update_fields=["services", "blockers"])
+        wake.save(update_fields=["services", "resources", "blockers"])
         _fail(runtime, readiness, not_up, now)
         runtime.save()
         return
     wake.ready_at = now
     wake.ready_ms = max(int((now - wake.asked_at) / timedelta(milliseconds=1)), 0)
-    wake.save(update_fields=["services", "blockers", "ready_at", "ready_ms"])
+    wake.save(update_fields=["services", "resources", "blockers", "ready_at", "ready_ms"])
     _awake(runtime, wake)
 
 

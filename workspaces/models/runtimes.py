@@ -110,6 +110,8 @@ class Wake(TenantModel):
     size = models.TextField(choices=Size)
     services = models.JSONField(default=list)
     blockers = models.JSONField(default=list)
+    # How each managed resource came up, by its name on the VM (`workspaces.managed.on_vm`): a word of `Health`.
+    resources = models.JSONField(default=dict)
     ready_ms = models.PositiveIntegerField(null=True)
     # How often its VM found working trees otherwise than it was told, and was asked anew (W2).
     trees_changed = models.PositiveSmallIntegerField(default=0)

@@ -21,6 +21,7 @@ from envforge_protocol.host.commands import (
     ShellPrepared,
     StartRuntime,
 )
+from envforge_protocol.host.resources import ResourceReadiness
 from envforge_protocol.host.runtimes import Blocker, Health, Readiness, ServiceReadiness
 from hosts import files, queue
 from hosts.models import Host, HostCommand, WorkspaceFiles
@@ -254,7 +255,16 @@ class Desk:
             for one in manifest.services
         )
         readiness = Readiness(
-            epoch=manifest.epoch, services=services, blockers=blockers, ready_ms=None if blockers else 1500
+            epoch=manifest.epoch,
+            services=services,
+            resources=tuple(
+                ResourceReadiness(
+                    name=one.name, type=one.type, version="1", health=Health.HEALTHY, ready_ms=900
+                )
+                for one in manifest.resources
+            ),
+            blockers=blockers,
+            ready_ms=None if blockers else 1500,
         )
         self.finish("start_runtime", outcome=RuntimeStarted(readiness=readiness))
 
