@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from projects import operations as projects
-from projects.choices import Mode
+from projects.choices import Cleanup, Mode
 from tests.product.visitors import anonymous, signed_in
 from tests.product.workspaces.desk import Desk
 from tests.product.workspaces.test_managed import STORED, provide, stored
@@ -49,11 +49,13 @@ def test_w3_what_envforge_does_not_run_has_a_line_and_no_data(stored: Desk) -> N
         org_id=stored.org_id,
         repository_id=stored.repositories["web"],
         resource="main_cache",
-        mode=Mode.DISABLED,
+        mode=Mode.CUSTOMER_PROVIDED,
         owner="Alice",
+        ready_within_s=60,
+        cleanup=Cleanup.DELETE,
     )
     told = part(page(stored))
-    assert "main_cache of web, not there. It is not there; owner: Alice." in told
+    assert "main_cache of web, not run by EnvForge. You provide it; owner: Alice." in told
     assert told.count("Its data outlives sleep") == 2
 
 
@@ -64,10 +66,11 @@ def test_w4_no_ids_and_no_names_of_the_vm(stored: Desk) -> None:
     assert not re.search(r"EBS|EC2|AWS|volume|127\.|[0-9a-f]{8}-", told)
 
 
-def test_only_those_who_may_see_receipts_are_told(stored: Desk) -> None:
-    assert part(page(stored, stored.world.vera)) == ""
+def test_whoever_sees_the_workspace_is_told_and_nobody_else(stored: Desk) -> None:
+    assert "database of web" in part(page(stored, stored.world.vera))
+    assert signed_in(stored.world.bill).get(address(stored)).status_code == 404
     assert signed_in(stored.world.mallory).get(address(stored)).status_code == 404
-    assert anonymous().get(address(stored)).status_code == 302
+    assert anonymous().get(address(stored)).status_code == 303
 
 
 def test_the_same_number_of_queries_however_many(desk: Desk) -> None:
