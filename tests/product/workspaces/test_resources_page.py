@@ -35,7 +35,8 @@ def test_w3_w10_the_page_tells_each_resource(stored: Desk) -> None:
     assert "database of web, waits for the runtime to be awake. EnvForge runs it beside the service" in asleep
     assert "owner: Alice. Its data outlives sleep." in asleep
     assert "When the workspace is deleted: Deleted with the workspace." in asleep
-    assert "PostgreSQL" in asleep and "Valkey" in asleep
+    assert "PostgreSQL" in asleep
+    assert "Valkey" in asleep
     stored.awake()
     awake = part(page(stored))
     assert awake.count("ready when its services came up") == 3
