@@ -53,7 +53,7 @@ def test_a_request_that_waits_for_its_turn_is_not_begun_once_the_process_says_go
         metrics = place.gateway.metrics
         client = await place.client()
         client.send(CHEAPER * 100)
-        while not metrics.requests:  # noqa: ASYNC110 - at the very turn
+        while not metrics.requests:
             await asyncio.sleep(0)
         begun = metrics.requests
         assert begun == REQUESTS_A_TURN
