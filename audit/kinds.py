@@ -144,6 +144,8 @@ class EventKind(Enum):
     REPOSITORY_ADDED = kind("repository.added", "{actor} added the repository {target}")
     REPOSITORY_CHANGED = kind("repository.changed", "{actor} changed the repository {target}")
     REPOSITORY_REMOVED = kind("repository.removed", "{actor} removed the repository {target}")
+    FORGE_APP_REGISTERED = kind("forge_app.registered", "{actor} registered the forge app {target}")
+    FORGE_APP_REMOVED = kind("forge_app.removed", "{actor} removed the forge app {target}")
     CONTRACT_PROPOSED = kind("contract.proposed", "{target} proposes contract {digest}", digest=DIGEST)
     CONTRACT_APPROVED = kind(
         "contract.approved", "{actor} approved contract {digest} of {target}", digest=DIGEST
@@ -254,8 +256,17 @@ class EventKind(Enum):
     # Secrets, metadata only
     SECRET_SET = kind("secret.set", "{actor} set the secret {target}", version=COUNT)
     SECRET_ROTATED = kind("secret.rotated", "{actor} rotated the secret {target}", version=COUNT)
+    SECRET_DELETION_ASKED = kind("secret.deletion_asked", "{actor} asked to delete the secret {target}")
     SECRET_DELETED = kind("secret.deleted", "{actor} deleted the secret {target}")
     SECRET_IMPORTED = kind("secret.imported", "{actor} imported the secret {target}", version=COUNT)
+    SECRET_RELEASED = kind("secret.released", "{actor} gave up the imported secret {target}")
+    CUSTOMER_ROLE_REGISTERED = kind("customer_role.registered", "{actor} registered the role {target}")
+    CUSTOMER_ROLE_CHECKED = kind(
+        "customer_role.checked",
+        "{actor} checked the role {target}: {result}",
+        result=Choice(words=("holds", "open", "denied", "rights")),
+    )
+    CUSTOMER_ROLE_REMOVED = kind("customer_role.removed", "{actor} removed the role {target}")
     SECRET_CONSUMED = kind(
         "secret.consumed", "{service} read {target} version {version}", service=NAME, version=COUNT
     )

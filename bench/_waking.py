@@ -56,9 +56,7 @@ health:
 # From the request to the look that found it awake, in order.
 STAGES = (
     "the request is committed",
-    "the shell's VM is asked how the trees lie",
-    "it has told",
-    "a worker has the services started",
+    "its VM is asked to start the services",
     "on the way to and from the VM",
     "the VM, less the app's own start",
     "recorded, and seen awake",
@@ -199,23 +197,15 @@ class Waking:
     def _stages(self, began: float, ended: float, own_s: float) -> tuple[float, ...]:
         with tenancy.enter(self.org_id):
             wake = Wake.objects.filter(runtime_id=self.runtime_id).latest("epoch")
-            commands = {
-                row.kind: row
-                for row in HostCommand.objects.filter(
-                    workspace_id=self.workspace.id,
-                    key__in=[f"{word}/{self.workspace.id}/{wake.epoch}" for word in ("read", "start")],
-                )
-            }
-        start, read = commands["start_runtime"], commands.get("read_contract")
+            start = HostCommand.objects.get(
+                workspace_id=self.workspace.id, key=wake.start_key(self.workspace.id)
+            )
         on_vm = _ready_s(start)
         asked_at = wake.asked_at.timestamp()
-        read_at, told_at = (_at(read.created_at), _at(read.finished_at)) if read else (asked_at, asked_at)
         start_at, done_at = _at(start.created_at), _at(start.finished_at)
         return (
             asked_at - began,
-            read_at - asked_at,
-            told_at - read_at,
-            start_at - told_at,
+            start_at - asked_at,
             done_at - start_at - on_vm,
             on_vm - own_s,
             ended - done_at,

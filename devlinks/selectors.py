@@ -277,7 +277,8 @@ def _new_link(actor: Actor, organization: Organization, workspace: Workspace) ->
     return NewLink(
         organization,
         workspace,
-        linkable_services(workspace),
+        # The one that leads on to others is what people look at: it comes first.
+        sorted(linkable_services(workspace), key=lambda one: (not one.routes.forward, one.service)),
         allowed,
         may_issue(actor, workspace, allowed) if may.allowed else may,
         bool(settings.DEV_DOMAIN),

@@ -17,6 +17,7 @@ from envforge import tenancy
 from envforge.actor import SYSTEM
 from envforge.errors import Invalid
 from envforge_protocol.gateway.events import Acknowledgement
+from workspaces.routes import nobody_is_led
 
 # Purges are kept as receipts; streams need those of the last minutes alone.
 KEPT = timedelta(days=90)
@@ -88,6 +89,12 @@ def acknowledge(held: str, told: Acknowledgement) -> None:
                 if one.revision is not None
             ]
         PurgeReceipt.objects.bulk_create(receipts, ignore_conflicts=True)
+        cut = Purge.objects.filter(
+            kind="route", cut=True, revision__gt=row.acknowledged, revision__lte=told.revision
+        )
+        for org_id, workspace_id in set(cut.values_list("organization_id", "key_id")[:AT_ONCE]):
+            if org_id is not None and workspace_id is not None:
+                nobody_is_led(org_id, workspace_id)
         row.acknowledged = max(row.acknowledged, told.revision)
         row.heard_at = timezone.now()
         row.save(update_fields=["acknowledged", "heard_at"])

@@ -7,13 +7,16 @@ from envforge.api import schema
 from hosts import placements_api as placements
 from orgs import api as orgs
 from projects import api as projects
+from projects import api_forge_apps as forge_apps
 from secrets_ref import api as secrets
+from secrets_ref import role_api as customer_roles
 from timeline import api as timeline
 from workspaces import api as workspaces
 from workspaces import runs_api as runs
 from workspaces import shells_api as shells
 from workspaces import usage_api as usage
 
+ROLES = "orgs/<slug:slug>/customer-roles"
 PROJECT = "orgs/<slug:slug>/projects/<slug:project>"
 REPOSITORY = f"{PROJECT}/repositories/<slug:repository>"
 PROPOSAL = f"{PROJECT}/proposals/<uuid:proposal_id>"
@@ -28,6 +31,10 @@ urlpatterns = [
     path("orgs/<slug:slug>/chain", timeline.Chain.as_view(), name="api-chain"),
     path("orgs/<slug:slug>/secrets", secrets.Secrets.as_view(), name="api-secrets"),
     path("orgs/<slug:slug>/secrets/import", secrets.Import.as_view(), name="api-secret-import"),
+    path(ROLES, customer_roles.CustomerRoles.as_view(), name="api-customer-roles"),
+    path(f"{ROLES}/<uuid:role_id>", customer_roles.CustomerRole.as_view(), name="api-customer-role"),
+    path(f"{ROLES}/<uuid:role_id>/check", customer_roles.Check.as_view(), name="api-customer-role-check"),
+    path(f"{ROLES}/<uuid:role_id>/import", customer_roles.Import.as_view(), name="api-customer-role-import"),
     path("orgs/<slug:slug>/secrets/<uuid:secret_id>", secrets.OneSecret.as_view(), name="api-secret"),
     path(
         "orgs/<slug:slug>/secrets/<uuid:secret_id>/rotate", secrets.Rotate.as_view(), name="api-secret-rotate"
@@ -84,6 +91,13 @@ urlpatterns = [
         f"{WORKSPACE}/shell/sessions/<uuid:session_id>/end",
         shells.EndSession.as_view(),
         name="api-shell-session-end",
+    ),
+    path("orgs/<slug:slug>/forge-apps", forge_apps.ForgeApps.as_view(), name="api-forge-apps"),
+    path("orgs/<slug:slug>/forge-apps/<slug:name>", forge_apps.ForgeApp.as_view(), name="api-forge-app"),
+    path(
+        "orgs/<slug:slug>/forge-apps/<slug:name>/check",
+        forge_apps.Check.as_view(),
+        name="api-forge-app-check",
     ),
     path("orgs/<slug:slug>/projects", projects.Projects.as_view(), name="api-projects"),
     path(PROJECT, projects.Project.as_view(), name="api-project"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 
 from envforge.errors import Unavailable
+from envforge.secret_value import SecretValue
 
 T = TypeVar("T")
 
@@ -25,17 +26,40 @@ _CONFIG = Config(
 _ONCE = _CONFIG.merge(Config(retries={"mode": "standard", "total_max_attempts": 1}))
 
 
-def client(service: str, *, once: bool = False) -> Any:
-    """A client of the service in our region, with this process' own identity.
+class KeyPair(Protocol):
+    """Temporary credentials that are somebody else's than this process' own."""
+
+    @property
+    def access_key_id(self) -> str: ...
+    @property
+    def secret_access_key(self) -> SecretValue: ...
+    @property
+    def session_token(self) -> SecretValue: ...
+
+
+def client(service: str, *, once: bool = False, region: str = "", as_: KeyPair | None = None) -> Any:
+    """A client of the service, with this process' own identity.
 
     Args:
         once: send each request once, whatever comes of it.
+        region: another than ours.
+        as_: the session to speak as.
     """
+    identity = (
+        {
+            "aws_access_key_id": as_.access_key_id,
+            "aws_secret_access_key": as_.secret_access_key.reveal_text(),
+            "aws_session_token": as_.session_token.reveal_text(),
+        }
+        if as_
+        else {}
+    )
     return boto3.session.Session().client(
         service,  # type: ignore[call-overload]  # the stubs overload by literal names
-        region_name=settings.AWS_REGION,
+        region_name=region or settings.AWS_REGION,
         endpoint_url=settings.AWS_ENDPOINT_URL,
         config=_ONCE if once else _CONFIG,
+        **identity,
     )
 
 

@@ -88,7 +88,7 @@ def _needs_strong_key(value: str) -> str | None:
     return None
 
 
-def _needs_none(value: str) -> str | None:
+def _needs_none(value: str | tuple[str, ...]) -> str | None:
     return "must be empty in production" if value else None
 
 
@@ -292,6 +292,13 @@ SETTINGS = (
         "HOST:PORT of Git servers that may be cloned from over http, with commas between; for development",
         _matching(r"[a-z0-9.-]+:[0-9]{1,5}(,[a-z0-9.-]+:[0-9]{1,5})*"),
         default="",
+        production=_needs_none,
+    ),
+    Setting(
+        "ENVFORGE_EGRESS_ALLOWED_NETWORKS",
+        "networks that customers' addresses may lead to though they are not public; for development",
+        host_forms.networks,
+        default=(),
         production=_needs_none,
     ),
     Setting(

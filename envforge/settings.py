@@ -213,6 +213,8 @@ WORKSPACE_RETENTION = timedelta(days=env["ENVFORGE_RETENTION_DAYS"])
 COMMAND_OUTPUT_RETENTION = timedelta(days=env["ENVFORGE_OUTPUT_DAYS"])
 # HOST:PORT of Git servers from which VMs may clone over plain http.
 PLAIN_GIT_HOSTS = frozenset(filter(None, env["ENVFORGE_PLAIN_GIT_HOSTS"].split(",")))
+# Networks that `envforge.egress` may reach besides public addresses.
+EGRESS_ALLOWED_NETWORKS = env["ENVFORGE_EGRESS_ALLOWED_NETWORKS"]
 # Where VMs speak (`/host/v1/`), what they must be, and the one place that says so (H4).
 HOST_API_URL = env["ENVFORGE_HOST_API_URL"] or CONSOLE_URL
 HOST_API_HOST = urlsplit(HOST_API_URL).hostname or ""

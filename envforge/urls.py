@@ -9,8 +9,9 @@ from devlinks.console import people as persons_links
 from envforge import health, metrics
 from hosts import console as hosts_console
 from orgs.console import account, closing, invitations, members, organizations, roles, sign_in, tokens
-from projects.console import projects, repositories, reviews, sources
+from projects.console import forge_apps, projects, repositories, reviews, sources
 from secrets_ref import console as secrets_console
+from secrets_ref import role_console
 from timeline import console as timeline_console
 from workspaces.console import commands as workspace_commands
 from workspaces.console import pages as workspaces_console
@@ -91,8 +92,19 @@ urlpatterns = [
     path("o/<slug:slug>/tokens/<uuid:account_id>/<uuid:token_id>/revoke", tokens.revoke, name="token-revoke"),
     path("o/<slug:slug>/secrets", secrets_console.secrets, name="secrets"),
     path("o/<slug:slug>/secrets/import", secrets_console.take_up, name="secret-import"),
+    path("o/<slug:slug>/secrets/roles", role_console.roles, name="customer-roles"),
+    path("o/<slug:slug>/secrets/roles/<uuid:role_id>/check", role_console.check, name="customer-role-check"),
+    path(
+        "o/<slug:slug>/secrets/roles/<uuid:role_id>/remove", role_console.remove, name="customer-role-remove"
+    ),
+    path(
+        "o/<slug:slug>/secrets/roles/<uuid:role_id>/import", role_console.take_up, name="customer-role-import"
+    ),
     path("o/<slug:slug>/secrets/<uuid:secret_id>", secrets_console.secret, name="secret"),
     path("o/<slug:slug>/secrets/<uuid:secret_id>/delete", secrets_console.delete, name="secret-delete"),
+    path("o/<slug:slug>/forge-apps", forge_apps.forge_apps, name="forge-apps"),
+    path("o/<slug:slug>/forge-apps/<slug:name>/check", forge_apps.check, name="forge-app-check"),
+    path("o/<slug:slug>/forge-apps/<slug:name>/remove", forge_apps.remove, name="forge-app-remove"),
     path("o/<slug:slug>/projects", projects.projects, name="projects"),
     path("o/<slug:slug>/projects/<slug:project>", projects.project, name="project"),
     path("o/<slug:slug>/projects/<slug:project>/archive", projects.archive, name="project-archive"),

@@ -105,10 +105,9 @@ class Config(BaseModel):
         """The endpoint GetCallerIdentity is signed for."""
         return self.sts_endpoint or f"https://sts.{self.region}.amazonaws.com"
 
-    @property
-    def ssm(self) -> str:
-        """The endpoint of the parameter store."""
-        return self.ssm_endpoint or f"https://ssm.{self.region}.amazonaws.com"
+    def ssm_of(self, region: str) -> str:
+        """The endpoint of a region's parameter store."""
+        return self.ssm_endpoint or f"https://ssm.{region}.amazonaws.com"
 
     @property
     def group(self) -> str:

@@ -13,6 +13,8 @@ READER_ROLE_ARN = "arn:aws:iam::123456789012:role/envforge-secrets-reader"
 CLIENT_ID = "envforge-console"
 # Simulated VMs and the gateway have addresses of this machine.
 GATEWAY_NETWORKS = "127.0.0.0/8"
+# What customers name is on this machine too.
+EGRESS_ALLOWED_NETWORKS = "127.0.0.0/8,::1/128"
 # Nobody pays on this machine; the pages still show what money looks like.
 PRICES = "EUR; 2026-01-01 small=0.08 medium=0.16 large=0.32"
 MAIL_FROM = "EnvForge <notices@envforge.localhost>"
@@ -73,6 +75,7 @@ EVERYWHERE = frozenset(
         *("CELERY_BROKER_URL", "CACHE_URL", "AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION"),
         *("AUTH0_ISSUER", "AUTH0_CLIENT_ID", "ENVFORGE_AUDIT_KEY", "ENVFORGE_AUDIT_VAULT_BUCKET"),
         *("ENVFORGE_MAIL_FROM", "ENVFORGE_READER_ROLE_ARN", "ENVFORGE_PLAIN_GIT_HOSTS"),
+        "ENVFORGE_EGRESS_ALLOWED_NETWORKS",
     }
 )
 CONTROL_PLANE_IDENTITY = frozenset(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))

@@ -16,6 +16,7 @@ from envforge_protocol.contract.digest import digest
 from local_cloud.git.names import RepositoryName
 from local_cloud.git.publishing import BRANCH, EXAMPLES, published
 from local_cloud.git.store import Store
+from local_cloud.seed_app import seed_app
 from projects import operations
 from projects.choices import Decision, Source
 from projects.models import Project, Proposal, Repository
@@ -82,16 +83,13 @@ class _Seeding:
             known = Repository.objects.filter(project=self._project, name=name.name)
             row = known.order_by("removed_at").last()
         if row is None:
-            token = self._secret(
-                f"GIT_{name.name.replace('-', '_').upper()}", SecretValue(self._store.deploy_token(name))
-            )
             return operations.add_repository(
                 actor=self._owner,
                 org_id=self._org_id,
                 project_id=self._project.id,
                 name=name.name,
                 url=url,
-                access_id=token,
+                app=self._app(name),
             )
         if row.removed_at is not None:
             return None
@@ -103,8 +101,12 @@ class _Seeding:
                 url=url,
                 default_branch=row.default_branch,
                 access_id=row.access_id,
+                app=self._app(name) if row.app_id else "",
             )
         return row
+
+    def _app(self, name: RepositoryName) -> str:
+        return seed_app(self._store, self._git_url, name.owner, org_id=self._org_id, actor=self._owner)
 
     def _is_decided(self, repository: Repository) -> bool:
         with tenancy.enter(self._org_id):

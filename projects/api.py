@@ -117,6 +117,7 @@ class Repositories(ProjectView):
             url=given["url"],
             default_branch=given["default_branch"],
             access_id=given["access"],
+            app=given["app"],
             key=read_key(request),
         )
         return self.answer(slug, project, made.name)
@@ -147,6 +148,7 @@ class Repository(ProjectView):
             url=given["url"],
             default_branch=given["default_branch"],
             access_id=given["access"],
+            app=given["app"],
         )
         return self.answer(slug, project, repository)
 

@@ -9,7 +9,8 @@ from envforge.actor import Actor
 from envforge.errors import Conflict, Invalid, NotVisible
 from orgs import policy
 from orgs.policy import Action
-from projects.models import Project, Repository
+from projects.forge_apps import app_of
+from projects.models import ForgeApp, Project, Repository
 from secrets_ref.models import Secret, Wanted
 
 NO_SECRET = "There is no such secret that this project can use and you can see."  # noqa: S105 - words
@@ -57,6 +58,34 @@ def usable_secret(actor: Actor, project: Project, secret_id: UUID | None, *, fie
     if secret is None or secret.project_id not in {None, project.id} or not _may_see(actor, secret):
         raise Invalid(NO_SECRET, {field: NO_SECRET})
     return secret
+
+
+def locked_app(name: str) -> ForgeApp:
+    """The app of this name in use, locked, in the entered organization; raises NotVisible."""
+    row = ForgeApp.objects.select_for_update().filter(name=name, removed_at=None).first()
+    if row is None:
+        raise NotVisible
+    return row
+
+
+def reading_app(actor: Actor, name: str, url: str) -> ForgeApp:
+    """The app, for a repository at this address, by an actor who may say what it reads.
+
+    Who manages one project's repositories could read any of the installation's by it; so it takes who manages the app.
+
+    Raises:
+        NotVisible, NotAllowed: see `policy.require`.
+        Invalid: there is no such app, or the address is not below the one it reads.
+    """
+    policy.require_here(actor, Action.FORGE_APP_MANAGE)
+    row = ForgeApp.objects.select_for_update().filter(name=name, removed_at=None).first()
+    if row is None:
+        words = "There is no such forge app."
+        raise Invalid(words, {"app": words})
+    if app_of(row).repository_of(url) is None:
+        words = f"This app reads what is directly below {row.git_url}/ and nothing else."
+        raise Invalid(words, {"url": words})
+    return row
 
 
 def _may_see(actor: Actor, secret: Secret) -> bool:

@@ -36,6 +36,35 @@ class Project(TenantModel):
         return Target("project", str(self.id), self.name, project_id=self.id)
 
 
+class ForgeApp(TenantModel):
+    """An app of the organization's own at its forge, which mints credentials that read one repository for minutes (THREATS H2).
+
+    Its signing key is the organization's, in KMS; `git_url` is the owner below whom the repositories are that it reads.
+    """
+
+    name = models.CharField(max_length=40, validators=[RegexValidator(rf"\A{NAME_FORM}\Z")])
+    api_url = models.CharField(max_length=200)
+    git_url = models.CharField(max_length=300)
+    client_id = models.CharField(max_length=60)
+    installation = models.CharField(max_length=40)
+    key_arn = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+    removed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["org_id", "name"], condition=Q(removed_at=None), name="projects_forgeapp_name"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def as_target(self) -> Target:
+        return Target("forge_app", str(self.id), self.name)
+
+
 class Repository(TenantModel):
     """A Git repository of a project; its name is its directory in each workspace."""
 
@@ -47,6 +76,10 @@ class Repository(TenantModel):
     default_branch = models.CharField(max_length=200, default="main")
     # The secret whose value lets this one repository be read; none where anybody may read it.
     access = models.ForeignKey(Secret, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
+    # Or the app that mints a credential for it whenever a VM fetches.
+    app = models.ForeignKey(
+        ForgeApp, null=True, on_delete=models.PROTECT, related_name="repositories", db_index=False
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     removed_at = models.DateTimeField(null=True)
 
@@ -59,6 +92,9 @@ class Repository(TenantModel):
             ),
             models.CheckConstraint(
                 condition=Q(name__regex=rf"^{NAME_FORM}$"), name="projects_repository_name_form"
+            ),
+            models.CheckConstraint(
+                condition=Q(access=None) | Q(app=None), name="projects_repository_one_access"
             ),
         ]
 

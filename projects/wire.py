@@ -98,6 +98,7 @@ class RepositoryOut(serializers.Serializer[Any]):
     url = serializers.CharField()
     default_branch = serializers.CharField()
     access = serializers.UUIDField(source="access_id", allow_null=True)
+    app = serializers.CharField(allow_blank=True)
     approved = ProposalOut(allow_null=True)
     waiting = ProposalOut(many=True)
     refused = RefusedOut(many=True)
@@ -159,11 +160,13 @@ class NewProject(serializers.Serializer[Any]):
 
 
 class RepositoryIn(serializers.Serializer[Any]):
-    """`access` is the id of the secret with which it is read; null where anybody may read it."""
+    """`access` is the id of the secret with which it is read, `app` the name of the forge app that mints what reads it; at most
+    one of them, and neither where anybody may read it."""
 
     url = serializers.CharField(max_length=1000)
     default_branch = serializers.CharField(max_length=500, default="main")
     access = serializers.UUIDField(required=False, allow_null=True, default=None)
+    app = serializers.CharField(required=False, allow_blank=True, default="", max_length=200)
 
 
 class NewRepository(RepositoryIn):

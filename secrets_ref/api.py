@@ -26,7 +26,10 @@ STATES = [state.value for state in selectors.State]
 
 
 class SecretOut(serializers.Serializer[Any]):
-    """A secret without its value; `running` services read it and run, `behind` of them with an old version."""
+    """A secret without its value; `running` services read it and run, `behind` of them with an old version.
+
+    `role` is what reads it in your own account; empty for what EnvForge keeps.
+    """
 
     id = serializers.UUIDField()
     name = serializers.CharField()
@@ -39,6 +42,7 @@ class SecretOut(serializers.Serializer[Any]):
     changed_at = serializers.DateTimeField()
     running = serializers.IntegerField()
     behind = serializers.IntegerField()
+    role = serializers.CharField(allow_blank=True)
 
 
 class UseOut(serializers.Serializer[Any]):

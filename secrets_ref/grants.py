@@ -8,7 +8,7 @@ from django.db.models import Q
 
 from envforge import tenancy
 from envforge.errors import Conflict
-from secrets_ref import paths, sts
+from secrets_ref import customer_roles, paths, sts
 from secrets_ref.models import Drift, Secret, Wanted
 from secrets_ref.sts import Credentials
 from secrets_ref.troubles import StoreRefused
@@ -82,19 +82,32 @@ def mint_credentials(*, org_id: UUID, references: Iterable[Reference]) -> list[R
 
     Raises:
         Unavailable: STS refuses or does not answer.
-        ValueError: a reference to something that is not the organization's.
+        ValueError: a reference to something that is neither the organization's nor imported through a role of theirs.
     """
     return mint_for(org_id=org_id, arns=[one.arn for one in references])
 
 
 def mint_for(*, org_id: UUID, arns: Iterable[str]) -> list[ReaderSession]:
     """`mint_credentials` for parameters by their ARNs, as a command carries them; raises the same."""
+    own_prefix = paths.arn_of(paths.own_prefix(org_id))
     arns = sorted(set(arns))
-    own = paths.arn_of(paths.own_prefix(org_id))
-    if not all(arn.startswith(own) for arn in arns):
+    own = [arn for arn in arns if arn.startswith(own_prefix)]
+    others = [arn for arn in arns if not arn.startswith(own_prefix)]
+    with tenancy.enter(org_id):
+        roles = customer_roles.by_arn(org_id, others) if others else {}
+    if set(roles) != set(others):
         raise ValueError("A reference to a parameter of somebody else.")
+    by_role: dict[UUID, list[str]] = {}
+    for arn, role in roles.items():
+        by_role.setdefault(role.id, []).append(arn)
+    known = {role.id: role for role in roles.values()}
     try:
-        return [ReaderSession(batch, sts.open_session(org_id, batch)) for batch in batches(arns)]
+        mine = [ReaderSession(batch, sts.open_session(org_id, batch)) for batch in batches(own)]
+        return mine + [
+            ReaderSession(batch, customer_roles.open_session(known[role_id], batch))
+            for role_id, through in by_role.items()
+            for batch in batches(through)
+        ]
     except StoreRefused as refused:
         problem = refused.in_words()
     raise problem
@@ -121,7 +134,9 @@ def _nearest(names: set[str], *, project_id: UUID | None, workspace_id: UUID | N
         where |= Q(project_id=project_id, workspace_id=None)
     if workspace_id is not None:
         where |= Q(project_id=project_id, workspace_id=workspace_id)
-    rows = Secret.objects.filter(where, name__in=names, deleted_at=None, wanted=Wanted.PRESENT)
+    rows = Secret.objects.filter(
+        where, name__in=names, deleted_at=None, wanted=Wanted.PRESENT
+    ).select_related("role")
     # The narrowest last, so that it is what stays.
     return {
         row.name: row
@@ -134,6 +149,10 @@ def _why_not(name: str, secret: Secret | None) -> str:
         return f"There is no secret {name}: set it under Secrets."
     if secret.version is None:
         return f"The value of the secret {name} never arrived: set it again."
+    if secret.role is not None and secret.role.trouble:
+        return f"The role {secret.role}, through which the secret {name} is read, does not hold: check it under Secrets."
+    if secret.drift == Drift.DELETED and secret.role is not None:
+        return f"The secret {name} was deleted in your account: store it again there."
     if secret.drift == Drift.DELETED:
         return f"The secret {name} was deleted outside of EnvForge: set it again."
     return ""
@@ -141,4 +160,9 @@ def _why_not(name: str, secret: Secret | None) -> str:
 
 def _reference(secret: Secret) -> Reference:
     assert secret.version is not None  # noqa: S101 - asked just before; for the types
-    return Reference(secret.id, secret.name, paths.arn_of(secret.path), secret.version)
+    return Reference(secret.id, secret.name, arn_of_secret(secret), secret.version)
+
+
+def arn_of_secret(secret: Secret) -> str:
+    """The ARN of a secret's parameter, in our account or through its role in the customer's."""
+    return customer_roles.arn_of(secret.role, secret.path) if secret.role else paths.arn_of(secret.path)

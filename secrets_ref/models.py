@@ -64,8 +64,40 @@ class Store(TenantModel):
         return f"Secrets of {self.org_id}"
 
 
+class CustomerRole(TenantModel):
+    """A role in the customer's own account through which their parameters are read; used only with `external_id` (THREATS K1).
+
+    `checked_at` is when it was last seen to hold; `trouble` what was wrong since, a key of `customer_roles.WORDS`.
+    """
+
+    role_arn = models.CharField(max_length=150)
+    region = models.CharField(max_length=30)
+    external_id = models.CharField(max_length=60)
+    created_at = models.DateTimeField(auto_now_add=True)
+    checked_at = models.DateTimeField(null=True)
+    trouble = models.CharField(max_length=20, blank=True, default="unchecked")
+    removed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["org_id", "role_arn", "region"],
+                condition=Q(removed_at=None),
+                name="secrets_ref_customerrole_one",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.role_arn.rpartition("/")[2]
+
+    def as_target(self) -> Target:
+        return Target("customer_role", str(self.id), str(self))
+
+
 class Secret(TenantModel):
     """A named reference to a parameter, of the organization, one of its projects or one of its workspaces.
+
+    With a `role` the parameter is the customer's own, in their account: EnvForge never writes it, nor deletes it.
 
     Wanted: `wanted`, since `wanted_at`, by whoever `wanted_by` names. Observed: `version` (none before the first value
     arrived), `modified_at` (the store's own time, known once it was compared), `deleted_at`. `settled_version` is up to
@@ -76,6 +108,9 @@ class Secret(TenantModel):
     workspace_id = models.UUIDField(null=True)
     name = models.CharField(max_length=64)
     path = models.CharField(max_length=200)
+    role = models.ForeignKey(
+        CustomerRole, null=True, on_delete=models.PROTECT, related_name="secrets", db_index=False
+    )
     wanted = models.CharField(max_length=10, choices=Wanted.choices, default=Wanted.PRESENT)
     wanted_at = models.DateTimeField()
     wanted_by_kind = models.CharField(max_length=20)
@@ -94,7 +129,10 @@ class Secret(TenantModel):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["org_id", "path"], condition=Q(deleted_at=None), name="secrets_ref_secret_one_live"
+                fields=["org_id", "project_id", "workspace_id", "name"],
+                condition=Q(deleted_at=None),
+                nulls_distinct=False,
+                name="secrets_ref_secret_one_live",
             ),
             models.CheckConstraint(
                 condition=Q(workspace_id=None) | Q(project_id__isnull=False), name="secrets_ref_secret_place"

@@ -22,9 +22,9 @@ from orgs import policy
 from orgs.places import place_at
 from orgs.policy import Action
 from orgs.roles import Scope
-from secrets_ref import paths, ssm, writes
+from secrets_ref import imports, paths, ssm, writes
 from secrets_ref.keys import ensure_key
-from secrets_ref.models import Cause, Outcome, Secret, SecretVersion, Wanted, written_by
+from secrets_ref.models import Outcome, Secret, SecretVersion, Wanted, written_by
 from secrets_ref.places import place_target
 from secrets_ref.troubles import StoreRefused, Trouble
 from secrets_ref.writes import Begun, Step
@@ -69,6 +69,8 @@ def set_secret(
                 org_id, actor=actor, name=name, project_id=project_id, workspace_id=workspace_id
             )
             write_id = id_of_request(org_id, actor, key)
+            if secret.role_id is not None:
+                raise Conflict(f"There is a secret {name} already, imported from your own account.")
             if secret.wanted == Wanted.ABSENT:
                 raise Conflict(f"The secret {name} is being deleted. Try again in some minutes.")
             if secret.version is not None and not _is_repeated(secret, write_id):
@@ -92,6 +94,10 @@ def rotate_secret(
             secret = _lock(secret_id)
             policy.require(actor, Action.SECRET_CHANGE, secret)
             _require_usable(value)
+            if secret.role_id is not None:
+                raise Conflict(
+                    f"The secret {secret.name} is kept in your own account. Store its new value there."
+                )
             if secret.wanted == Wanted.ABSENT:
                 raise Conflict(f"The secret {secret.name} is being deleted.")
             return writes.begin(secret, actor=actor, write_id=id_of_request(org_id, actor, key))
@@ -100,7 +106,7 @@ def rotate_secret(
 
 
 def delete_secret(*, actor: Actor, org_id: UUID, secret_id: UUID) -> None:
-    """Delete a secret and its value, every version of it. Again, it changes nothing.
+    """Delete a secret and its value, every version of it; one imported through a role is only given up. Again, it changes nothing.
 
     Raises:
         NotVisible, NotAllowed: see `policy.require`.
@@ -113,6 +119,11 @@ def delete_secret(*, actor: Actor, org_id: UUID, secret_id: UUID) -> None:
         if secret.deleted_at is not None:
             return
         now = timezone.now()
+        if secret.role_id is not None:
+            secret.wanted, secret.wanted_at, secret.deleted_at = Wanted.ABSENT, now, now
+            secret.save(update_fields=["wanted", "wanted_at", "deleted_at"])
+            append(EventKind.SECRET_RELEASED, actor=actor, target=secret)
+            return
         if secret.versions.filter(outcome=Outcome.ASKED, leased_until__gt=now).exists():
             raise Conflict("A new value of this secret is just being stored. Try again in a minute.")
         if secret.wanted != Wanted.ABSENT:
@@ -120,6 +131,8 @@ def delete_secret(*, actor: Actor, org_id: UUID, secret_id: UUID) -> None:
             for column, remembered in written_by(actor, "wanted_by").items():
                 setattr(secret, column, remembered)
             secret.save()
+            # Told at once: that it is gone is told when the store says so, which may be much later.
+            append(EventKind.SECRET_DELETION_ASKED, actor=actor, target=secret)
         writes.compare_soon()
     try:
         ssm.delete(secret.path)
@@ -148,49 +161,22 @@ def import_secret(*, actor: Actor, org_id: UUID, path: str) -> Secret:
         project_id, workspace_id = _place_of(parsed.place_id)
         policy.require(actor, Action.SECRET_CHANGE, place_target(project_id, workspace_id))
         _require_name(parsed.name, field="path")
-        known = Secret.objects.filter(path=path, deleted_at=None).first()
+        known = Secret.objects.filter(
+            name=parsed.name, project_id=project_id, workspace_id=workspace_id, deleted_at=None
+        ).first()
         if known is not None:
-            return _imported_before(known)
+            return imports.taken_before(known)
     try:
         key = ensure_key(org_id)
         found = ssm.describe(path)
     except StoreRefused as refused:
         raise refused.in_words() from None
-    _require_importable(org_id, found, key)
-    assert found is not None  # noqa: S101 - just required; for the types
+    found = imports.require_importable(found)
+    imports.require_own_key(org_id, found, key)
     with tenancy.enter(org_id):
-        now = timezone.now()
-        secret, made = Secret.objects.get_or_create(
-            path=path,
-            deleted_at=None,
-            defaults={
-                "name": parsed.name,
-                "project_id": project_id,
-                "workspace_id": workspace_id,
-                "wanted_at": now,
-                "version": found.version,
-                "settled_version": found.version,
-                "modified_at": found.modified_at,
-                "changed_by": actor.label,
-                "changed_at": now,
-                **written_by(actor, "wanted_by"),
-            },
+        return imports.take_up(
+            actor, found, name=parsed.name, project_id=project_id, workspace_id=workspace_id
         )
-        if not made:
-            return _imported_before(secret)
-        SecretVersion.objects.create(
-            secret=secret,
-            version=found.version,
-            cause=Cause.IMPORTED,
-            outcome=Outcome.WRITTEN,
-            asked_at=now,
-            leased_until=now,
-            observed_at=now,
-            **written_by(actor, "asked_by"),
-        )
-        append(EventKind.SECRET_IMPORTED, actor=actor, target=secret, version=found.version)
-        writes.compare_soon()
-        return secret
 
 
 @sensitive_variables()
@@ -253,12 +239,12 @@ def _lock_or_make(
     now = timezone.now()
     path = paths.path_of(org_id, project_id=project_id, workspace_id=workspace_id, name=name)
     secret, _ = Secret.objects.select_for_update().get_or_create(
-        path=path,
+        name=name,
+        project_id=project_id,
+        workspace_id=workspace_id,
         deleted_at=None,
         defaults={
-            "name": name,
-            "project_id": project_id,
-            "workspace_id": workspace_id,
+            "path": path,
             "wanted_at": now,
             "changed_at": now,
             **written_by(actor, "wanted_by"),
@@ -269,13 +255,6 @@ def _lock_or_make(
 
 def _is_repeated(secret: Secret, write_id: UUID) -> bool:
     return SecretVersion.objects.filter(id=write_id, secret=secret, outcome=Outcome.WRITTEN).exists()
-
-
-def _imported_before(secret: Secret) -> Secret:
-    if secret.versions.filter(cause=Cause.IMPORTED).exists():
-        return secret
-    words = f"The secret {secret.name} is here already."
-    raise Conflict(words)
 
 
 def _place_of(place_id: UUID | None) -> tuple[UUID | None, UUID | None]:
@@ -307,14 +286,3 @@ def _what_is_wrong_with(value: SecretValue) -> str:
     except ValueError:
         return "Use text: these bytes are not UTF-8."
     return f"Use at most {ssm.LARGEST_VALUE:,} bytes." if size > ssm.LARGEST_VALUE else ""
-
-
-def _require_importable(org_id: UUID, found: ssm.Described | None, key: str) -> None:
-    if found is None:
-        raise Invalid("There is nothing to import.", {"path": "The secret store has nothing at this path."})
-    if found.kind != ssm.SECURE:
-        words = "What is there is not encrypted. Store it as a SecureString first."
-        raise Invalid("This cannot be imported.", {"path": words})
-    if found.key not in {key, key.rpartition("/")[2], ssm.key_alias(org_id)}:
-        words = f"It is encrypted under another key. Use the organization's own, {ssm.key_alias(org_id)}"
-        raise Invalid("This cannot be imported.", {"path": words})

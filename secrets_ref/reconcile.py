@@ -15,11 +15,11 @@ from audit.append import append
 from audit.kinds import EventKind
 from envforge import tenancy
 from envforge.actor import SYSTEM
-from secrets_ref import ssm, writes
+from secrets_ref import customer_roles, ssm, writes
 from secrets_ref.lookups import organizations_with_due_secrets
-from secrets_ref.models import Cause, Drift, Outcome, Secret, SecretVersion, Store, Wanted
+from secrets_ref.models import Cause, CustomerRole, Drift, Outcome, Secret, SecretVersion, Store, Wanted
 from secrets_ref.ssm import Described
-from secrets_ref.troubles import StoreRefused
+from secrets_ref.troubles import StoreRefused, Trouble
 
 EVERY = timedelta(hours=1)
 AFTER_TROUBLE = timedelta(minutes=5)
@@ -30,6 +30,9 @@ SLACK = timedelta(seconds=60)
 # The store keeps the last hundred; what is older cannot be told apart any more.
 MOST_VERSIONS = 100
 OUTSIDE = "somebody outside of EnvForge"
+
+# By the role through which it was seen, None for our own account, and its path.
+Seen = dict[tuple[UUID | None, str], Described]
 
 log = structlog.get_logger(__name__)
 
@@ -58,13 +61,14 @@ def compare(org_id: UUID) -> int:
             return 0
         store.due_at = began + AFTER_TROUBLE
         store.save(update_fields=["due_at"])
+        through = _through_roles()
     try:
         ended = _end_deletions(org_id)
-        seen = {one.path: one for page in ssm.describe_all(org_id) for one in page}
+        seen: Seen = {(None, one.path): one for page in ssm.describe_all(org_id) for one in page}
     except StoreRefused as refused:
         log.warning("secrets.store_refused", org=str(org_id), trouble=refused.trouble.value)
         return 0
-    differing = [secret_id for secret_id, path in _differing(org_id, seen)]
+    differing = _differing(org_id, seen, _look_through(through, seen))
     later = False
     for secret_id in differing:
         with tenancy.enter(org_id):
@@ -87,14 +91,50 @@ def _end_deletions(org_id: UUID) -> int:
     return len(rows)
 
 
-def _differing(org_id: UUID, seen: dict[str, Described]) -> list[tuple[UUID, str]]:
+def _through_roles() -> dict[CustomerRole, list[str]]:
+    """The paths in the customer's accounts that secrets of the entered organization lie at."""
+    through: dict[CustomerRole, list[str]] = {}
+    rows = Secret.objects.filter(deleted_at=None, role__isnull=False).select_related("role")
+    for row in rows.order_by("role_id", "path"):
+        if row.role is not None:
+            through.setdefault(row.role, []).append(row.path)
+    return through
+
+
+def _look_through(through: dict[CustomerRole, list[str]], seen: Seen) -> set[UUID | None]:
+    """Add what lies in the customer's accounts; answers the stores that were seen whole, None for our own.
+
+    A role that lets nobody in is noted, and its secrets are neither changed nor gone for that.
+    """
+    whole: set[UUID | None] = {None}
+    for role, paths in through.items():
+        try:
+            seen.update({(role.id, one.path): one for one in customer_roles.describe(role, paths)})
+        except StoreRefused as refused:
+            log.warning("secrets.role_refused", org=str(role.org_id), trouble=refused.trouble.value)
+            if refused.trouble is Trouble.DENIED and not role.trouble:
+                _note_role(role, "denied")
+        else:
+            whole.add(role.id)
+            if role.trouble == "denied":
+                _note_role(role, "")
+    return whole
+
+
+def _note_role(role: CustomerRole, trouble: str) -> None:
+    with tenancy.enter(role.org_id):
+        CustomerRole.objects.filter(id=role.id, trouble=role.trouble).update(trouble=trouble)
+
+
+def _differing(org_id: UUID, seen: Seen, whole: set[UUID | None]) -> list[UUID]:
     with tenancy.enter(org_id):
         asked = set(SecretVersion.objects.filter(outcome=Outcome.ASKED).values_list("secret_id", flat=True))
         rows = Secret.objects.filter(deleted_at=None, wanted=Wanted.PRESENT)
         return [
-            (secret.id, secret.path)
+            secret.id
             for secret in rows
-            if secret.id in asked or _differs(secret, seen.get(secret.path))
+            if secret.role_id in whole
+            and (secret.id in asked or _differs(secret, seen.get((secret.role_id, secret.path))))
         ]
 
 
@@ -108,7 +148,7 @@ def _differs(secret: Secret, seen: Described | None) -> bool:
     )
 
 
-def _settle(secret_id: UUID, seen: dict[str, Described], began: datetime) -> bool:
+def _settle(secret_id: UUID, seen: Seen, began: datetime) -> bool:
     """Record what the store shows of one secret; False if it is being changed just now, and is to be looked at again."""
     secret = Secret.objects.select_for_update().filter(id=secret_id).first()
     if secret is None or secret.wanted != Wanted.PRESENT:
@@ -117,7 +157,7 @@ def _settle(secret_id: UUID, seen: dict[str, Described], began: datetime) -> boo
     recorded_since = secret.versions.filter(observed_at__gte=began).exists()
     if recorded_since or any(one.leased_until > began for one in asked):
         return False
-    found = seen.get(secret.path)
+    found = seen.get((secret.role_id, secret.path))
     if found is None:
         _missing(secret)
     else:

@@ -54,6 +54,7 @@ class SecretView:
     changed_at: datetime
     running: int
     behind: int
+    role: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ def secrets(*, actor: Actor, slug: str, after: UUID | None = None, size: int = P
         seen = policy.reach(actor, Action.SECRET_VIEW)
         if not seen:
             policy.require(actor, Action.SECRET_VIEW, found)
-        live = Secret.objects.filter(_within(seen), deleted_at=None)
+        live = Secret.objects.filter(_within(seen), deleted_at=None).select_related("role")
         rows = list(_after(live, after).order_by("name", "id")[: size + 1])
         more = rows[size - 1].id if len(rows) > size else None
         behind = _behind(live)
@@ -216,6 +217,7 @@ def _views(rows: list[Secret]) -> list[SecretView]:
             min(row.changed_at, now),
             counts.get(row.id, none)["all"],
             counts.get(row.id, none)["old"],
+            str(row.role) if row.role else "",
         )
         for row in rows
     ]

@@ -4,7 +4,7 @@ What an organization's services read is only written here: no call reads such a 
 what comes without it is not promised to be unreadable. Platform secrets are the control plane's own, and are read.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -15,6 +15,7 @@ from envforge import aws
 from envforge.aws import Refused
 from envforge.secret_value import SecretValue
 from secrets_ref.paths import own_prefix
+from secrets_ref.sts import Credentials
 from secrets_ref.troubles import StoreRefused, Trouble, trouble_of
 
 if TYPE_CHECKING:
@@ -121,6 +122,14 @@ def _describe(only: dict[str, Any]) -> Iterator[list[Described]]:
         following = answer.get("NextToken", "")
         if not following:
             return
+
+
+def describe_as(credentials: Credentials, region: str, paths: Sequence[str]) -> list[Described]:
+    """Parameters of another account at up to 50 paths without their values, as a session that may list there. Raises StoreRefused."""
+    equals = {"Key": "Name", "Option": "Equals", "Values": list(paths)}
+    client: SSMClient = aws.client("ssm", region=region, as_=credentials)
+    answer = _ask(client.describe_parameters, ParameterFilters=[equals], MaxResults=PAGE_SIZE)
+    return [_described(one) for one in answer["Parameters"]]
 
 
 def read_platform(path: str) -> SecretValue | None:

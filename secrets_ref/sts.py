@@ -57,17 +57,42 @@ def open_session(org_id: UUID, arns: Sequence[str]) -> Credentials:
         StoreRefused: STS refuses or does not answer.
         ValueError: more parameters than a session policy has room for.
     """
-    policy = session_policy(arns)
+    return open_reader(org_id, session_policy(arns))
+
+
+def open_reader(org_id: UUID, policy: str) -> Credentials:
+    """Assume the reader role for one organization, as far as a session policy lets it.
+
+    Raises:
+        As `open_session`.
+    """
+    tags = [{"Key": ORG_TAG, "Value": org_id.hex}]
+    return _assume(org_id, policy, RoleArn=settings.READER_ROLE_ARN, Tags=tags)
+
+
+def open_customers(org_id: UUID, role_arn: str, policy: str, *, external_id: str | None) -> Credentials:
+    """Assume a role in a customer's account, as far as a session policy lets it.
+
+    Args:
+        external_id: what its trust policy must ask for; None tries whether it does.
+
+    Raises:
+        As `open_session`.
+    """
+    named = {} if external_id is None else {"ExternalId": external_id}
+    return _assume(org_id, policy, RoleArn=role_arn, **named)
+
+
+def _assume(org_id: UUID, policy: str, **role: Any) -> Credentials:
     if len(policy) > LARGEST_POLICY:
         raise ValueError(f"A session policy of {len(policy)} characters; AWS takes {LARGEST_POLICY}.")
     try:
         answer = aws.ask(
             _client().assume_role,
-            RoleArn=settings.READER_ROLE_ARN,
             RoleSessionName=f"envforge-{org_id.hex}",
             DurationSeconds=SESSION_S,
-            Tags=[{"Key": ORG_TAG, "Value": org_id.hex}],
             Policy=policy,
+            **role,
         )
         held: dict[str, Any] = dict(answer["Credentials"])
         answer.clear()  # type: ignore[attr-defined]  # the stubs' typed dictionaries are whole for ever

@@ -14,6 +14,7 @@ class Trouble(StrEnum):
     NOT_FOUND = "not_found"
     EXISTS = "exists"
     KEY_DISABLED = "key_disabled"
+    KEY_USAGE = "key_usage"
     PARAMETER_LIMIT = "parameter_limit"
     VERSION_LIMIT = "version_limit"
     VALUE = "value"
@@ -39,6 +40,7 @@ CODES = {
     "InvalidKeyId": Trouble.KEY_DISABLED,
     "DisabledException": Trouble.KEY_DISABLED,
     "KMSInvalidStateException": Trouble.KEY_DISABLED,
+    "InvalidKeyUsageException": Trouble.KEY_USAGE,
     "ParameterLimitExceeded": Trouble.PARAMETER_LIMIT,
     "LimitExceededException": Trouble.PARAMETER_LIMIT,
     "ParameterMaxVersionLimitExceeded": Trouble.VERSION_LIMIT,
@@ -77,6 +79,10 @@ WORDS: dict[Trouble, tuple[type[EnvForgeError], str]] = {
     Trouble.KEY_DISABLED: (
         Unavailable,
         "The key of this organization's secrets is disabled or about to be deleted. Tell support, with the request id.",
+    ),
+    Trouble.KEY_USAGE: (
+        Unavailable,
+        "The key is not for this. Tell support, with the request id.",
     ),
     Trouble.PARAMETER_LIMIT: (
         Conflict,

@@ -30,11 +30,13 @@ class WorkspacesConfig(AppConfig):
 
     def _listen_to_vms(self) -> None:
         from hosts import changes, hooks  # noqa: PLC0415 - as above
-        from workspaces import beats, credentials, news, received, routes  # noqa: PLC0415
+        from workspaces import beats, credentials, forge_credentials, news, received, routes  # noqa: PLC0415
 
         hooks.on_lease("prepare_shell", credentials.fill_shell)
+        hooks.on_lease("prepare_shell", forge_credentials.fill)
         hooks.on_lease("start_runtime", credentials.fill_runtime)
         hooks.on_result("prepare_shell", received.shell_prepared)
+        hooks.on_result("prepare_shell", forge_credentials.fetched)
         hooks.on_result("read_contract", received.contract_read)
         hooks.on_result("start_runtime", received.runtime_started)
         hooks.on_result("stop_runtime", received.runtime_stopped)

@@ -7,6 +7,7 @@ from envforge.actor import HostActor
 from envforge_protocol.host.runtimes import Reference
 from hosts.hooks import Finished
 from secrets_ref.consumption import record_consumption
+from secrets_ref.grants import arn_of_secret
 from secrets_ref.models import Secret
 
 
@@ -14,11 +15,12 @@ def note_consumed(
     ended: Finished, *, workspace_id: UUID, service: str, references: Iterable[Reference]
 ) -> None:
     """Record what a service, or a command beside it, read in the command that ended."""
-    paths = {one.arn.partition(":parameter")[2]: one.version for one in references}
-    if not paths:
+    versions = {one.arn: one.version for one in references}
+    if not versions:
         return
-    secrets = Secret.objects.filter(path__in=paths, deleted_at=None).values_list("id", "path")
-    consumed = {secret_id: paths[path] for secret_id, path in secrets}
+    paths = {arn.partition(":parameter")[2] for arn in versions}
+    rows = Secret.objects.filter(path__in=paths, deleted_at=None).select_related("role")
+    consumed = {row.id: versions[arn] for row in rows if (arn := arn_of_secret(row)) in versions}
     if not consumed:
         return
     command = ended.command

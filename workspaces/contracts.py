@@ -1,6 +1,7 @@
 """Which contract each repository of a workspace wakes with; callers have asked policy already (W2)."""
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from envforge_protocol.contract import Contract
 from projects.choices import Decision
@@ -20,10 +21,14 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Contracts:
-    """What a workspace wakes with; `without` are repositories of which no contract was ever approved."""
+    """What a workspace wakes with; `without` are repositories of which no contract was ever approved.
+
+    `trees` are the working trees that it was chosen by, as they were told, by repository.
+    """
 
     contracts: list[Chosen]
     without: list[Repository]
+    trees: dict[UUID, Checkout]
 
 
 def chosen(workspace: Workspace) -> Contracts:
@@ -32,11 +37,10 @@ def chosen(workspace: Workspace) -> Contracts:
         Repository.objects.filter(project_id=workspace.project_id, removed_at=None).order_by("name")
     )
     ids = [one.id for one in repositories]
-    digests = dict(
-        Checkout.objects.filter(workspace=workspace, repository_id__in=ids).values_list(
-            "repository_id", "contract_digest"
-        )
-    )
+    trees = {
+        row.repository_id: row for row in Checkout.objects.filter(workspace=workspace, repository_id__in=ids)
+    }
+    digests = {repository_id: tree.contract_digest for repository_id, tree in trees.items()}
     own = {
         row.repository_id: row
         for row in Proposal.objects.filter(
@@ -55,4 +59,4 @@ def chosen(workspace: Workspace) -> Contracts:
             without.append(repository)
         else:
             found.append(Chosen(repository, proposal, contract_of(proposal)))
-    return Contracts(found, without)
+    return Contracts(found, without, trees)

@@ -32,9 +32,12 @@ def fell_asleep(runtime: Runtime, *, at: datetime, disputed_s: int = 0) -> None:
 
 
 def failed(runtime: Runtime, *, at: datetime, word: str, words: str) -> None:
-    """The wake came to its end without the services; whoever asks next begins another one."""
+    """The wake came to its end without the services; whoever asks next begins another one.
+
+    What was started of it may run until its VM has stopped it: its ingress ports are nobody else's until then (`nothing_is_left`).
+    """
     routes.withdraw(runtime)
-    _nothing_runs(runtime)
+    _nothing_counts(runtime)
     end_wake(runtime, at=at, cause=SleepCause.FAILED)
     runtime.observed, runtime.observed_at = Observed.FAILED, at
     runtime.wanted, runtime.wanted_at = Power.ASLEEP, at
@@ -76,8 +79,25 @@ def lost(
     wake_again(runtime, at=at)
 
 
+def begins_anew(runtime: Runtime, *, at: datetime) -> None:
+    """Its VM started nothing of the wake that is beginning, and is asked once more in the same wake."""
+    _nothing_runs(runtime)
+    runtime.observed, runtime.observed_at = Observed.WAKING, at
+    touch(runtime, at)
+
+
+def nothing_is_left(runtime: Runtime) -> None:
+    """Its VM runs nothing of its last wake any more: its ingress ports are free."""
+    RunningService.objects.filter(runtime=runtime).update(ingress=None)
+
+
 def _nothing_runs(runtime: Runtime) -> None:
-    RunningService.objects.filter(runtime=runtime).update(ingress=None, health="stopped")
+    nothing_is_left(runtime)
+    _nothing_counts(runtime)
+
+
+def _nothing_counts(runtime: Runtime) -> None:
+    RunningService.objects.filter(runtime=runtime).update(health="stopped")
     end_consumption(org_id=runtime.org_id, workspace_id=runtime.workspace_id)
 
 

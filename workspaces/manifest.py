@@ -22,7 +22,7 @@ from projects.needs import missing
 from secrets_ref.grants import SecretsNotReady, resolve_grants
 from workspaces.contracts import Chosen, Contracts
 from workspaces.managed import Managed, resources_of
-from workspaces.models import Checkout, RunningService, Runtime
+from workspaces.models import RunningService, Runtime
 from workspaces.values import Environment, environment, values_of
 from workspaces.wire import LIMITS, account_of
 
@@ -53,7 +53,7 @@ def build(runtime: Runtime, contracts: Contracts, host_id: UUID) -> Built:
         waits = f" Review the contract of {contracts.without[0].name}." if contracts.without else ""
         built.block("", "contract", f"No contract of this project is approved yet.{waits}")
         return built
-    _require_trees(built, runtime)
+    _require_trees(built, contracts)
     environments = _environments(built, runtime)
     managed = resources_of(
         runtime.workspace,
@@ -76,11 +76,10 @@ def build(runtime: Runtime, contracts: Contracts, host_id: UUID) -> Built:
     return built
 
 
-def _require_trees(built: Built, runtime: Runtime) -> None:
+def _require_trees(built: Built, contracts: Contracts) -> None:
     """Each service's working tree lies in the workspace's files."""
-    trees = {row.repository_id: row for row in Checkout.objects.filter(workspace_id=runtime.workspace_id)}
     for one in built.chosen:
-        tree = trees.get(one.repository.id)
+        tree = contracts.trees.get(one.repository.id)
         if tree is None or not tree.commit:
             why = tree.problem if tree else "It was not checked out yet. Wake the runtime again in a minute."
             built.block(one.contract.service.name, "repository", why)

@@ -90,7 +90,8 @@ def _runtime(runtime: Runtime, news: HostNews, change: Change) -> None:
         # Nobody is led to a VM that is going (THREATS G2); when it is gone, the runtime wakes elsewhere.
         routes.withdraw(runtime)
         runtime.save()
-    elif change in GONE and there and runtime.observed in RUNS:
+        return
+    if change in GONE and there and runtime.observed in RUNS:
         # Later news of a VM that is back are older than what runs there now.
         if runtime.observed_at > news.at:
             return
@@ -104,7 +105,11 @@ def _runtime(runtime: Runtime, news: HostNews, change: Change) -> None:
             disputed_s=int((news.at - heard_at).total_seconds()) if silent else 0,
         )
         runtime.save()
-    elif runtime.observed == Observed.WAKING and runtime.wanted == Power.AWAKE:
+        return
+    if change in GONE - {Change.SILENT} and there and runtime.observed_at <= news.at:
+        # What a failed wake had left running there ran no longer than its VM.
+        ends.nothing_is_left(runtime)
+    if runtime.observed == Observed.WAKING and runtime.wanted == Power.AWAKE:
         touch(runtime, timezone.now())
         runtime.save()
 

@@ -21,7 +21,7 @@ from envforge_protocol.host.runtimes import Health, Readiness
 from hosts.hooks import Finished
 from projects.models import Repository
 from projects.operations.contracts import propose_contract
-from workspaces import activity, ends, meter, routes
+from workspaces import activity, ends, meter, routes, trees
 from workspaces.consumed import note_consumed
 from workspaces.models import (
     Checkout,
@@ -95,21 +95,33 @@ def runtime_started(ended: Finished) -> None:
     """The services are up, or are not: awake with its receipt, meter and routes in one transaction (DESIGN 7.4), or failed."""
     if ended.failure is not None and ended.failure.word in ELSEWHERE:
         return
+    changed = ended.outcome.changed if isinstance(ended.outcome, RuntimeStarted) else ()
+    if changed:
+        _propose(ended.command.workspace_id, changed)
     runtime = _locked(ended.command.workspace_id)
     if runtime is None:
         return
+    # Whichever VM tells it: that is how they lie.
+    _note_trees(runtime.workspace, changed)
     readiness = ended.outcome.readiness if isinstance(ended.outcome, RuntimeStarted) else None
     if readiness is not None:
         _note_consumed(runtime, ended, readiness)
+    wake = Wake.objects.get(runtime=runtime, epoch=runtime.epoch)
     if (
         not _is_where_it_runs(ended, runtime)
-        or ended.command.key != f"start/{runtime.workspace_id}/{runtime.epoch}"
+        or ended.command.key != wake.start_key(runtime.workspace_id)
         or runtime.observed != Observed.STARTING
         or runtime.wanted != Power.AWAKE
     ):
         return
     now = timezone.now()
-    wake = Wake.objects.get(runtime=runtime, epoch=runtime.epoch)
+    if changed:
+        # Nothing of it runs. The same wake goes on, with what these trees say.
+        wake.trees_changed += 1
+        wake.save(update_fields=["trees_changed"])
+        ends.begins_anew(runtime, at=now)
+        runtime.save()
+        return
     if readiness is None:
         assert ended.failure is not None  # noqa: S101 - one of the two; for the types
         wake.blockers = [_blocker("", "host", ended.failure.sentence)]
@@ -136,10 +148,14 @@ def runtime_stopped(ended: Finished) -> None:
     if ended.failure is not None and ended.failure.word in ELSEWHERE:
         return
     runtime = _locked(ended.command.workspace_id)
-    if runtime is None or runtime.observed != Observed.STOPPING or not _is_where_it_runs(ended, runtime):
+    if runtime is None or not _is_where_it_runs(ended, runtime):
         return
     epoch = RunningService.objects.filter(runtime=runtime).values_list("epoch", flat=True).first()
     if ended.command.key != f"stop/{runtime.workspace_id}/{epoch}":
+        return
+    if runtime.observed != Observed.STOPPING:
+        # What a failed wake had left running.
+        ends.nothing_is_left(runtime)
         return
     ends.stopped(runtime, at=timezone.now())
     runtime.save()
@@ -177,7 +193,8 @@ def _awake(runtime: Runtime, wake: Wake) -> None:
     now = wake.ready_at or timezone.now()
     runtime.observed, runtime.observed_at = Observed.AWAKE, now
     runtime.trouble = runtime.trouble_word = ""
-    runtime.due_at = None
+    # For what pages tell of its trees; nobody waits for it.
+    runtime.due_at = now + trees.LOOKED_AT_AFTER
     for one in wake.services:
         RunningService.objects.filter(runtime=runtime, name=one["name"]).update(
             health=one["health"], since=now

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
+from envforge.nudge import nudge
 from hosts.models import Host
 from workspaces.models import RunningService, Runtime, Wake
 
@@ -94,6 +95,13 @@ def are_gone(runtime: Runtime, epoch: int) -> bool:
     if not Wake.objects.filter(runtime=runtime, epoch=epoch, ready_at__isnull=False).exists():
         return True
     return all(holder(runtime.workspace_id, epoch) for holder in _holders.values())
+
+
+def nobody_is_led(org_id: UUID, workspace_id: UUID) -> None:
+    """A holder's word that may have changed: the services behind withdrawn routes are stopped without waiting for the next sweep."""
+    from workspaces import tasks  # noqa: PLC0415 - a task leads to the reconciler, which leads here
+
+    nudge(tasks.stop_at_once, org_id, workspace_id)
 
 
 def let_go(host: Host) -> bool:

@@ -13,6 +13,11 @@ def reconcile_runtime(org_id: str, runtime_id: str) -> None:
     runtimes.reconcile(UUID(org_id), UUID(runtime_id))
 
 
+@shared_task(name="workspaces.routes.gone")
+def stop_at_once(org_id: str, workspace_id: str) -> None:
+    runtimes.stop_at_once(UUID(org_id), UUID(workspace_id))
+
+
 @shared_task(name="workspaces.shell.reconcile")
 def reconcile_shell(org_id: str, shell_id: str) -> None:
     shells.reconcile(UUID(org_id), UUID(shell_id))

@@ -1,34 +1,32 @@
-"""How the working trees lie when a wake begins: asked of the shell's VM, since they may hold another contract by now (W2)."""
+"""How the working trees of a wake lie: what its VM is told they hold, and has to find before it starts anything (W2)."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
+from envforge_protocol.host.runtimes import Tree
 from workspaces.beats import read_contracts
-from workspaces.models import Checkout, Runtime, Shell, ShellState
+from workspaces.contracts import Contracts
+from workspaces.models import Runtime, Shell, ShellState, Wake
 
-# Where the shell's VM does not tell within this how the trees lie, what was told last counts.
-READ_WITHIN = timedelta(seconds=30)
+# A tree that changes at each look is not followed for ever: then the wake starts by what was told last.
+MOST_CHANGES = 4
+LOOKED_AT_AFTER = timedelta(seconds=5)
 
 
-def ask(runtime: Runtime) -> None:
-    """Have them read for a locked runtime's wake that begins in this transaction: the VM reads while a worker finds room.
+def as_told(contracts: Contracts, wake: Wake) -> tuple[Tree, ...]:
+    """What the contracts of a wake were chosen by; its VM starts nothing while a tree holds another one."""
+    if wake.trees_changed >= MOST_CHANGES:
+        return ()
+    repositories = [*(one.repository for one in contracts.contracts), *contracts.without]
+    return tuple(
+        Tree(directory=one.name, contract_digest=contracts.trees[one.id].contract_digest)
+        for one in repositories
+        if one.id in contracts.trees
+    )
 
-    Only a shell that is there is asked; whatever else is so, the reconciler sees to it.
-    """
+
+def look_again(runtime: Runtime) -> None:
+    """Have the shell's VM tell of all trees once more for a locked runtime that is awake: branch and commit stand on pages."""
     shell = Shell.objects.filter(workspace=runtime.workspace, observed=ShellState.READY).first()
-    if shell is not None and Checkout.objects.filter(workspace=runtime.workspace).exists():
-        _ask(runtime, shell)
-
-
-def are_known(runtime: Runtime, shell: Shell, *, asked_at: datetime, now: datetime) -> bool:
-    """Whether they were read since the wake was asked for, or nobody tells; has them read if not."""
-    older = Checkout.objects.filter(workspace=runtime.workspace, seen_at__lt=asked_at)
-    if not older.exists() or now - asked_at > READ_WITHIN or shell.host_id is None:
-        return True
-    _ask(runtime, shell)
-    return False
-
-
-def _ask(runtime: Runtime, shell: Shell) -> None:
-    if shell.host_id is not None:
+    if shell is not None and shell.host_id is not None:
         key = f"read/{runtime.workspace_id}/{runtime.epoch}"
         read_contracts(runtime.workspace, shell.host_id, key=key, cause=runtime.wanted_cause)

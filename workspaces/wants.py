@@ -4,7 +4,9 @@ Callers have asked policy. What follows from a change is done by `workspaces.rec
 """
 
 from datetime import datetime
+from functools import partial
 
+from django.db import transaction
 from django.utils import timezone
 
 from audit.append import append
@@ -12,7 +14,7 @@ from audit.kinds import EventKind
 from envforge.actor import SYSTEM, Actor
 from envforge.errors import Conflict
 from envforge.nudge import nudge
-from workspaces import activity, meter, routes, trees
+from workspaces import activity, meter, routes
 from workspaces.contracts import chosen
 from workspaces.models import Observed, Power, Presence, Runtime, SleepCause, Wake, WakeCause
 from workspaces.needed import idle_timeout_of, size_of
@@ -43,10 +45,10 @@ def want_awake(runtime: Runtime, *, actor: Actor, cause: WakeCause, detail: str 
     runtime.size = size_of(runtime.workspace, contracts)
     runtime.idle_timeout_s = idle_timeout_of(runtime.workspace, contracts)
     runtime.wanted, runtime.wanted_at = Power.AWAKE, now
+    _step_after_commit(runtime)
     open_wake(runtime, actor=actor, cause=cause, detail=detail, at=now)
     activity.begin(runtime, now, cause)
     runtime.save()
-    trees.ask(runtime)
     append(EventKind.RUNTIME_WAKE_REQUESTED, actor=actor, target=runtime, cause=cause)
     return True
 
@@ -119,6 +121,18 @@ def end_wake(runtime: Runtime, *, at: datetime, cause: str, disputed_s: int = 0)
         wake.ended_at, wake.end_cause = max(at, wake.ready_at or wake.asked_at), cause
         wake.save(update_fields=["ended_at", "end_cause"])
     return wake
+
+
+def _step_after_commit(runtime: Runtime) -> None:
+    """Whoever asked for a wake takes its first steps at once, which ask nobody but the database: a sleeping service on a VM that
+    runs is not to wait for a worker to be free. What is left, and what a process that ends here leaves, is the worker's and the sweep's.
+    One that never ran has no VM that could: nothing is gained there.
+    """
+    if runtime.host_id is None:
+        return
+    from workspaces.reconcile import runtimes  # noqa: PLC0415 - the reconciler leads here
+
+    transaction.on_commit(partial(runtimes.reconcile, runtime.org_id, runtime.id), robust=True)
 
 
 def touch(runtime: Runtime, now: datetime) -> None:

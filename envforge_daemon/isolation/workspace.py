@@ -15,9 +15,10 @@ from envforge_daemon.isolation import cgroups, files, firewall, network, removal
 from envforge_daemon.isolation.accounts import SHELL, Account, accounts, private_directory
 from envforge_daemon.isolation.data import DataPlace
 from envforge_daemon.isolation.directories import below_root, make_directory
-from envforge_daemon.isolation.processes import Ran, Started, collect, start
+from envforge_daemon.isolation.processes import Entrance, Ran, Started, collect, start
 from envforge_daemon.isolation.sessions import SessionGroup
 from envforge_daemon.isolation.walls import Walls
+from envforge_daemon.spare import Spare
 from envforge_protocol.host import workspaces as wire
 from envforge_protocol.host.reports import Wall
 from envforge_protocol.host.runtimes import Limits
@@ -39,10 +40,17 @@ Stream = int | None
 class Workspace:
     """What `Workspaces.ensure` returns. All paths given to it lie below `directory`, the workspace's files."""
 
-    def __init__(self, config: Config, walls: Walls, workspace: wire.Workspace) -> None:
+    def __init__(
+        self,
+        config: Config,
+        walls: Walls,
+        workspace: wire.Workspace,
+        ahead: Spare[Entrance] | None = None,
+    ) -> None:
         self.config = config
         self.walls = walls
         self.wire = workspace
+        self._ahead = ahead
         self.id = workspace.id
         self.uid = workspace.uid
         self.directory = below_root(config, workspace)
@@ -185,7 +193,7 @@ class Workspace:
             entrances=members.entrances(),
             data=data,
         )
-        started = await start(specification, stdin=stdin, stdout=stdout, stderr=stderr)
+        started = await start(specification, stdin=stdin, stdout=stdout, stderr=stderr, ahead=self._ahead)
         if isinstance(members, SessionGroup):
             members.added(started.process.pid, started.process.started)
         return started

@@ -9,6 +9,8 @@ from typing import Any
 LOCK = "lock"
 STATE = "state.json"
 OUTPUT = "output"
+# What a keeper says when it breaks; in a file, since it outlives whoever could read a pipe.
+COMPLAINT = "complaint"
 
 
 def hold(directory: Path) -> int:

@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import socket
-import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,14 +18,14 @@ from envforge_daemon.isolation import Process, Workspace
 from envforge_daemon.isolation.accounts import SHELL
 from envforge_daemon.isolation.cgroups import Group
 from envforge_daemon.keeper import files
+from envforge_daemon.services import keeping
+from envforge_daemon.spare import Spare
 from envforge_protocol.host.runtimes import Check, Limits
 
-PROGRAM = str(Path(files.__file__).with_name("main.py"))
 CHECKER = str(Path(files.__file__).with_name("checker.py"))
 STARTED_WITHIN_S = 30.0
 SOCKET = "keepers.sock"
 ABOUT = "about.json"
-COMPLAINT = "complaint"
 
 # A service that crashes this often, with less than this between, is left alone until somebody acts.
 MOST_CRASHES, CALM_S = 5, 60.0
@@ -209,6 +208,7 @@ class Keepers:
         self._socket_path = run_dir / SOCKET
         self._kept: dict[tuple[int, str], Kept] = {}
         self._socket: socket.socket | None = None
+        self._ahead = Spare(lambda ahead: keeping.make_keeper(ahead=ahead), keeping.is_usable)
         # Also what collects a keeper's exit status, as long as it is a child of this process.
         self._handing_over: set[asyncio.Task[tuple[bytes, bytes]]] = set()
         self.changed = asyncio.Event()
@@ -221,6 +221,10 @@ class Keepers:
         self._socket.bind(str(self._socket_path))
         self._socket_path.chmod(0o600)
         asyncio.get_running_loop().add_reader(self._socket.fileno(), self._heard, self._socket)
+
+    async def keep_ahead(self) -> None:
+        """Have a keeper made ahead, until cancelled."""
+        await self._ahead.keep(keeping.discard)
 
     def close(self) -> None:
         """Hear no more; the runs go on."""
@@ -312,25 +316,14 @@ class Keepers:
 
     async def _launch(self, workspace: Workspace, wanted: Wanted, directory: Path) -> None:
         specification = json.dumps(self._specification(workspace, wanted, directory)).encode()
-        keeper = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", PROGRAM),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-            # What it says when it breaks; in a file, since it outlives whoever could read a pipe.
-            stderr=(complaint := (directory / COMPLAINT).open("wb")),
-            env={"PATH": os.defpath, "LANG": "C.UTF-8"},
-            cwd="/",
-            start_new_session=True,
-        )
-        complaint.close()
+        keeper = await self._ahead.take()
         handing_over = asyncio.create_task(keeper.communicate(specification))
         try:
             async with asyncio.timeout(STARTED_WITHIN_S):
                 while not (directory / files.STATE).exists():
                     if handing_over.done():
-                        said = (directory / COMPLAINT).read_text(errors="replace").strip().splitlines()
                         raise IsolationError(
-                            f"{wanted.name} could not be kept: {said[-1] if said else 'no reason given'}"
+                            f"{wanted.name} could not be kept: {keeping.last_words(directory)}"
                         )
                     await asyncio.sleep(0.002)
         except TimeoutError:

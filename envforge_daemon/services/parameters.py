@@ -25,8 +25,11 @@ def asker(client: Client, config: Config) -> Ask:
 
     async def ask(credential: ScopedCredential, names: Sequence[str]) -> list[Found]:
         asked = [_as_name(name) for name in names]
-        body, headers = sign_parameters(credential, asked, ssm=config.ssm, region=config.region)
-        answer = await client.request("POST", f"{config.ssm.rstrip('/')}/", headers=headers, body=body)
+        # A credential is of one account and region: a customer's own parameters may lie in another than ours.
+        region = names[0].split(":")[3]
+        endpoint = config.ssm_of(region)
+        body, headers = sign_parameters(credential, asked, ssm=endpoint, region=region)
+        answer = await client.request("POST", f"{endpoint.rstrip('/')}/", headers=headers, body=body)
         document = _document(answer.body)
         if answer.status != 200:
             _refuse(str(document.get("__type", "")), answer.status)

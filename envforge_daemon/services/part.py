@@ -62,7 +62,10 @@ class Services(Part):
             await self.context.ingress.set(workspace, self._routes(workspace))
 
     async def run(self) -> None:
-        """Tell of every service that ended without being asked to."""
+        """Tell of every service that ended without being asked to; meanwhile a keeper is made ahead."""
+        await asyncio.gather(self._keepers.keep_ahead(), self._tell())
+
+    async def _tell(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY_S):

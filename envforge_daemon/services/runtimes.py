@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
+from envforge_daemon import trees
 from envforge_daemon.config import Config
 from envforge_daemon.errors import CommandFailed, IsolationError, Unreachable
 from envforge_daemon.ingress import Ingress, Route
@@ -26,6 +27,7 @@ from envforge_protocol.host.runtimes import (
     ServiceReadiness,
     StepRan,
 )
+from envforge_protocol.host.workspaces import Checkout
 
 PREFIX = "service-"
 # A job that fails within this keeps its wake from being ready; later it is told as a service that ended.
@@ -54,7 +56,8 @@ class Runtimes:
 
     async def start(self, asked: StartRuntime, say: Say) -> RuntimeStarted:
         """Bring every resource and service of the manifest up, side by side; a service waits for what it uses. Doing it
-        again finds what is up already.
+        again finds what is up already. Where a working tree's contract is another than the manifest says, nothing is started, and
+        that is the outcome (W2).
 
         Raises:
             CommandFailed: the workspace's walls do not stand, so nothing was started.
@@ -64,15 +67,38 @@ class Runtimes:
             workspace = await self._workspaces.ensure(asked.workspace)
         except IsolationError as error:
             raise CommandFailed("walls", str(error), again=True) from error
-        await self._keepers.adopt(workspace)
-        await self._stop_others(workspace, asked.manifest)
+        looking = asyncio.create_task(trees.changed(workspace, asked.manifest.trees))
         # Nobody is led there before all of it is up, so the ways in are put up meanwhile.
         leading = asyncio.create_task(self._ingress.set(workspace, _routes(asked.manifest)))
         try:
+            await self._keepers.adopt(workspace)
+            await self._stop_others(workspace, asked.manifest)
+            try:
+                changed = await looking
+            except IsolationError as error:
+                raise CommandFailed("walls", str(error), again=True) from error
+            if changed:
+                leading.cancel()
+                await asyncio.gather(leading, return_exceptions=True)
+                return await self._void(workspace, asked, changed)
             return await self._bring_up(workspace, asked.manifest, leading, began, say)
         finally:
+            looking.cancel()
             leading.cancel()
-            await asyncio.gather(leading, return_exceptions=True)
+            await asyncio.gather(looking, leading, return_exceptions=True)
+
+    async def _void(
+        self, workspace: Workspace, asked: StartRuntime, changed: tuple[Checkout, ...]
+    ) -> RuntimeStarted:
+        """Leave nothing of the wake running: an earlier delivery of the same command may have begun, before the tree changed."""
+        kept = [*self._keepers.of(workspace, PREFIX), *self._keepers.of(workspace, "setup-")]
+        for one in kept:
+            await one.stop(10.0)
+            await self._keepers.forget(one)
+        await self._ingress.rest(asked.workspace)
+        return RuntimeStarted(
+            readiness=Readiness(epoch=asked.manifest.epoch, services=(), ready_ms=None), changed=changed
+        )
 
     async def _bring_up(
         self, workspace: Workspace, manifest: Manifest, leading: "asyncio.Task[None]", began: float, say: Say

@@ -16,8 +16,10 @@ async def with_credential(repository: Repository, ask: Ask) -> Repository:
     """The repository with its credential, in memory for this fetch alone; as it is where anybody may read it.
 
     Raises:
-        GitFailed: it could not be read; says what to do.
+        GitFailed: it could not be read, or no credential could be had; says what to do.
     """
+    if repository.unreadable:
+        raise GitFailed(repository.unreadable)
     if repository.access is None or repository.credential is not None:
         return repository
     if repository.reader is None:

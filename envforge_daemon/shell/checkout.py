@@ -4,19 +4,14 @@ A tree is fetched and checked out beside its place and then renamed into it, so 
 an interrupted attempt left beside it is deleted and made anew.
 """
 
-import asyncio
-
 from envforge_daemon.errors import IsolationError
 from envforge_daemon.isolation import Workspace
 from envforge_daemon.services.values import Ask
 from envforge_daemon.shell.access import with_credential
-from envforge_daemon.shell.git import GitFailed, fetch, git, git_in_tree, has_branch, protocol_of, sentence
-from envforge_protocol.contract import BadContract, parse
-from envforge_protocol.contract.digest import digest
-from envforge_protocol.host.workspaces import Checkout, ContractFile, Repository
+from envforge_daemon.shell.git import GitFailed, fetch, git, has_branch, protocol_of, sentence
+from envforge_daemon.trees import observe
+from envforge_protocol.host.workspaces import Checkout, Repository
 
-CONTRACT = "envforge.yml"
-LONGEST_CONTRACT = 64 * 1024
 NEW_TREES = ".envforge-new"
 
 
@@ -132,65 +127,3 @@ async def _must(workspace: Workspace, *words: str, directory: str) -> None:
 
 async def _delete(workspace: Workspace, path: str) -> None:
     await workspace.run(("rm", "-rf", "--", path), group="git", timeout_s=300)
-
-
-async def observe(workspace: Workspace, directory: str) -> Checkout:
-    """A working tree as it is: branch, commit, whether something is not committed, its contract."""
-    # The contract is read meanwhile: a wake waits for this.
-    reading = asyncio.ensure_future(read_contract(workspace, directory))
-    try:
-        status = await git_in_tree(
-            workspace,
-            *("status", "--porcelain=v2", "--branch", "--untracked-files=normal", "--ignore-submodules=all"),
-            directory=directory,
-        )
-        if status is None:
-            return Checkout(
-                directory=directory,
-                problem=f"{directory} is no working tree of git. Move it away, and it will be checked out anew.",
-            )
-        contract, problem = await reading
-    finally:
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
-    if status.exit_status:
-        return Checkout(
-            directory=directory,
-            contract=contract,
-            problem="git cannot read this working tree. Look at it in the shell with git status.",
-        )
-    head = commit = ""
-    dirty = status.truncated
-    for line in status.output.decode(errors="replace").splitlines():
-        if line.startswith("# branch.head "):
-            head = line.removeprefix("# branch.head ")
-        elif line.startswith("# branch.oid "):
-            commit = line.removeprefix("# branch.oid ")
-        elif not line.startswith("#"):
-            dirty = True
-    return Checkout(
-        directory=directory,
-        branch="" if head == "(detached)" else head,
-        commit="" if commit == "(initial)" else commit,
-        dirty=dirty,
-        contract=contract,
-        problem=problem,
-    )
-
-
-async def read_contract(workspace: Workspace, directory: str) -> tuple[ContractFile | None, str]:
-    """`envforge.yml` of a tree, and what keeps it from being read; its digest is empty where it is no valid contract."""
-    try:
-        content = await workspace.read_file(f"{directory}/{CONTRACT}", limit=LONGEST_CONTRACT)
-    except IsolationError:
-        return None, f"{CONTRACT} must be a regular file of at most 64 KiB, and no link."
-    if content is None:
-        return None, ""
-    try:
-        text = content.decode()
-    except UnicodeDecodeError:
-        return None, f"{CONTRACT} is not UTF-8 text."
-    try:
-        return ContractFile(text=text, digest=digest(parse(content))), ""
-    except BadContract:
-        return ContractFile(text=text, digest=""), f"{CONTRACT} has mistakes; the project's page lists them."

@@ -11,12 +11,13 @@ from envforge_daemon.isolation import Workspace
 from envforge_daemon.parts import Context, Doing, Part, Task
 from envforge_daemon.services.parameters import asker
 from envforge_daemon.shell.certificates import Admission, is_authority
-from envforge_daemon.shell.checkout import check_out, observe
+from envforge_daemon.shell.checkout import check_out
 from envforge_daemon.shell.known import Door, Known
 from envforge_daemon.shell.root import Windows
 from envforge_daemon.shell.server import Server
 from envforge_daemon.shell.sessions import SESSION, TMUX_GROUP
 from envforge_daemon.shell.watch import Watch
+from envforge_daemon.trees import observe_all
 from envforge_protocol.host import workspaces as wire
 from envforge_protocol.host.commands import (
     AuthorizeShell,
@@ -30,11 +31,8 @@ from envforge_protocol.host.commands import (
     ShellPrepared,
 )
 from envforge_protocol.host.runtimes import Activity
-from envforge_protocol.host.workspaces import Checkout
 
 log = logging.getLogger("envforge_daemon")
-
-TREES_AT_ONCE = 4
 
 
 class Shells(Part):
@@ -108,15 +106,9 @@ class Shells(Part):
 
     async def _read(self, task: Task, asked: ReadContract) -> ContractRead:
         workspace = await self.context.workspaces.ensure(asked.workspace)
-        few = asyncio.Semaphore(TREES_AT_ONCE)
-
-        async def look(directory: str) -> Checkout:
-            async with few:
-                return await observe(workspace, directory)
-
-        checkouts = await asyncio.gather(*(look(directory) for directory in asked.directories))
+        checkouts = await observe_all(workspace, asked.directories)
         self.watch.told(workspace.id, checkouts)
-        return ContractRead(checkouts=tuple(checkouts))
+        return ContractRead(checkouts=checkouts)
 
     async def _authorize(self, task: Task, asked: AuthorizeShell) -> Done:
         _require_authority(asked.certificate_authority)

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from envforge_daemon.errors import IsolationError
 from envforge_daemon.parts import Context
-from envforge_daemon.shell.checkout import read_contract
 from envforge_daemon.shell.server import Server
+from envforge_daemon.trees import read_contract
 from envforge_protocol.host.reports import ContractChanged
 from envforge_protocol.host.workspaces import Checkout
 

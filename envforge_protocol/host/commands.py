@@ -201,10 +201,15 @@ class ContractRead(Message):
 
 
 class RuntimeStarted(Message):
-    """The result of `start_runtime`, ready or not."""
+    """The result of `start_runtime`, ready or not.
+
+    `changed`: working trees whose contract is another than the manifest's `trees` say, as `read_contract` would tell of them. Then nothing
+    of the wake runs, and it is asked for anew by what they say now (W2).
+    """
 
     kind: Literal["start_runtime"] = "start_runtime"
     readiness: Readiness
+    changed: tuple[Checkout, ...] = ()
 
 
 class CommandRan(Message):

@@ -89,10 +89,21 @@ class Service(Message):
     limits: Limits
 
 
+class Tree(Message):
+    """A working tree as the manifest takes it to be: the digest of the contract in it, empty where none could be read."""
+
+    directory: Label
+    contract_digest: str
+
+
 class Manifest(Revealing):
-    """Everything a wake needs; `epoch` counts the runtime's wakes and names its routes."""
+    """Everything a wake needs; `epoch` counts the runtime's wakes and names its routes.
+
+    `trees` are looked at before anything of the wake is started (`commands.RuntimeStarted.changed`).
+    """
 
     epoch: int
+    trees: tuple[Tree, ...] = ()
     services: tuple[Service, ...]
     resources: tuple[Resource, ...] = ()
     credentials: tuple[ScopedCredential, ...] = ()

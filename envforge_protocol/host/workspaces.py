@@ -54,6 +54,7 @@ class Repository(Revealing):
 
     A repository that has no such branch is checked out at `fallback_branch`. `access` is the parameter that holds the
     credential's password, where the customer gave one; the VM reads it by `reader` when it fetches, and keeps it nowhere.
+    `unreadable` says in words why no credential could be had; nothing is fetched then.
     """
 
     directory: Label
@@ -63,6 +64,7 @@ class Repository(Revealing):
     credential: RepositoryCredential | None = None
     access: Reference | None = None
     reader: ScopedCredential | None = None
+    unreadable: str = ""
 
 
 class ContractFile(Message):

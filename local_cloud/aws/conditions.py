@@ -22,7 +22,7 @@ _KNOWN_KEYS: dict[str, frozenset[str]] = {
     "ec2": frozenset({"ec2:createaction", "ec2:encrypted"}),
     "elasticfilesystem": frozenset({"elasticfilesystem:createaction", "elasticfilesystem:encrypted"}),
     "iam": frozenset({"iam:passedtoservice"}),
-    "kms": frozenset({"kms:encryptioncontextkeys", "kms:requestalias", "kms:resourcealiases", "kms:viaservice"}),
+    "kms": frozenset({"aws:resourceaccount", "kms:encryptioncontextkeys", "kms:requestalias", "kms:resourcealiases", "kms:viaservice"}),
     "s3": frozenset({"s3:object-lock-mode", "s3:prefix"}),
     "sts": frozenset({"sts:externalid", "sts:rolesessionname", "sts:transitivetagkeys"}),
 }  # fmt: skip
@@ -30,7 +30,7 @@ _KNOWN_PREFIXES: dict[str, tuple[str, ...]] = {
     "": ("aws:principaltag/", "aws:requesttag/"),
     "ec2": ("aws:resourcetag/", "ec2:resourcetag/"),
     "elasticfilesystem": ("aws:resourcetag/",),
-    "kms": ("kms:encryptioncontext:",),
+    "kms": ("aws:resourcetag/", "kms:encryptioncontext:"),
 }
 
 

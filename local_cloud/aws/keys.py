@@ -46,7 +46,7 @@ class Key:
         via: str = "",
     ) -> Ask:
         """The question whether `action` may be done with this key."""
-        own = dict(context)
+        own = {**context, "aws:resourceaccount": (world.ACCOUNT_ID,)}
         own.update(
             {
                 f"kms:encryptioncontext:{key.lower()}": (str(value),)
@@ -55,6 +55,8 @@ class Key:
         )
         if encryption_context:
             own["kms:encryptioncontextkeys"] = tuple(encryption_context)
+        tags = world.backend("kms", call.region).tagger.get_tag_dict_for_resource(self.model.id)
+        own.update({f"aws:resourcetag/{tag.lower()}": (str(value),) for tag, value in tags.items()})
         if self.model.aliases:
             own["kms:resourcealiases"] = tuple(self.model.aliases)
         if "alias/" in self.named:

@@ -12,6 +12,9 @@ READ_BY_SERVICES = "parameter/envforge"
 PLATFORM = "parameter/envforge-platform"
 ALIASES = "alias/envforge-org-"
 TAGGED = "${aws:PrincipalTag/org}"
+# What a role through which a customer's own parameters are read is called.
+CUSTOMERS_ROLES = "envforge-import"
+SIGNS_FOR = "envforge-signs-for"
 ORG_ID = "?" * 32
 
 
@@ -83,6 +86,8 @@ def control_plane_statements(region: str, account: str) -> list[dict[str, Any]]:
             ["sts:AssumeRole", "sts:TagSession"],
             f"arn:aws:iam::{account}:role/{READER_ROLE}",
         ),
+        # Whom a role of a customer's trusts is its own policy's to say; it names this identity and an external id.
+        _allow("OpenCustomersSessions", ["sts:AssumeRole"], f"arn:aws:iam::*:role/{CUSTOMERS_ROLES}*"),
     ]
 
 
@@ -112,6 +117,19 @@ def reader_policy(region: str, account: str) -> dict[str, Any]:
                 "StringLike": {"kms:EncryptionContext:PARAMETER_ARN": own},
                 "ForAnyValue:StringEquals": {"kms:ResourceAliases": f"{ALIASES}{TAGGED}"},
             },
+        ),
+        # A forge app's key: here by its tag, in another account by its own policy, which names the organization's tag.
+        _allow(
+            "SignWithOwnKeys",
+            ["kms:GetPublicKey", "kms:Sign"],
+            f"arn:aws:kms:*:{account}:key/*",
+            {"StringEquals": {f"aws:ResourceTag/{SIGNS_FOR}": TAGGED}},
+        ),
+        _allow(
+            "SignWithKeysOfCustomers",
+            ["kms:GetPublicKey", "kms:Sign"],
+            "arn:aws:kms:*:*:key/*",
+            {"StringNotEquals": {"aws:ResourceAccount": account}},
         ),
     )
 

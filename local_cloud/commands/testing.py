@@ -15,8 +15,9 @@ from local_cloud.home import Home
 from local_cloud.steps import collect_static
 
 PYTEST = (sys.executable, "-m", "pytest", "-p", "local_cloud.pytest_browser")
-# One more than cores, since tests wait for processes and clocks for half of their time; few, since they share their services.
-SIDE_BY_SIDE = ("-n", str(min(os.cpu_count() or 1, 4) + 1), "--dist", "loadgroup")
+# One more than cores, since tests wait for processes and clocks for half of their time; few, since they share their
+# services. The tests of a file stay together, in order: some share one world.
+SIDE_BY_SIDE = ("-n", str(min(os.cpu_count() or 1, 4) + 1), "--dist", "loadfile")
 SERIAL = ("-n", "--numprocesses", "--pdb", "-s", "--collect-only", "--co")
 
 

@@ -6,10 +6,12 @@ import enum
 import hashlib
 import hmac
 import json
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from local_cloud.git.names import RepositoryName
 from local_cloud.git.store import Store, kept_key
@@ -54,11 +56,9 @@ class Access:
         self._store = store
         self._now = now
         self._root_key = kept_key(root_key_file, ROOT_PREFIX)
+        # Of credentials that were revoked, until they would have ended; a restart forgets them, minutes early.
+        self._revoked: dict[str, int] = {}
         self._developer_token = developer_token(store)
-
-    def is_root(self, key: str) -> bool:
-        """Whether this is the key that may mint."""
-        return _same(key, self._root_key)
 
     def caller(self, name: RepositoryName, password: str) -> Caller:
         """What this password is worth at this repository, which need not exist."""
@@ -76,27 +76,54 @@ class Access:
     def mint(self, name: RepositoryName) -> Minted:
         """A credential that reads this one repository, which must exist, for ten minutes."""
         expires_at = int(self._now()) + MINTED_FOR_S
-        content = json.dumps({"repository": str(name), "expires_at": expires_at}).encode()
+        # The random part makes each one that can be revoked by itself.
+        said = {"repository": str(name), "expires_at": expires_at, "nonce": secrets.token_hex(8)}
+        content = json.dumps(said).encode()
         raw = base64.urlsafe_b64encode(self._mac(name, content) + content).decode().rstrip("=")
         return Minted(MINTED_PREFIX + raw, expires_at)
 
+    def revoke(self, token: str) -> bool:
+        """End a minted credential; False if it is none that works."""
+        content = _content(token)
+        name = RepositoryName.known(content[1]["repository"]) if content else None
+        if content is None or name is None or not self._is_minted(name, token):
+            return False
+        self._revoked = {one: ends for one, ends in self._revoked.items() if ends > self._now()}
+        self._revoked[_digest(token)] = content[1]["expires_at"]
+        return True
+
     def _is_minted(self, name: RepositoryName, password: str) -> bool:
-        encoded = password.removeprefix(MINTED_PREFIX)
-        if encoded == password:
+        found = _content(password)
+        if found is None or self._store.find(name) is None:
             return False
-        try:
-            raw = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
-        except (ValueError, binascii.Error):
-            return False
+        raw, said = found
         mac, content = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
         if not hmac.compare_digest(mac, self._mac(name, content)):
             return False
-        said = json.loads(content)
-        return bool(said["repository"] == str(name) and self._now() < said["expires_at"])
+        fresh = said["repository"] == str(name) and self._now() < said["expires_at"]
+        return bool(fresh) and _digest(password) not in self._revoked
 
     def _mac(self, name: RepositoryName, content: bytes) -> bytes:
         key = self._root_key.encode()
         return hmac.digest(key, self._store.deploy_token(name).encode() + b"\0" + content, hashlib.sha256)
+
+
+def _content(token: str) -> tuple[bytes, dict[str, Any]] | None:
+    """What a minted credential carries, whoever made it."""
+    encoded = token.removeprefix(MINTED_PREFIX)
+    if encoded == token:
+        return None
+    try:
+        raw = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
+        said = json.loads(raw[_MAC_BYTES:])
+    except (ValueError, binascii.Error):
+        return None
+    known = isinstance(said, dict) and {"repository", "expires_at"} <= said.keys()
+    return (raw, said) if known else None
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def developer_token(store: Store) -> str:

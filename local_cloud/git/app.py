@@ -1,14 +1,11 @@
 """The git host as a web application: the door to the repositories, and the one that gives credentials for minutes."""
 
-import json
 import logging
 import re
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
 
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
@@ -18,13 +15,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from local_cloud.git import backend
 from local_cloud.git.access import Access, Caller, password_of
+from local_cloud.git.apps import Apps
+from local_cloud.git.minting import Minting
 from local_cloud.git.names import NAME, OWNER, RepositoryName
 from local_cloud.git.store import Store
 
 log = logging.getLogger("local_cloud.git")
 
 REALM = 'Basic realm="EnvForge git", charset="UTF-8"'
-LARGEST_ASK_BYTES = 16 * 1024
 READ, PUSH = "git-upload-pack", "git-receive-pack"
 # Matched against the path as it was sent: nothing in it may need decoding.
 _DOOR = re.compile(rf"/({OWNER}/{NAME})/(info/refs|{READ}|{PUSH})")
@@ -38,7 +36,7 @@ def build_app(store: Store, access: Access) -> ASGIApp:
         routes=[
             Route("/", about),
             Route("/health", health),
-            Route("/app/installations/{owner}/access_tokens", Minting(store, access), methods=["POST"]),
+            *Minting(store, access, Apps(store.directory)).routes(),
         ],
         default=Door(store, access),
         redirect_slashes=False,
@@ -53,62 +51,6 @@ async def about(_request: Request) -> Response:
 
 async def health(_request: Request) -> Response:
     return JSONResponse({"ok": True})
-
-
-class Minting:
-    """`POST /app/installations/OWNER/access_tokens`, in the shape of GitHub's "Create an installation access token"."""
-
-    def __init__(self, store: Store, access: Access) -> None:
-        self._store = store
-        self._access = access
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        status, content = await self._answer(request)
-        owner = request.path_params["owner"]
-        named = owner if re.fullmatch(OWNER, owner) else "-"
-        log.info("POST %s access_tokens %d", named, status)
-        headers = {"Cache-Control": "no-store"}
-        if status == HTTPStatus.UNAUTHORIZED:
-            headers["WWW-Authenticate"] = "Bearer"
-        await JSONResponse(content, status, headers)(scope, receive, send)
-
-    async def _answer(self, request: Request) -> tuple[int, dict[str, Any]]:
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not self._access.is_root(key):
-            return _refusal(
-                HTTPStatus.UNAUTHORIZED, "The root key of this git host is needed as bearer token."
-            )
-        body = b""
-        async for piece in request.stream():
-            body += piece
-            if len(body) > LARGEST_ASK_BYTES:
-                return _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The request is too long.")
-        try:
-            asked = json.loads(body)
-        except ValueError:
-            return _refusal(HTTPStatus.BAD_REQUEST, "The body is not JSON.")
-        repositories = asked.get("repositories") if isinstance(asked, dict) else None
-        if not isinstance(repositories, list) or [type(one) for one in repositories] != [str]:
-            return _refusal(
-                HTTPStatus.UNPROCESSABLE_ENTITY, 'Exactly one name is needed: {"repositories": ["NAME"]}.'
-            )
-        if asked.get("permissions", {"contents": "read"}) != {"contents": "read"}:
-            return _refusal(
-                HTTPStatus.UNPROCESSABLE_ENTITY,
-                'Only reading is given: {"permissions": {"contents": "read"}}.',
-            )
-        name = RepositoryName.known(f"{request.path_params['owner']}/{repositories[0]}")
-        if name is None or self._store.find(name) is None:
-            return _refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "There is no such repository.")
-        minted = self._access.mint(name)
-        expires = datetime.fromtimestamp(minted.expires_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return HTTPStatus.CREATED, {
-            "token": minted.token,
-            "expires_at": expires,
-            "permissions": {"contents": "read"},
-            "repositories": [{"name": name.name, "full_name": str(name)}],
-        }
 
 
 class Door:
@@ -191,7 +133,3 @@ def _method(scope: Scope) -> str:
 
 def _text(status: HTTPStatus, words: str, headers: Mapping[str, str] | None = None) -> Response:
     return PlainTextResponse(words + "\n", status, {"Cache-Control": "no-store", **(headers or {})})
-
-
-def _refusal(status: HTTPStatus, words: str) -> tuple[int, dict[str, Any]]:
-    return status, {"message": words}

@@ -25,11 +25,13 @@ class Action(StrEnum):
     PROJECT_CREATE = "project.create"
     PROJECT_ARCHIVE = "project.archive"
     REPOSITORY_MANAGE = "repository.manage"
+    FORGE_APP_MANAGE = "forge_app.manage"
     CONTRACT_APPROVE = "contract.approve"
     BINDING_CHANGE = "binding.change"
     RESOURCE_MODE_CHANGE = "resource.change_mode"
     SECRET_VIEW = "secret.view"  # noqa: S105 - the name of an action
     SECRET_CHANGE = "secret.change"  # noqa: S105 - the name of an action
+    CUSTOMER_ROLE_MANAGE = "customer_role.manage"
 
     WORKSPACE_VIEW = "workspace.view"
     WORKSPACE_CREATE = "workspace.create"

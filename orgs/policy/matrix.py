@@ -11,7 +11,16 @@ OWN_NOTE = "or for what is one's own: one's membership, one's own dev links"
 _GROUPS: dict[str, tuple[str, ...]] = {
     "Organization and people": ("organization", "member", "role", "service_account", "webhook", "security"),
     "Timeline": ("audit",),
-    "Projects and secrets": ("project", "repository", "contract", "binding", "resource", "secret"),
+    "Projects and secrets": (
+        "project",
+        "repository",
+        "forge_app",
+        "contract",
+        "binding",
+        "resource",
+        "secret",
+        "customer_role",
+    ),
     "Workspaces": ("workspace", "shell", "console", "runtime", "command", "log", "receipt"),
     "Dev links": ("dev_link", "dev_url"),
     "Machines and money": ("placement", "host", "usage", "billing", "cap"),

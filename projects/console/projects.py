@@ -1,7 +1,6 @@
 """The projects of an organization, and one of them."""
 
 from typing import Any
-from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -14,11 +13,12 @@ from orgs.policy import Action
 from orgs.selectors import Visitor, organization
 from projects import operations, selectors
 from projects.console.words import (
+    APP,
     MAX_ADDRESS_LENGTH,
     MAX_SHOWN_LENGTH,
+    access_choices,
     branches_refused,
     repository_row,
-    secret_choices,
 )
 from projects.selectors import OneProject
 
@@ -76,10 +76,10 @@ def project(request: HttpRequest, visitor: Visitor, slug: str, project: str) -> 
                 name=given["name"],
                 url=request.POST.get("url", "").strip(),
                 default_branch=given["default_branch"],
-                access_id=access_of(given["access"]),
+                **access_of(given["access"]),
             )
         except Invalid as invalid:
-            wrong, status = invalid.fields, invalid.status
+            wrong, status = beside_choice(invalid.fields), invalid.status
             given |= dict.fromkeys(wrong.keys() & {"name", "url"}, "")
         except Conflict as conflict:
             wrong, status = {"name": conflict.detail}, conflict.status
@@ -103,16 +103,23 @@ def archive(request: HttpRequest, visitor: Visitor, slug: str, project: str) -> 
     return page(request, visitor, "projects/archive.html", context, about=seen)
 
 
-def access_of(sent: str) -> UUID | None:
-    """The secret that was chosen for reading a repository, or None for none.
+def access_of(sent: str) -> dict[str, Any]:
+    """The secret or the app that was chosen for reading a repository, as operations take it.
 
     Raises:
         Invalid: it is none of the choices.
     """
+    if sent.startswith(APP):
+        return {"access_id": None, "app": sent.removeprefix(APP)}
     found = uuid_or_none(sent)
     if sent and found is None:
         raise Invalid("That is none of the choices.", {"access": "Choose one of the list."})
-    return found
+    return {"access_id": found, "app": ""}
+
+
+def beside_choice(fields: dict[str, str]) -> dict[str, str]:
+    """What is wrong with an app stands beside the one choice there is for how a repository is read."""
+    return {"access" if field == "app" else field: words for field, words in fields.items()}
 
 
 def _told(seen: OneProject) -> dict[str, Any]:
@@ -124,7 +131,7 @@ def _told(seen: OneProject) -> dict[str, Any]:
         "waiting": [one for view in seen.repositories for one in view.waiting],
         "refused": branches_refused(seen.repositories),
         "lacking": [view.name for view in seen.repositories if view.missing],
-        "secrets": secret_choices(seen.secrets, none="Nothing: anybody may read it"),
+        "secrets": access_choices(seen.secrets, seen.apps),
         "may_manage": manage,
         "may_bind": not seen.project.archived_at and may[Action.BINDING_CHANGE].allowed,
         "may_provide": not seen.project.archived_at and may[Action.RESOURCE_MODE_CHANGE].allowed,

@@ -9,8 +9,8 @@ from orgs.console.door import page, see_other, signed_in
 from orgs.policy import Action
 from orgs.selectors import Visitor
 from projects import operations, selectors
-from projects.console.projects import access_of
-from projects.console.words import MAX_ADDRESS_LENGTH, secret_choices
+from projects.console.projects import access_of, beside_choice
+from projects.console.words import APP, MAX_ADDRESS_LENGTH, access_choices
 
 read_and_write = require_http_methods(["GET", "HEAD", "POST"])
 
@@ -26,7 +26,7 @@ def repository(
     given = {
         "url": view.url,
         "default_branch": view.default_branch,
-        "access": str(view.access_id or ""),
+        "access": f"{APP}{view.app}" if view.app else str(view.access_id or ""),
     }
     wrong: dict[str, str] = {}
     status = 200
@@ -39,10 +39,10 @@ def repository(
                 repository_id=view.id,
                 url=request.POST.get("url", "").strip(),
                 default_branch=given["default_branch"],
-                access_id=access_of(given["access"]),
+                **access_of(given["access"]),
             )
         except Invalid as invalid:
-            wrong, status = invalid.fields, invalid.status
+            wrong, status = beside_choice(invalid.fields), invalid.status
             if "url" in wrong:
                 # The address that was refused may hold a credential.
                 given["url"] = view.url
@@ -55,7 +55,7 @@ def repository(
         "may": seen.may[Action.REPOSITORY_MANAGE],
         "given": given,
         "wrong": wrong,
-        "secrets": secret_choices(seen.secrets, none="Nothing: anybody may read it"),
+        "secrets": access_choices(seen.secrets, sorted({*seen.apps, *filter(None, [view.app])})),
         "here": "projects",
     }
     return page(request, visitor, "projects/repository.html", context, about=seen, status=status)

@@ -8,6 +8,8 @@ from projects.selectors import RepositoryView, SecretChoice
 
 MAX_SHOWN_LENGTH = 200
 MAX_ADDRESS_LENGTH = 500
+# Before an app's name, where one chooses what a repository is read with.
+APP = "app:"
 # How an input's kind is called where one chooses.
 KINDS = {
     "secret": "a secret",
@@ -22,6 +24,12 @@ def secret_choices(secrets: Iterable[SecretChoice], *, none: str = "") -> list[t
     whole = {True: " (whole organization)", False: ""}
     choices = [(str(one.id), f"{one.name}{whole[one.whole_organization]}") for one in secrets]
     return [("", none), *choices] if none else choices
+
+
+def access_choices(secrets: Iterable[SecretChoice], apps: Iterable[str]) -> list[tuple[str, str]]:
+    """What a repository can be read with: nothing, an app, or a secret."""
+    nothing, *known = secret_choices(secrets, none="Nothing: anybody may read it")
+    return [nothing, *((f"{APP}{name}", f"the forge app {name}") for name in apps), *known]
 
 
 def repository_row(view: RepositoryView) -> dict[str, Any]:

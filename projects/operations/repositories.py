@@ -14,7 +14,7 @@ from envforge.ids import id_of_request
 from envforge_protocol.credentials import credential_in
 from orgs.policy import Action
 from projects.git_addresses import require_address, require_branch
-from projects.locks import locked_project, locked_repository, usable_secret
+from projects.locks import locked_project, locked_repository, reading_app, usable_secret
 from projects.models import NAME_FORM, Binding, Repository
 from projects.operations.projects import KEY_WORDS
 
@@ -30,12 +30,14 @@ def add_repository(
     url: str,
     default_branch: str = "main",
     access_id: UUID | None = None,
+    app: str = "",
     key: str = "",
 ) -> Repository:
     """Add a repository to a project.
 
     Args:
-        access_id: the secret with which it is read; none where anybody may read it.
+        access_id: the secret with which it is read; none where anybody may read it, or an app mints what reads it.
+        app: the name of the forge app that mints for it.
         key: the same for the same request sent twice; the second then changes and records nothing.
 
     Raises:
@@ -49,7 +51,9 @@ def add_repository(
             raise Invalid(NAME_WORDS, {"name": NAME_WORDS})
         require_address(url)
         require_branch(default_branch)
+        _require_one(access_id, app)
         access = usable_secret(actor, project, access_id, field="access") if access_id else None
+        minting = reading_app(actor, app, url) if app else None
         wanted_id = id_of_request(org_id, actor, key)
         before = Repository.objects.filter(id=wanted_id).first()
         if before is not None:
@@ -59,7 +63,13 @@ def add_repository(
         if Repository.objects.filter(project=project, name=name, removed_at=None).exists():
             raise Conflict(f"The project has a repository {name} already. Choose another name.")
         made = Repository.objects.create(
-            id=wanted_id, project=project, name=name, url=url, default_branch=default_branch, access=access
+            id=wanted_id,
+            project=project,
+            name=name,
+            url=url,
+            default_branch=default_branch,
+            access=access,
+            app=minting,
         )
         append(EventKind.REPOSITORY_ADDED, actor=actor, target=made)
         return made
@@ -73,6 +83,7 @@ def change_repository(
     url: str,
     default_branch: str,
     access_id: UUID | None,
+    app: str = "",
 ) -> None:
     """Give a repository another address, default branch or access; the same again changes and records nothing.
 
@@ -83,13 +94,16 @@ def change_repository(
         repository = locked_repository(actor, Action.REPOSITORY_MANAGE, repository_id)
         require_address(url)
         require_branch(default_branch)
+        _require_one(access_id, app)
         if access_id:
             usable_secret(actor, repository.project, access_id, field="access")
-        wanted = (url, default_branch, access_id)
-        if (repository.url, repository.default_branch, repository.access_id) == wanted:
+        as_before = repository.app is not None and (repository.app.name, repository.url) == (app, url)
+        minting = repository.app if as_before else reading_app(actor, app, url) if app else None
+        wanted = (url, default_branch, access_id, minting)
+        if (repository.url, repository.default_branch, repository.access_id, repository.app) == wanted:
             return
-        repository.url, repository.default_branch, repository.access_id = wanted
-        repository.save(update_fields=["url", "default_branch", "access"])
+        repository.url, repository.default_branch, repository.access_id, repository.app = wanted
+        repository.save(update_fields=["url", "default_branch", "access", "app"])
         append(EventKind.REPOSITORY_CHANGED, actor=actor, target=repository)
 
 
@@ -111,3 +125,9 @@ def remove_repository(*, actor: Actor, org_id: UUID, repository_id: UUID) -> Non
         repository.removed_at = timezone.now()
         repository.save(update_fields=["removed_at"])
         append(EventKind.REPOSITORY_REMOVED, actor=actor, target=repository)
+
+
+def _require_one(access_id: UUID | None, app: str) -> None:
+    if access_id and app:
+        words = "Choose a secret or an app, not both."
+        raise Invalid(words, {"app": words})

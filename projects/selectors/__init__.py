@@ -1,5 +1,6 @@
 """Reads of projects: what there is, what waits for review, and what is missing before a wake."""
 
+from projects.selectors.forge_apps import ForgeApps, ForgeAppView, forge_apps
 from projects.selectors.listing import MOST_SHOWN, Projects, ProjectView, projects
 from projects.selectors.one import OneProject, OneRepository, SecretChoice, project, repository
 from projects.selectors.repositories import (
@@ -15,6 +16,8 @@ from projects.selectors.reviews import Proposals, Review, proposals, review
 __all__ = [
     "MOST_SHOWN",
     "BindingView",
+    "ForgeAppView",
+    "ForgeApps",
     "OneProject",
     "OneRepository",
     "ProjectView",
@@ -27,6 +30,7 @@ __all__ = [
     "Review",
     "SecretChoice",
     "ValueView",
+    "forge_apps",
     "project",
     "projects",
     "proposals",

@@ -11,7 +11,7 @@ from orgs import policy
 from orgs.models import Organization
 from orgs.policy import Action, Answer
 from orgs.selectors import visible
-from projects.models import Project
+from projects.models import ForgeApp, Project
 from projects.selectors.repositories import RepositoryView, repositories
 from secrets_ref.models import Secret, Wanted
 
@@ -39,6 +39,7 @@ class OneProject:
     project: Project
     repositories: list[RepositoryView]
     secrets: list[SecretChoice]
+    apps: list[str]
     may: dict[Action, Answer]
 
 
@@ -51,6 +52,7 @@ class OneRepository:
     repository: RepositoryView
     others: list[RepositoryView]
     secrets: list[SecretChoice]
+    apps: list[str]
     may: dict[Action, Answer]
 
 
@@ -62,7 +64,7 @@ def project(*, actor: Actor, slug: str, project: str) -> OneProject:
     """
     with visible(actor, slug) as (found, _):
         row, may = visible_project(actor, project)
-        return OneProject(found, row, repositories(row), _choices(actor, row), may)
+        return OneProject(found, row, repositories(row), _choices(actor, row), _apps(actor), may)
 
 
 def repository(*, actor: Actor, slug: str, project: str, name: str) -> OneRepository:
@@ -78,7 +80,7 @@ def repository(*, actor: Actor, slug: str, project: str, name: str) -> OneReposi
         if one is None:
             raise NotVisible
         others = sorted((view for view in views if view is not one), key=lambda view: view.name)
-        return OneRepository(found, row, one, others, _choices(actor, row), may)
+        return OneRepository(found, row, one, others, _choices(actor, row), _apps(actor), may)
 
 
 def visible_project(actor: Actor, slug: str) -> tuple[Project, dict[Action, Answer]]:
@@ -102,3 +104,11 @@ def _choices(actor: Actor, project: Project) -> list[SecretChoice]:
         within = Q(project_id=project.id, project_id__in=seen.project_ids)
     rows = usable.filter(within).order_by("name", "id")[:MOST_CHOICES]
     return [SecretChoice(row.id, row.name, row.project_id is None) for row in rows]
+
+
+def _apps(actor: Actor) -> list[str]:
+    """The forge apps that the actor may have a repository read with, by name."""
+    if not policy.reach(actor, Action.FORGE_APP_MANAGE).everywhere:
+        return []
+    rows = ForgeApp.objects.filter(removed_at=None).order_by("name")
+    return list(rows.values_list("name", flat=True)[:MOST_CHOICES])

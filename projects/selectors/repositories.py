@@ -95,6 +95,7 @@ class RepositoryView:
     default_branch: str
     access_id: UUID | None
     access: str
+    app: str
     approved: ProposalView | None
     waiting: list[ProposalView]
     refused: list[RefusedView]
@@ -105,7 +106,7 @@ class RepositoryView:
 
 def repositories(project: Project) -> list[RepositoryView]:
     """The repositories in use; those that wait for a review come first, then by name."""
-    rows = list(Repository.objects.filter(project=project, removed_at=None).select_related("access"))
+    rows = list(Repository.objects.filter(project=project, removed_at=None).select_related("access", "app"))
     ids = [row.id for row in rows]
     latest, proposed = approved(ids), waiting(ids)
     bindings = list(Binding.objects.filter(repository_id__in=ids).select_related("secret", "route_to"))
@@ -161,6 +162,7 @@ def _repository(
         row.default_branch,
         row.access_id,
         row.access.name if row.access else "",
+        row.app.name if row.app else "",
         proposal_view(last, row.name) if last else None,
         [proposal_view(one, row.name) for one in proposed],
         [RefusedView(one.branch, one.commit, one.problems, one.not_listed, one.seen_at) for one in refused],

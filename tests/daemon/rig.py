@@ -24,6 +24,7 @@ from envforge_protocol.host.runtimes import (
     ScopedCredential,
     Service,
     ServicePort,
+    Tree,
 )
 from tests.daemon.machine import Machine, next_port
 
@@ -93,11 +94,13 @@ class Rig:
         *services: Service,
         epoch: int = 1,
         resources: Sequence[Resource] = (),
+        trees: Sequence[Tree] = (),
     ) -> RuntimeStarted:
         manifest = Manifest(
             epoch=epoch,
             services=services,
             resources=tuple(resources),
+            trees=tuple(trees),
             credentials=(credential("arn:x"),),
         )
         return await self.runtimes.start(

@@ -192,6 +192,7 @@ def test_problems_are_told_in_words_for_each_repository(
             "https://. Correct": of(host, url="ext::sh -c 'touch /tmp/planted'"),
             "http://, which anybody": of(host, url="http://example.invalid/acme/web.git"),
             "holds a name or password": of(host, url=host.read_url(WEB)),
+            "The forge is away": of(host).model_copy(update={"unreadable": "The forge is away."}),
         }
         for number, (words, repository) in enumerate(cases.items()):
             asked = repository.model_copy(update={"directory": f"tree{number}"})

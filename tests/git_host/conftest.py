@@ -10,10 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
+import jwt
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from local_cloud.git.access import developer_token
 from local_cloud.git.adding import Source, add
+from local_cloud.git.apps import App, Apps
 from local_cloud.git.names import RepositoryName
 from local_cloud.git.store import Store
 from tests.issuer.conftest import free_port
@@ -60,6 +64,22 @@ def commit(repository: Path, name: str, content: str | bytes) -> None:
     git("commit", "-q", "-m", f"Change {name}", at=repository)
 
 
+KEY, OTHER_KEY = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
+PUBLIC_KEY = (
+    KEY.public_key()
+    .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    .decode()
+)
+CLIENT_ID = "Iv1.acme"
+
+
+def signed(key: object = KEY, *, algorithm: str = "RS256", **claims: object) -> str:
+    """The token with which an app says who it is, good as it is."""
+    now = int(time.time())
+    said = {"iss": CLIENT_ID, "iat": now - 60, "exp": now + 540} | claims
+    return jwt.encode({name: one for name, one in said.items() if one is not None}, key, algorithm)  # type: ignore[arg-type]
+
+
 class GitHost:
     """One server process on its own state directory."""
 
@@ -67,6 +87,7 @@ class GitHost:
         self.store = Store(directory / "state")
         self.port = free_port()
         self.log = directory / "git.log"
+        Apps(self.store.directory).register(App(CLIENT_ID, "acme", PUBLIC_KEY))
 
     def start(self) -> None:
         with self.log.open("ab") as log:
@@ -106,12 +127,21 @@ class GitHost:
     def push_url(self, name: RepositoryName) -> str:
         return self.url(name, self.developer_token)
 
-    def mint(self, key: str, owner: str, content: object) -> httpx2.Response:
+    def mint(self, token: str, owner: str, content: object) -> httpx2.Response:
         return httpx2.post(
             self.address(f"/app/installations/{owner}/access_tokens"),
             json=content,
-            headers={"authorization": f"Bearer {key}"},
+            headers={"authorization": f"Bearer {token}"},
         )
+
+    def minted(self) -> str:
+        """A credential that reads WEB."""
+        token: str = self.mint(signed(), "acme", {"repositories": [WEB.name]}).json()["token"]
+        return token
+
+    def revoke(self, token: str) -> int:
+        headers = {"authorization": f"Bearer {token}"}
+        return httpx2.delete(self.address("/installation/token"), headers=headers).status_code
 
     @property
     def developer_token(self) -> str:

@@ -1,15 +1,17 @@
 """Who gets in: three kinds of token, each worth nothing elsewhere; and paths that lead nowhere (H2)."""
 
 import socket
+import time
 from pathlib import Path
 
 import httpx2
+import jwt
 import pytest
 
 from local_cloud.git.access import MINTED_FOR_S, Access, Caller, password_of
 from local_cloud.git.names import RepositoryName
 from local_cloud.git.store import Store
-from tests.git_host.conftest import BACKEND, WEB, GitHost, basic, commit, git
+from tests.git_host.conftest import BACKEND, CLIENT_ID, OTHER_KEY, WEB, GitHost, basic, commit, git, signed
 
 
 def refused(host: GitHost, url: str, at: Path, *words: str) -> str:
@@ -43,7 +45,7 @@ def test_only_the_developers_own_token_pushes(host: GitHost, tmp_path: Path) -> 
     said = git("push", at=copy, ok=False)
     assert "Pushing takes the developer's own" in said
     assert "403" in said
-    minted = host.mint(host.root_key, "acme", {"repositories": ["web"]}).json()["token"]
+    minted = host.minted()
     assert "403" in git("push", host.url(WEB, minted), at=copy, ok=False)
     for url in (host.url(WEB), host.url(WEB, "wrong"), host.url(WEB, host.store.deploy_token(BACKEND))):
         git("push", url, "main", at=copy, ok=False)
@@ -54,7 +56,7 @@ def test_only_the_developers_own_token_pushes(host: GitHost, tmp_path: Path) -> 
 
 
 def test_h2_a_minted_credential_reads_one_repository(host: GitHost, tmp_path: Path) -> None:
-    answer = host.mint(host.root_key, "acme", {"repositories": ["web"], "permissions": {"contents": "read"}})
+    answer = host.mint(signed(), "acme", {"repositories": ["web"], "permissions": {"contents": "read"}})
     assert answer.status_code == 201
     assert answer.headers["cache-control"] == "no-store"
     document = answer.json()
@@ -123,16 +125,55 @@ def test_h2_a_changed_credential_is_none(tmp_path: Path, change: int) -> None:
 def test_h2_minting_gives_one_repository_for_reading_and_nothing_else(
     host: GitHost, content: object, status: int
 ) -> None:
-    answer = host.mint(host.root_key, "acme", content)
+    answer = host.mint(signed(), "acme", content)
     assert answer.status_code == status
     assert answer.json()["message"]
 
 
-def test_only_the_root_key_mints(host: GitHost) -> None:
+@pytest.mark.parametrize(
+    "token",
+    [
+        *("none", "a.b.c", "envf_mint_" + "x" * 40),
+        pytest.param(signed(OTHER_KEY), id="another key"),
+        pytest.param(signed(iss="Iv1.other"), id="another app"),
+        pytest.param(signed(iss="../root-key"), id="a path"),
+        pytest.param(signed(iss=None), id="nobody"),
+        pytest.param(signed(exp=None), id="for ever"),
+        pytest.param(signed(exp=int(time.time()) + 3600), id="an hour"),
+        pytest.param(signed(iat=int(time.time()) - 3600), id="since an hour"),
+        pytest.param(signed(exp=int(time.time()) - 1), id="over"),
+        pytest.param(signed(iat=int(time.time()) + 300), id="not yet"),
+        pytest.param(signed(exp="soon"), id="no number"),
+        pytest.param(signed("shared" * 8, algorithm="HS256"), id="symmetric"),
+        pytest.param(jwt.encode({"iss": CLIENT_ID}, None, "none"), id="unsigned"),  # type: ignore[arg-type]
+    ],
+)
+def test_h2_only_the_apps_own_key_mints(host: GitHost, token: str) -> None:
+    assert host.mint(token, "acme", {"repositories": ["web"]}).status_code == 401
+    for address in ("/app", "/app/installations/acme"):
+        headers = {"authorization": f"Bearer {token}"}
+        assert httpx2.get(host.address(address), headers=headers).status_code == 401
+
+
+def test_h2_no_token_of_a_repository_mints_and_no_app_mints_elsewhere(host: GitHost) -> None:
     ask = {"repositories": ["web"]}
-    for key in ("none", "wrong", host.developer_token, host.store.deploy_token(WEB)):
-        assert host.mint(key, "acme", ask).status_code == 401
+    for token in (host.developer_token, host.store.deploy_token(WEB), host.root_key, host.minted()):
+        assert host.mint(token, "acme", ask).status_code == 401
+    assert host.mint(signed(), "other", ask).status_code == 404
+    headers = {"authorization": f"Bearer {signed()}"}
+    assert httpx2.get(host.address("/app"), headers=headers).json() == {"slug": CLIENT_ID}
+    assert httpx2.get(host.address("/app/installations/acme"), headers=headers).status_code == 200
     assert httpx2.get(host.address("/app/installations/acme/access_tokens")).status_code == 405
+
+
+def test_h2_a_credential_ends_when_it_is_revoked(host: GitHost, tmp_path: Path) -> None:
+    first, second = host.minted(), host.minted()
+    git("ls-remote", host.url(WEB, first), at=tmp_path)
+    assert host.revoke(first) == 204
+    refused(host, host.url(WEB, first), tmp_path)
+    for other in (first, signed(), host.store.deploy_token(WEB), "envf_fetch_AAAA"):
+        assert host.revoke(other) == 401
+    git("ls-remote", host.url(WEB, second), at=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +239,7 @@ def test_other_services_methods_and_hosts_are_refused(host: GitHost) -> None:
 def test_the_log_has_a_line_for_each_request_and_no_credential(host: GitHost, tmp_path: Path) -> None:
     host.log.write_text("")
     git("ls-remote", host.read_url(WEB), at=tmp_path)
-    token = host.mint(host.root_key, "acme", {"repositories": ["web"]}).json()["token"]
+    token = host.minted()
     git("ls-remote", host.url(WEB, token), at=tmp_path)
     refused(host, host.url(WEB, "hunter2"), tmp_path)
     said = host.log.read_text()
@@ -215,7 +256,7 @@ def test_the_log_has_a_line_for_each_request_and_no_credential(host: GitHost, tm
     assert any("GET acme/web git-upload-pack deploy 200" in line for line in lines)
     assert any("POST acme/web git-upload-pack minted 200" in line for line in lines)
     assert any("GET acme/web git-upload-pack nobody 401" in line for line in lines)
-    assert any("POST acme access_tokens 201" in line for line in lines)
+    assert any("app access_tokens 201" in line for line in lines)
 
 
 @pytest.mark.parametrize(

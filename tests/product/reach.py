@@ -128,6 +128,7 @@ REPOSITORY = PROJECT + "/repositories/{repository}"
 API_PROJECT = "/api/v1/orgs/{slug}/projects/{project}"
 API_REPOSITORY = API_PROJECT + "/repositories/{repository}"
 PROVIDED = {"mode": "managed_local", "owner": "Alice", "ready_within_s": "60", "cleanup": "keep"}
+FORGE_APP = dict.fromkeys(("name", "api_url", "git_url", "client_id", "installation", "key_arn"), "no app")
 CONSOLE = (
     Row("home", "GET", "/", people(303, anonymous=200, program=200, suspended=200, support=200)),
     Row("sign-in", "GET", "/sign-in", same(303, anonymous=200, program=200)),
@@ -188,6 +189,16 @@ CONSOLE = (
     Row("secret", "POST", ACME + "secrets/{secret}", of_secret(303, developer=403), {"value": "w", "request": "{nobody}"}),
     Row("secret-delete", "GET", ACME + "secrets/{secret}/delete", of_secret(200)),
     Row("secret-delete", "POST", ACME + "secrets/{secret}/delete", of_secret(303, developer=403)),
+    Row("customer-roles", "GET", ACME + "secrets/roles", managers(200)),
+    Row("customer-roles", "POST", ACME + "secrets/roles", managers(303), {"role_arn": "arn:aws:iam::111122223333:role/envforge-import-{tag}", "region": "eu-central-1"}),
+    Row("customer-role-check", "POST", ACME + "secrets/roles/{nobody}/check", managers(404)),
+    Row("customer-role-remove", "POST", ACME + "secrets/roles/{nobody}/remove", managers(404)),
+    Row("customer-role-import", "GET", ACME + "secrets/roles/{nobody}/import", managers(404)),
+    Row("customer-role-import", "POST", ACME + "secrets/roles/{nobody}/import", managers(404), {"path": "/a", "name": "A"}),
+    Row("forge-apps", "GET", ACME + "forge-apps", managers(200)),
+    Row("forge-apps", "POST", ACME + "forge-apps", managers(422), FORGE_APP),
+    Row("forge-app-check", "POST", ACME + "forge-apps/nothing/check", managers(404)),
+    Row("forge-app-remove", "POST", ACME + "forge-apps/nothing/remove", managers(404)),
     Row("workspaces", "GET", ACME + "workspaces", lookers(200)),
     Row("workspaces", "POST", ACME + "workspaces", workers(303, viewer=403, billing=404), {"project": "{project_id}", "branch": "main"}),
     Row("workspace", "GET", ACME + "workspaces/{workspace}", of_workspace(200, viewer=200)),
@@ -299,6 +310,15 @@ CONSOLE = (
     Row("api-certificates", "POST", API_READY + "/shell/certificates", api_of_workspace(201, developer=403), {"public_key": "{public_key}"}),
     Row("api-shell-session-end", "POST", API_READY + "/shell/sessions/{shell_session}/end", api_of_workspace(204, developer=403)),
     Row("api-workspace-restore", "POST", "/api/v1/orgs/{slug}/workspaces/{archived}/restore", api_of_workspace(202, developer=403)),
+    Row("api-customer-roles", "GET", "/api/v1/orgs/{slug}/customer-roles", api_managers(200)),
+    Row("api-customer-roles", "POST", "/api/v1/orgs/{slug}/customer-roles", api_managers(200), {"role_arn": "arn:aws:iam::111122223333:role/envforge-import-{tag}", "region": "eu-central-1"}),
+    Row("api-customer-role", "DELETE", "/api/v1/orgs/{slug}/customer-roles/{nobody}", api_managers(404)),
+    Row("api-customer-role-check", "POST", "/api/v1/orgs/{slug}/customer-roles/{nobody}/check", api_managers(404)),
+    Row("api-customer-role-import", "POST", "/api/v1/orgs/{slug}/customer-roles/{nobody}/import", api_managers(404), {"path": "/a", "name": "A"}),
+    Row("api-forge-apps", "GET", "/api/v1/orgs/{slug}/forge-apps", api_managers(200)),
+    Row("api-forge-apps", "POST", "/api/v1/orgs/{slug}/forge-apps", api_managers(422), FORGE_APP),
+    Row("api-forge-app", "DELETE", "/api/v1/orgs/{slug}/forge-apps/nothing", api_managers(404)),
+    Row("api-forge-app-check", "POST", "/api/v1/orgs/{slug}/forge-apps/nothing/check", api_managers(404)),
     Row("api-projects", "GET", "/api/v1/orgs/{slug}/projects", api(200, billing=403)),
     Row("api-projects", "POST", "/api/v1/orgs/{slug}/projects", api_workers(200), {"name": "New", "slug": "{new_slug}"}),
     Row("api-project", "GET", API_PROJECT, api_of_project(200)),

@@ -122,6 +122,9 @@ def test_killed_while_deleting(step: str, world: World, monkeypatch: pytest.Monk
         here.setattr(ssm, "delete", die)
         with pytest.raises(Killed):
             delete(world, secret)
+    # Whoever asked is known from then on, whatever becomes of the asking process.
+    assert ("secret.deletion_asked", "Alice", {}) in told(world)
+    assert ("secret.deleted", "Alice", {}) not in told(world)
     make_due(world.acme.id)
     reconcile.compare(world.acme.id)
     assert again(world, secret).deleted_at is not None

@@ -41,6 +41,7 @@ def test_set_rotate_delete(world: World) -> None:
     assert told(world) == [
         ("secret.set", "Alice", {"version": 1}),
         ("secret.rotated", "Alice", {"version": 2}),
+        ("secret.deletion_asked", "Alice", {}),
         ("secret.deleted", "Alice", {}),
     ]
     # The name is free again, and its history its own.

@@ -1,29 +1,40 @@
 """The project that ./dev up makes of the examples: complete, approved, made once, and then people's own."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
 
 from audit.models import Event
 from envforge import tenancy
-from local_cloud.git.names import RepositoryName
 from local_cloud.git.publishing import EXAMPLES, publish_examples
 from local_cloud.git.store import Store
 from local_cloud.seed_project import SLUG, seed_project
 from projects import operations, selectors
-from projects.models import Repository
 from secrets_ref.models import Secret
+from tests.git_host.conftest import GitHost
 from tests.product.store import stored
 from tests.product.world import World
 from workspaces.models import Workspace
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    made = Store(tmp_path / "git")
-    publish_examples(made)
-    return made
+def store() -> Store:
+    """The running git host's own, where the examples are."""
+    return Store(Path(os.environ["ENVFORGE_TEST_GIT_STATE"]))
+
+
+@pytest.fixture
+def moved(tmp_path: Path) -> Iterator[GitHost]:
+    """The git host on another port."""
+    host = GitHost(tmp_path)
+    publish_examples(host.store)
+    host.start()
+    yield host
+    host.stop()
 
 
 def address(port: int = 0) -> str:
@@ -54,9 +65,13 @@ def test_both_examples_can_wake_and_a_second_start_changes_nothing(world: World,
         assert (one.missing, one.waiting) == ([], [])
     with tenancy.enter(world.acme.id):
         paths = dict(Secret.objects.values_list("name", "path"))
-    assert set(paths) == {"CALENDAR_SIGNING_KEY", "GIT_SCHEDULER_WEB", "GIT_SCHEDULER_BACKEND"}
+    assert set(paths) == {"CALENDAR_SIGNING_KEY"}
     assert len(stored(paths["CALENDAR_SIGNING_KEY"])) >= 32
-    assert stored(paths["GIT_SCHEDULER_WEB"]) == store.deploy_token(RepositoryName("acme", "scheduler-web"))
+    # H2: no token that lives on; Acme's own app mints one whenever a VM fetches.
+    assert [(one.app, one.access) for one in seen.repositories] == [(seen.repositories[0].app, "")] * 2
+    assert seen.repositories[0].app
+    name = seen.repositories[0].app
+    assert operations.check_forge_app(actor=world.alice.as_actor(), org_id=world.acme.id, name=name) == []
     with tenancy.enter(world.acme.id):
         assert [one.branch for one in Workspace.objects.all()] == ["main"]
     before = events(world)
@@ -91,10 +106,13 @@ def _killed(**_: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_addresses_follow_the_git_host_to_another_port(world: World, store: Store, settings: object) -> None:
+def test_addresses_follow_the_git_host_to_another_port(
+    world: World, store: Store, moved: GitHost, settings: Any
+) -> None:
     seeded(world, store)
-    settings.PLAIN_GIT_HOSTS = frozenset({"localhost:4999"})  # type: ignore[attr-defined]
-    seen = seeded(world, store, address(4999))
-    assert {one.url for one in seen.repositories} == {f"{address(4999)}/{name}.git" for name in EXAMPLES}
-    with tenancy.enter(world.acme.id):
-        assert Repository.objects.exclude(access=None).count() == 2
+    settings.PLAIN_GIT_HOSTS = frozenset({f"localhost:{moved.port}"})
+    seen = seeded(world, moved.store, address(moved.port))
+    assert {one.url for one in seen.repositories} == {
+        f"{address(moved.port)}/{name}.git" for name in EXAMPLES
+    }
+    assert {one.app for one in seen.repositories} == {f"git-{moved.port}"}

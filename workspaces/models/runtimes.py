@@ -1,5 +1,7 @@
 """Runtimes: wanted and observed, each wake with its receipt, and what keeps one awake (W6-W10)."""
 
+from uuid import UUID
+
 from django.db import models
 from django.db.models import Q
 
@@ -109,6 +111,8 @@ class Wake(TenantModel):
     services = models.JSONField(default=list)
     blockers = models.JSONField(default=list)
     ready_ms = models.PositiveIntegerField(null=True)
+    # How often its VM found working trees otherwise than it was told, and was asked anew (W2).
+    trees_changed = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
         constraints = [
@@ -123,6 +127,10 @@ class Wake(TenantModel):
 
     def __str__(self) -> str:
         return f"wake {self.epoch}: {self.cause}"
+
+    def start_key(self, workspace_id: UUID) -> str:
+        """The key of the command that has its VM start it: another one each time it is asked anew."""
+        return f"start/{workspace_id}/{self.epoch}" + (f"/{self.trees_changed}" if self.trees_changed else "")
 
 
 class RunningService(TenantModel):

@@ -24,7 +24,16 @@ from projects.models import Proposal
 from workspaces import lookups, runs
 from workspaces.contracts import chosen
 from workspaces.manifest import build
-from workspaces.models import CommandOutput, CommandRun, CommandType, Observed, Power, RunningService, Runtime
+from workspaces.models import (
+    CommandOutput,
+    CommandRun,
+    CommandType,
+    Observed,
+    Power,
+    RunningService,
+    Runtime,
+    Wake,
+)
 from workspaces.reconcile.runtimes import locked
 from workspaces.wire import on_vm
 
@@ -136,10 +145,11 @@ def _send(run: CommandRun, runtime: Runtime) -> str:
 def _as_it_woke(runtime: Runtime, name: str) -> tuple[WireWorkspace | None, Service | None]:
     """The service as the present wake runs it: environment, references, account."""
     assert runtime.host_id is not None  # noqa: S101 - as above
+    wake = Wake.objects.get(runtime=runtime, epoch=runtime.epoch)
     asked = queue.asked(
         host_id=runtime.host_id,
         generation=runtime.generation,
-        key=f"start/{runtime.workspace_id}/{runtime.epoch}",
+        key=wake.start_key(runtime.workspace_id),
     )
     if isinstance(asked, StartRuntime):
         on_it, manifest = asked.workspace, asked.manifest

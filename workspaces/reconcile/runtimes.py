@@ -18,7 +18,6 @@ from workspaces import ends, routes, trees
 from workspaces.contracts import Contracts, chosen
 from workspaces.manifest import Built, build, patience_s
 from workspaces.models import (
-    Checkout,
     Observed,
     Power,
     RunningService,
@@ -37,6 +36,8 @@ HOLD = timedelta(seconds=1)
 LOOK_AGAIN = timedelta(seconds=20)
 # A wake that has no VM with a shell's files by then has failed; asked for anew it tries anew.
 COMES_UP_WITHIN = timedelta(minutes=30)
+# A shell that could not be prepared this often in a row is not waited for: with its backoff that is about a minute.
+SHELL_TRIES = 3
 STOPS_WITHIN = timedelta(minutes=5)
 STEPS_AT_ONCE = 6
 
@@ -47,6 +48,21 @@ def reconcile(org_id: UUID, runtime_id: UUID) -> int:
     while taken < STEPS_AT_ONCE and _step(org_id, runtime_id):
         taken += 1
     return taken
+
+
+def stop_at_once(org_id: UUID, workspace_id: UUID) -> int:
+    """Look again at a runtime that waits for nobody to be led there any more; answers how many steps that took."""
+    with tenancy.enter(org_id):
+        # One whose VM was asked already waits for that, and not for gateways.
+        waiting = Runtime.objects.filter(
+            workspace_id=workspace_id, observed=Observed.STOPPING, attempts=0, due_at__isnull=False
+        )
+        found = waiting.select_for_update().first()
+        if found is None:
+            return 0
+        found.due_at = timezone.now()
+        found.save(update_fields=["due_at"])
+    return reconcile(org_id, found.id)
 
 
 def _step(org_id: UUID, runtime_id: UUID) -> bool:
@@ -70,6 +86,9 @@ def _step(org_id: UUID, runtime_id: UUID) -> bool:
                 runtime.due_at = now
             case Observed.STOPPING, _:
                 _stop(runtime, now)
+            case Observed.AWAKE, Power.AWAKE:
+                trees.look_again(runtime)
+                runtime.due_at = None
             case _:
                 runtime.due_at = None
         runtime.version += 1
@@ -96,8 +115,8 @@ def _take_back_start(runtime_id: UUID) -> None:
         id=runtime_id, wanted=Power.ASLEEP, observed=Observed.STOPPING, host__isnull=False
     ).first()
     if row is not None and row.host_id is not None:
-        epoch = _running_epoch(row)
-        queue.withdraw(host_id=row.host_id, key=f"start/{row.workspace_id}/{epoch}", cause="it is to sleep")
+        started = Wake.objects.get(runtime=row, epoch=_running_epoch(row))
+        queue.withdraw(host_id=row.host_id, key=started.start_key(row.workspace_id), cause="it is to sleep")
 
 
 def _wake(runtime: Runtime, now: datetime) -> None:
@@ -109,20 +128,26 @@ def _wake(runtime: Runtime, now: datetime) -> None:
     files = want_files(org_id=runtime.org_id, workspace_id=runtime.workspace_id)
     contracts = chosen(runtime.workspace)
     waits = ""
-    if shell.observed != ShellState.READY:
+    tried = shell.asked_at is not None and shell.asked_at >= wake.asked_at
+    if shell.observed == ShellState.FAILED and tried and shell.attempts >= SHELL_TRIES:
+        _give_up(runtime, wake, now, word="shell", words=f"Its shell cannot be prepared. {shell.trouble}")
+        return
+    if shell.observed == ShellState.FAILED and not tried:
+        # Whoever asks for a wake does not wait for the backoff of what failed before.
+        shells.prepare_again(shell, now)
+        waits = "Its shell and files are being prepared."
+    elif shell.observed != ShellState.READY:
         waits = shell.trouble or "Its shell and files are being prepared."
-    elif _lacks_trees(runtime, contracts) and (shell.asked_at is None or shell.asked_at < wake.asked_at):
+    elif _lacks_trees(contracts) and (shell.asked_at is None or shell.asked_at < wake.asked_at):
         shells.prepare_again(shell, now)
         waits = "Its repositories are being checked out."
     elif not slot.ready:
-        trees.are_known(runtime, shell, asked_at=wake.asked_at, now=now)
         waits = says(slot.trouble) or "Its machine is coming up."
-    elif not trees.are_known(runtime, shell, asked_at=wake.asked_at, now=now):
-        waits = "Its contracts are being read."
     if waits or not files.ready:
         if now - wake.asked_at > COMES_UP_WITHIN:
-            ends.failed(runtime, at=now, word="not_ready", words=f"It did not come up in time. {waits}")
-            runtime.due_at = now
+            _give_up(
+                runtime, wake, now, word="not_ready", words=f"It did not come up in time. {waits}".strip()
+            )
             return
         runtime.trouble = waits[:500]
         runtime.due_at = now + (LOOK_AGAIN if files.ready else SOON)
@@ -138,14 +163,23 @@ def _wake(runtime: Runtime, now: datetime) -> None:
         ends.failed(runtime, at=now, word=first["at"], words=about + first["reason"])
         runtime.due_at = now
         return
+    manifest = built.manifest.model_copy(update={"trees": trees.as_told(contracts, wake)})
     _start(runtime, wake, built, slot, now)
     queue.want(
         host_id=slot.host_id,
-        payload=StartRuntime(workspace=on_vm(runtime.workspace, files), manifest=built.manifest),
-        key=f"start/{runtime.workspace_id}/{runtime.epoch}",
+        payload=StartRuntime(workspace=on_vm(runtime.workspace, files), manifest=manifest),
+        key=wake.start_key(runtime.workspace_id),
         cause=wake.cause,
         expires_in=timedelta(seconds=patience_s(built.manifest)),
     )
+
+
+def _give_up(runtime: Runtime, wake: Wake, now: datetime, *, word: str, words: str) -> None:
+    """The wake fails before its VM was asked to start anything; its receipt says why (W10)."""
+    wake.blockers = [{"service": "", "at": word, "reason": words, "exit_status": None}]
+    wake.save(update_fields=["blockers"])
+    ends.failed(runtime, at=now, word=word, words=words)
+    runtime.due_at = now
 
 
 def _slot(runtime: Runtime) -> SlotView:
@@ -155,14 +189,15 @@ def _slot(runtime: Runtime) -> SlotView:
     if slot is not None and slot.active and slot.host_id is not None and slot.size == size:
         # A later look of the same wake.
         return slot
-    slot = claim_slot(
-        actor=SYSTEM,
-        org_id=runtime.org_id,
-        workspace_id=workspace.id,
-        label=workspace.branch[:120],
-        role=HostRole.RUNTIME,
-        size=size,
-    )
+    if slot is None:
+        slot = claim_slot(
+            actor=SYSTEM,
+            org_id=runtime.org_id,
+            workspace_id=workspace.id,
+            label=workspace.branch[:120],
+            role=HostRole.RUNTIME,
+            size=size,
+        )
     if slot.size != size:
         if slot.active:
             deactivate_slot(actor=SYSTEM, org_id=runtime.org_id, slot_id=slot.id)
@@ -170,10 +205,9 @@ def _slot(runtime: Runtime) -> SlotView:
     return activate_slot(actor=SYSTEM, org_id=runtime.org_id, slot_id=slot.id)
 
 
-def _lacks_trees(runtime: Runtime, contracts: Contracts) -> bool:
+def _lacks_trees(contracts: Contracts) -> bool:
     repositories = {one.repository.id for one in contracts.contracts} | {one.id for one in contracts.without}
-    there = Checkout.objects.filter(workspace=runtime.workspace).exclude(commit="")
-    return not repositories <= set(there.values_list("repository_id", flat=True))
+    return not repositories <= {repository for repository, tree in contracts.trees.items() if tree.commit}
 
 
 def _start(runtime: Runtime, wake: Wake, built: Built, slot: SlotView, now: datetime) -> None:
@@ -249,18 +283,25 @@ def _let_vm_go(runtime: Runtime) -> None:
     """Asleep or failed: its room is free, and whatever a failed wake left running is stopped."""
     runtime.due_at = None
     slot = slot_of(org_id=runtime.org_id, workspace_id=runtime.workspace_id, role=HostRole.RUNTIME)
-    if slot is None:
-        return
-    if runtime.observed == Observed.FAILED and runtime.host_id and slot.host_id == runtime.host_id:
-        files = want_files(org_id=runtime.org_id, workspace_id=runtime.workspace_id)
-        if files.ready:
-            epoch = _running_epoch(runtime)
-            queue.want(
-                host_id=runtime.host_id,
-                payload=StopRuntime(workspace=on_vm(runtime.workspace, files), epoch=epoch),
-                key=f"stop/{runtime.workspace_id}/{epoch}",
-                cause="failed",
-                expires_in=STOPS_WITHIN,
-            )
-    if slot.active:
+    if runtime.observed == Observed.FAILED and not _stop_failed(runtime, slot):
+        ends.nothing_is_left(runtime)
+    if slot is not None and slot.active:
         deactivate_slot(actor=SYSTEM, org_id=runtime.org_id, slot_id=slot.id)
+
+
+def _stop_failed(runtime: Runtime, slot: SlotView | None) -> bool:
+    """Whether the VM of a failed wake is asked to stop what it left running there."""
+    if slot is None or runtime.host_id is None or slot.host_id != runtime.host_id:
+        return False
+    files = want_files(org_id=runtime.org_id, workspace_id=runtime.workspace_id)
+    if not files.ready or not _is_there(runtime.host_id, runtime.generation):
+        return False
+    epoch = _running_epoch(runtime)
+    queue.want(
+        host_id=runtime.host_id,
+        payload=StopRuntime(workspace=on_vm(runtime.workspace, files), epoch=epoch),
+        key=f"stop/{runtime.workspace_id}/{epoch}",
+        cause="failed",
+        expires_in=STOPS_WITHIN,
+    )
+    return True

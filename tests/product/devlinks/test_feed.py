@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx2
+import redis
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
@@ -149,6 +150,20 @@ def test_l4_a_gateway_acknowledges_for_itself_alone_and_the_receipt_names_it(
         ("gateway-2", 0, True),
     ]
     assert (receipt.cut, receipt.waits_for) == (3, 1)
+
+
+def test_g2_a_word_about_withdrawn_routes_reaches_whoever_waits_for_it(
+    yard: Yard, gateway: Gateway, queue: str
+) -> None:
+    """G2: an acknowledged route purge has its runtime looked at; said again it has not."""
+    yard.awake()
+    yard.asleep()
+    broker = redis.Redis.from_url(settings.CELERY_BROKER_URL)
+    body = {"gateway_id": str(gateway.id), "revision": revision_now(), "applied": []}
+    for _ in range(2):
+        assert gateway.raw("POST", "acknowledgements", body).status_code == 204
+    told = [json.loads(message)["headers"]["task"] for message in broker.lrange(queue, 0, -1)]
+    assert told.count("workspaces.routes.gone") == 1
 
 
 def test_l8_i4_whatever_ends_a_member_is_purged_with_it(yard: Yard, world: World) -> None:

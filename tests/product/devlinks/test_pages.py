@@ -39,6 +39,8 @@ def test_l1_a_link_is_issued_from_the_workspaces_page_and_shown_once(yard: Yard,
 def test_l5_the_form_says_where_paths_lead(yard: Yard, world: World) -> None:
     page = signed_in(world.alice).get(f"/o/{yard.organization.slug}/workspaces/{yard.workspace.id}/links/new")
     assert "<code>/api</code> is answered by backend" in page.text
+    # What leads on to others is offered first, whatever its name.
+    assert page.text.index('value="web"') < page.text.index('value="backend"')
     assert "tool" not in re.sub(r"<head>.*?</head>", "", page.text, flags=re.DOTALL)
 
 

@@ -30,10 +30,6 @@ from workspaces.reconcile import commands
 __all__ = ["address"]  # a fixture
 
 
-# In one process, in order: they share one world.
-pytestmark = pytest.mark.xdist_group("commands_real")
-
-
 @pytest.fixture(scope="module")
 def real(vms: Vms, address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
     with override_settings(

@@ -28,10 +28,6 @@ from workspaces.wire import on_vm
 __all__ = ["address"]  # a fixture
 
 
-# In one process, in order: they share one world.
-pytestmark = pytest.mark.xdist_group("end_to_end")
-
-
 @pytest.fixture(scope="module")
 def real(vms: Vms, address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
     with override_settings(
@@ -101,7 +97,13 @@ def test_w5_an_uncommitted_edit_is_what_runs_after_sleep(real: Real) -> None:
         real.get("web", "/")
     real.wakes_up()
     assert "<title>Edited</title>" in real.get("web", "/").text
-    assert real.checkouts()["scheduler-web"].dirty
+
+    def is_dirty() -> bool:
+        real.drive()
+        return real.checkouts()["scheduler-web"].dirty
+
+    # Read for pages some seconds after the wake.
+    real.until(is_dirty, real.told())
     with tenancy.enter(real.org_id):
         windows = list(MeterWindow.objects.order_by("opened_at"))
     assert [one.closed_at is None for one in windows] == [False, True]

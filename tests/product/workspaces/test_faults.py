@@ -44,7 +44,6 @@ def test_w11_h6_a_vm_that_vanishes_while_awake(desk: Desk) -> None:
         False,
     )
     desk.bring_vms_up()
-    desk.read_contracts()
     desk.pass_(seconds=31)
     desk.start()
     first, second = desk.wakes()
@@ -154,7 +153,6 @@ def test_w6_a_thousand_asks_at_once_are_one_wake(desk: Desk) -> None:
         list(pool.map(lambda _: connection.close(), range(32)))
     desk.drive()
     desk.bring_vms_up()
-    desk.read_contracts()
     desk.pass_(seconds=31)
     desk.start()
     assert (len(desk.wakes()), len(desk.windows()), desk.runtime().epoch) == (1, 1, 1)

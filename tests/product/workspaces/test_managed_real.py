@@ -50,10 +50,6 @@ http.server.ThreadingHTTPServer(("127.0.0.1", 3000), Notes).serve_forever()
 '''
 
 
-# In one process, in order: they share one world.
-pytestmark = pytest.mark.xdist_group("managed_real")
-
-
 @pytest.fixture(scope="module")
 def real(vms: Vms, address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
     reason = why_no_walls()

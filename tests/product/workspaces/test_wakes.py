@@ -10,6 +10,7 @@ from envforge_protocol.host.runtimes import Blocker
 from tests.product.workspaces.desk import BACKEND, Desk
 from workspaces import routes
 from workspaces.models import WakeCause
+from workspaces.reconcile import runtimes
 from workspaces.routes import RouteChange
 
 
@@ -38,23 +39,31 @@ def test_w5_the_shell_is_there_without_a_wake(desk: Desk) -> None:
     assert len(desk.events("shell.ready")) == 1
 
 
-def test_w2_trees_are_read_from_the_request_on(desk: Desk) -> None:
-    """W2: the shell's VM is asked in the transaction that wants the wake, before any worker; once for each wake, and of a shell that is there."""
-    desk.wake()
+def test_pages_learn_how_the_trees_lie_after_a_wake(desk: Desk) -> None:
+    """The shell's VM is asked once for each wake, when nobody waits for it; branch and commit stand on pages."""
+    desk.awake()
     assert desk.commands("read_contract") == []
-    desk.shell_up()
-    desk.bring_vms_up()
-    desk.read_contracts()
-    desk.start()
+    desk.pass_(seconds=6)
+    [asked] = desk.commands("read_contract")
+    assert asked.key.endswith(f"/{desk.runtime().epoch}")
+    tree = next(one for one in desk.trees() if one.directory == "web")
+    desk.read_contracts(web=tree.model_copy(update={"branch": "other", "commit": "d" * 40}))
+    assert desk.checkout("web").branch == "other"
+    desk.pass_(seconds=60)
+    assert desk.commands("read_contract") == []
+    assert (desk.runtime().observed, desk.runtime().due_at) == ("awake", None)
+
+
+def test_whoever_asks_takes_the_first_steps(desk: Desk) -> None:
+    """On a VM that runs no worker is waited for; what the nudge leads to afterwards changes nothing."""
+    desk.awake()
     desk.sleep()
     desk.drive()
     desk.stop()
     desk.wake()
-    [asked] = desk.commands("read_contract")
-    assert asked.key.endswith(f"/{desk.runtime().epoch}")
+    [asked] = desk.commands("start_runtime")
     desk.drive()
-    assert [one.id for one in desk.commands("read_contract")] == [asked.id]
-    assert desk.commands("start_runtime") == []
+    assert [one.id for one in desk.commands("start_runtime")] == [asked.id]
 
 
 def test_w10_a_wake_ends_with_receipt_meter_and_routes(desk: Desk, led: list[RouteChange]) -> None:
@@ -136,7 +145,6 @@ def test_wake_while_it_falls_asleep_is_a_wake_of_its_own(desk: Desk) -> None:
     desk.drive()
     desk.wake(WakeCause.API)
     desk.stop()
-    desk.read_contracts()
     desk.pass_(seconds=25)
     desk.start()
     first, second = desk.wakes()
@@ -152,7 +160,6 @@ def test_wake_right_after_sleep_before_any_step(desk: Desk) -> None:
     desk.wake()
     desk.drive()
     desk.stop()
-    desk.read_contracts()
     desk.pass_(seconds=25)
     desk.start()
     assert (desk.runtime().observed, desk.runtime().epoch) == ("awake", 2)
@@ -195,7 +202,11 @@ def test_a_start_that_fails_is_told_in_words_and_asked_for_anew(desk: Desk) -> N
     assert desk.windows() == []
     assert desk.events("runtime.wake_failed")[0].facts["reason"] == "setup"
     assert len(desk.commands("stop_runtime")) == 1
+    # What was started may run until it is stopped: its port leads to nobody else until then.
+    assert desk.services()["web"].ingress is not None
+    assert lets_go(desk)
     desk.stop()
+    assert desk.services()["web"].ingress is None
     desk.starting()
     desk.start()
     assert (desk.runtime().observed, desk.runtime().epoch, desk.runtime().trouble) == ("awake", 2, "")
@@ -236,3 +247,51 @@ def test_w1_a_job_that_is_done_is_no_failure(desk: Desk) -> None:
     desk.starting()
     desk.start(ended=frozenset({"web"}))
     assert desk.runtime().trouble.startswith("web: It did not come up.")
+
+
+def test_w10_a_shell_that_cannot_be_prepared_fails_the_wake_in_words(desk: Desk) -> None:
+    """W10: the third failure in a row ends the wake soon, with the reason on the page and in the receipt; another try is a try."""
+    refused = Failure(word="checkout", sentence="The repository web cannot be reached.")
+    desk.drive()
+    desk.bring_vms_up()
+    desk.wake()
+    desk.drive()
+    began = desk.wakes()[0].asked_at
+    for turn in range(3):
+        assert desk.runtime().observed == "waking", turn
+        desk.finish("prepare_shell", failure=refused)
+        if turn < 2:
+            desk.pass_(seconds=45)
+    runtime = desk.runtime()
+    words = "Its shell cannot be prepared. The repository web cannot be reached."
+    assert (runtime.observed, runtime.trouble_word, runtime.trouble) == ("failed", "shell", words)
+    [wake] = desk.wakes()
+    assert [one["reason"] for one in wake.blockers] == [words]
+    assert wake.ended_at is not None
+    assert (wake.ended_at - began).total_seconds() < 180
+    # Asked for anew it is tried at once, whatever the backoff says; and fails with that try.
+    desk.wake()
+    desk.drive()
+    assert desk.runtime().observed == "waking"
+    desk.drive()
+    desk.finish("prepare_shell", failure=refused)
+    assert desk.runtime().observed == "failed"
+
+
+def test_g2_services_are_stopped_once_gateways_said_so(desk: Desk) -> None:
+    """G2: the last gateway's word is enough, no sweep is waited for; one whose VM was asked already is left to that."""
+    gone = [False]
+    routes._holders["slow"] = lambda workspace_id, epoch: gone[0]
+    try:
+        desk.awake()
+        desk.sleep()
+        runtimes.reconcile(desk.org_id, desk.runtime().id)
+        assert runtimes.stop_at_once(desk.org_id, desk.row().id) == 0
+        assert desk.commands("stop_runtime") == []
+        gone[0] = True
+        runtimes.stop_at_once(desk.org_id, desk.row().id)
+        assert len(desk.commands("stop_runtime")) == 1
+        runtimes.stop_at_once(desk.org_id, desk.row().id)
+        assert desk.runtime().observed == "stopping"
+    finally:
+        del routes._holders["slow"]
