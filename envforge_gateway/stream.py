@@ -207,7 +207,7 @@ class Stream:
         while True:
             await self._to_tell.wait()
             self._to_tell.clear()
-            while self._id is not None and (self._applied or self._emptied is not None):
+            while self._applied or self._emptied is not None:
                 # What is told as cut is closed, at the service's side too (THREATS G2); what comes meanwhile is told next.
                 await self._gateway.close_what_is_cut()
                 if self._id is None:
