@@ -69,6 +69,21 @@ def test_g2_nothing_is_told_as_cut_before_its_service_is_left(
     play(scene)
 
 
+def test_g2_a_gap_that_comes_while_another_is_told_is_told_too(play: Play) -> None:
+    """G2: nothing was open at either; whoever waits for the second would wait until the next purge."""
+
+    async def scene(place: Place) -> None:
+        place.control.hold["acknowledgements"] = asyncio.Event()
+        for gaps in (1, 2):
+            revision = place.control.purge("link", uuid4(), lose=True)
+            await place.until(lambda gaps=gaps: place.gateway.metrics.gaps == gaps)
+            await asyncio.sleep(0.05)
+        place.control.hold.pop("acknowledgements").set()
+        assert (await place.control.acknowledgement_of(revision)).emptied
+
+    play(scene)
+
+
 @pytest.mark.parametrize("kind", ["link", "session", "workspace", "organization", "everything"])
 def test_g1_a_purge_cuts_what_is_open_and_says_how_many(play: Play, kind: str) -> None:
     async def scene(place: Place) -> None:
