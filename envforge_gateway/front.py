@@ -235,6 +235,8 @@ class Front(asyncio.Protocol):
 
     def close(self) -> None:
         """Close once what was written is sent; a client that does not take it in time is cut."""
+        # A request that waits for its turn is not begun: its answer would reach nobody.
+        self.buffer = b""
         if not self.closed:
             self.transport.close()
             if self.transport.get_write_buffer_size():

@@ -207,11 +207,13 @@ class Stream:
         while True:
             await self._to_tell.wait()
             self._to_tell.clear()
-            # What is told as cut is closed, at the service's side too (THREATS G2).
-            await self._gateway.close_what_is_cut()
-            while self._id is not None and (self._applied or self._emptied is not None):
+            while self._applied or self._emptied is not None:
+                # What is told as cut is closed, at the service's side too (THREATS G2); what comes meanwhile is told next.
+                await self._gateway.close_what_is_cut()
+                if self._id is None:
+                    break
                 applied = self._applied[:MOST_ACKNOWLEDGED]
-                emptied = self._emptied
+                emptied, self._emptied = self._emptied, None
                 told = Acknowledgement(
                     gateway_id=self._id,
                     revision=applied[-1].revision if applied else self._last,
@@ -222,9 +224,9 @@ class Stream:
                 try:
                     await self._gateway.control.tell("/gateway/v1/acknowledgements", told)
                 except Unavailable:
+                    if emptied is not None:
+                        self._emptied = (self._emptied or 0) + emptied
                     await asyncio.sleep(0.2)
                     continue
                 done = {one.revision for one in applied}
                 self._applied = [one for one in self._applied if one.revision not in done]
-                if self._emptied == emptied:
-                    self._emptied = None

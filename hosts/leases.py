@@ -113,17 +113,22 @@ def _hopeless() -> Q:
 
 
 def give_up(org_id: UUID, command_id: UUID) -> bool:
-    """Finish a command that is overdue, or whose VM was replaced, with words for it; answers whether it was to be.
+    """Finish a command that is overdue, or whose VM was replaced, with words for it; answers whether it was finished.
 
-    Who hears of it locks the command's workspace: so each in a transaction of its own, which holds one workspace.
+    Who hears of it locks the command's workspace: so each in a transaction of its own, which holds one workspace. Where
+    hearing of it fails, it stays as it was for the sweep, and keeps nothing else of the VM.
     """
-    with tenancy.enter(org_id):
-        rows = HostCommand.objects.select_for_update(skip_locked=True, of=("self",)).select_related("host")
-        command = rows.filter(_hopeless(), id=command_id).first()
-        if command is None:
-            return False
-        _give_up(command)
-        return True
+    try:
+        with tenancy.enter(org_id):
+            rows = HostCommand.objects.select_for_update(skip_locked=True, of=("self",))
+            command = rows.select_related("host").filter(_hopeless(), id=command_id).first()
+            if command is None:
+                return False
+            _give_up(command)
+    except Exception as error:  # noqa: BLE001 - of an app above
+        log.error("host.command.not_given_up", command=str(command_id), error=type(error).__name__)  # noqa: TRY400
+        return False
+    return True
 
 
 def _give_up(command: HostCommand) -> None:

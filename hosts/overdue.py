@@ -3,7 +3,6 @@
 from datetime import timedelta
 from uuid import UUID
 
-import structlog
 from django.utils import timezone
 
 from envforge import tenancy
@@ -17,8 +16,6 @@ MOST_COMMANDS = 200
 MOST_REPORTS = 5_000
 # A day longer than a VM may still tell the same again.
 REPORTS_KEPT = timedelta(days=REPORTS_REMEMBERED_DAYS + 1)
-
-log = structlog.get_logger(__name__)
 
 
 def sweep() -> int:
@@ -37,12 +34,4 @@ def _sweep_in(org_id: UUID) -> int:
         forgotten = list(told.values_list("id", flat=True)[:MOST_REPORTS])
         HostReport.objects.filter(id__in=forgotten).delete()
     given_up = [command_id for command_id, finished_at in rows if not finished_at]
-    return len(over) + len(forgotten) + sum(_give_up(org_id, command_id) for command_id in given_up)
-
-
-def _give_up(org_id: UUID, command_id: UUID) -> bool:
-    try:
-        return leases.give_up(org_id, command_id)
-    except Exception as error:  # noqa: BLE001 - of an app above; the others are given up all the same
-        log.error("host.command.not_given_up", command=str(command_id), error=type(error).__name__)  # noqa: TRY400
-        return False
+    return len(over) + len(forgotten) + sum(leases.give_up(org_id, command_id) for command_id in given_up)

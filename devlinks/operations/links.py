@@ -23,7 +23,7 @@ from devlinks.services import linkable_service
 from devlinks.words import spoken
 from envforge import tenancy
 from envforge.actor import Actor
-from envforge.errors import Conflict, Invalid
+from envforge.errors import Conflict, Invalid, NotVisible
 from envforge.secret_value import SecretValue
 from envforge_protocol.credentials import credential_in
 from envforge_protocol.gateway import link_tokens
@@ -161,9 +161,7 @@ def revoke_links_of_workspace(*, actor: Actor, org_id: UUID, workspace_id: UUID)
     with tenancy.enter(org_id):
         workspace = Workspace.objects.filter(id=workspace_id).first()
         if workspace is None:
-            # As of one that the actor may not see.
-            policy.require_here(actor, Action.DEV_LINK_REVOKE)
-            return 0
+            raise NotVisible
         policy.require(actor, Action.DEV_LINK_REVOKE, workspace)
         return revoke_all(DevLink.objects.filter(workspace=workspace), actor=actor, cause="revoked")
 

@@ -1,12 +1,13 @@
 """Taking a workspace off this VM, files deleted by the accounts that own them (THREATS H2)."""
 
 import contextlib
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from envforge_daemon.errors import IsolationError
-from envforge_daemon.isolation import network, scratch, view
+from envforge_daemon.isolation import network, scratch
 from envforge_daemon.isolation.accounts import SHELL, Account, private_directory
 from envforge_daemon.isolation.data import DataPlace
 from envforge_protocol.host.reports import Wall
@@ -40,10 +41,7 @@ async def remove(
     workspace.group("").remove()
     if Wall.NAMESPACES in workspace.walls:
         await network.remove(workspace.config, workspace.uid)
-    for name in view.OURS:
-        (workspace.run_dir / name).unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        workspace.run_dir.rmdir()
+    shutil.rmtree(workspace.run_dir, ignore_errors=True)
     return ended
 
 

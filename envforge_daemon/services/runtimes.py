@@ -128,7 +128,7 @@ class Runtimes:
         ready_ms = None if blockers else round((time.monotonic() - began) * 1000)
         services = tuple(readiness for readiness, _ in results)
         for service in manifest.services:
-            Receipts(self._config.run_dir, workspace, service.name, manifest.epoch).told()
+            Receipts(workspace, service.name, manifest.epoch).told()
         return RuntimeStarted(
             readiness=Readiness(
                 epoch=manifest.epoch,
@@ -148,6 +148,7 @@ class Runtimes:
         await asyncio.gather(*(one.stop(asked.grace_s) for one in kept))
         for one in kept:
             await self._keepers.forget(one)
+        Receipts.forget(workspace)
         await self._resources.stop(workspace)
         return len(kept)
 
@@ -195,7 +196,7 @@ class Runtimes:
         began = time.monotonic()
         consumed: tuple[Reference, ...] = ()
         blocker: Blocker | None = None
-        receipts = Receipts(self._config.run_dir, workspace, service.name, manifest.epoch)
+        receipts = Receipts(workspace, service.name, manifest.epoch)
         ran = receipts.ran
         try:
             for name in service.resources.values():

@@ -8,7 +8,6 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from envforge_daemon.errors import IsolationError
@@ -27,8 +26,8 @@ Say = Callable[[str], None]
 class Receipts:
     """The steps that one wake ran for a service, kept until the wake is answered for: a restart of the program loses none."""
 
-    def __init__(self, run_dir: Path, workspace: Workspace, service: str, epoch: int) -> None:
-        self._file = run_dir / "setup" / str(workspace.uid) / f"{service}.json"
+    def __init__(self, workspace: Workspace, service: str, epoch: int) -> None:
+        self._file = workspace.run_dir / f"setup-{service}.json"
         self.epoch = epoch
         self.ran: list[StepRan] = []
         document = files.read(self._file)
@@ -40,7 +39,6 @@ class Receipts:
     def add(self, step: StepRan) -> None:
         """Note a step that has ended; what was noted and not yet forgotten when the program ended is noted again."""
         self.ran[:] = [*(one for one in self.ran if one.name != step.name), step]
-        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         files.write(
             self._file, {"epoch": self.epoch, "ran": [one.model_dump(mode="json") for one in self.ran]}
         )
@@ -48,6 +46,12 @@ class Receipts:
     def told(self) -> None:
         """The wake is answered for."""
         self._file.unlink(missing_ok=True)
+
+    @staticmethod
+    def forget(workspace: Workspace) -> None:
+        """Whatever wake it was, nobody answers for it any more."""
+        for file in workspace.run_dir.glob("setup-*.json"):
+            file.unlink(missing_ok=True)
 
 
 async def digest(workspace: Workspace, service: Service, step: Step, image: str) -> str:

@@ -1,8 +1,8 @@
 """Root windows on a VM that one workspace has to itself (R3, THREATS H5).
 
 A window is a sudoers file that only its own sessions' views hold, with NOTBEFORE, NOTAFTER and TIMEOUT of sudo's own, and a
-group of sessions that may use it. Several may be open; each ends alone. The VM ends both by its own clock, with the control plane or without, and after a restart
-of the program. A hostile root can defeat that; replacing the VM ends it.
+group of sessions that may use it. Several may be open; each ends alone. The VM ends both by its own clock, with the control
+plane or without, and after a restart of the program. A hostile root can defeat that; replacing the VM ends it.
 """
 
 import asyncio

@@ -60,6 +60,33 @@ def test_w9_receipts_of_setup_outlive_a_restart_in_the_middle_of_a_start(behind_
     behind_walls(scene)
 
 
+def test_nothing_is_left_of_a_start_that_was_stopped_or_of_a_workspace_that_left(behind_walls: Play) -> None:
+    """Receipts of a wake that nobody answers for, and all that the program wrote of the workspace."""
+
+    async def scene(vm: Machine) -> None:
+        rig = Rig(vm)
+        workspace = vm.wire("main")
+        steps = (
+            Step(name="install", command=("true",)),
+            Step(name="build", command=("sh", "-c", "touch second.txt; sleep 30")),
+        )
+        try:
+            first = asyncio.create_task(rig.start(workspace, web(setup=steps)))
+            inside = await vm.workspaces.ensure(workspace)
+            await until((inside.directory / "second.txt").exists)
+            first.cancel()
+            await asyncio.gather(first, return_exceptions=True)
+            assert list(vm.config.run_dir.rglob("*setup*.json"))
+            await rig.stop(workspace)
+            assert not list(vm.config.run_dir.rglob("*setup*.json"))
+            await vm.workspaces.remove(workspace, delete_files=True)
+            assert not list((vm.config.run_dir / "workspaces").iterdir())
+        finally:
+            rig.close()
+
+    behind_walls(scene)
+
+
 def test_no_lock_is_left_of_what_has_gone() -> None:
     async def scene() -> None:
         locks = Locks()

@@ -46,6 +46,26 @@ def test_a_burst_of_pipelined_requests_leaves_others_their_turn(play: Play) -> N
     play(scene)
 
 
+def test_a_request_that_waits_for_its_turn_is_not_begun_once_the_process_says_goodbye(play: Play) -> None:
+    """Its service would do it, and nobody would hear how it ended."""
+
+    async def scene(place: Place) -> None:
+        metrics = place.gateway.metrics
+        client = await place.client()
+        client.send(CHEAPER * 100)
+        while not metrics.requests:
+            await asyncio.sleep(0)
+        begun = metrics.requests
+        assert begun == REQUESTS_A_TURN
+        place.gateway.say_goodbye()
+        for _ in range(begun):
+            assert (await client.answer()).status == 421
+        assert await client.is_closed(1)
+        assert metrics.requests == begun
+
+    play(scene)
+
+
 def test_answers_that_nobody_reads_are_not_piled_up(play: Play) -> None:
     """A client that asks on and on and reads nothing: reading pauses, what waits stays bounded, and in the end it is cut."""
 

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from envforge_gateway import program
 from envforge_gateway.upstream import Pool, Upstream
 from envforge_protocol.gateway.decisions import Refused
 from envforge_protocol.gateway.events import Heartbeat
@@ -34,6 +35,54 @@ async def opened(place: Place, session: str = SESSION) -> Client:
     client.send(frame(b"hi"))
     assert await client.reader.readexactly(8)
     return client
+
+
+def test_g2_nothing_is_told_as_cut_before_its_service_is_left(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """G2: a purge that comes while another is being told is told only once what it cut is closed."""
+    monkeypatch.setattr(program, "WATCH_EVERY_S", 60.0)
+
+    async def scene(place: Place) -> None:
+        place.app.behave = echo
+        said = place.awake()
+        await opened(place)
+        take, open_then = place.control._acknowledgements, []
+
+        def taken(body: bytes) -> None:
+            open_then.append(len(place.gateway.tunnels))
+            take(body)
+
+        monkeypatch.setattr(place.control, "_acknowledgements", taken)
+        place.control.hold["acknowledgements"] = asyncio.Event()
+        place.control.purge("link", uuid4())
+        await place.until(lambda: place.gateway.metrics.purges == 1)
+        await asyncio.sleep(0.05)
+        revision = place.control.purge("link", said["link_id"])
+        await place.until(lambda: place.gateway.metrics.purges == 2)
+        assert place.gateway.tunnels
+        place.control.hold.pop("acknowledgements").set()
+        await place.control.acknowledgement_of(revision)
+        # The first was asked before the second purge; it waited, and is read once there is something to cut.
+        assert open_then == [1, 0]
+
+    play(scene)
+
+
+def test_g2_a_gap_that_comes_while_another_is_told_is_told_too(play: Play) -> None:
+    """G2: nothing was open at either; whoever waits for the second would wait until the next purge."""
+
+    async def scene(place: Place) -> None:
+        place.control.hold["acknowledgements"] = asyncio.Event()
+        place.control.purge("link", uuid4(), lose=True)
+        await place.until(lambda: place.gateway.metrics.gaps == 1)
+        await asyncio.sleep(0.05)
+        revision = place.control.purge("link", uuid4(), lose=True)
+        await place.until(lambda: place.gateway.metrics.gaps == 2)
+        place.control.hold.pop("acknowledgements").set()
+        assert (await place.control.acknowledgement_of(revision)).emptied
+
+    play(scene)
 
 
 @pytest.mark.parametrize("kind", ["link", "session", "workspace", "organization", "everything"])

@@ -102,6 +102,8 @@ def test_every_notice_can_be_written_and_comes_as_text_and_html(world: World, no
 def test_a_worker_sends_it_after_the_commit_and_its_log_holds_neither_link_nor_address(
     world: World, queue: str, tmp_path: Path
 ) -> None:
+    # What other tests nudged, and nobody took up, would be done first.
+    broker().delete(queue)
     address, invitation_id = f"carol@{world.tag}.test", uuid7()
     invite(world, address, invitation_id)
     token = invitations.token_of(invitation_id)

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.conf import settings
@@ -250,6 +251,16 @@ def test_l4_all_links_of_a_workspace_or_of_a_person_end_at_once(yard: Yard, worl
     )
     assert links.revoke_links_of_person(actor=yard.alice, org_id=yard.org, person_id=world.adam.id) == 1
     assert len(yard.events("dev_link.revoked")) == 3
+
+
+def test_i5_who_may_not_see_a_workspace_hears_of_it_what_is_heard_of_none(yard: Yard, world: World) -> None:
+    """I5: Bill pays for it, and may not see which workspaces there are."""
+    yard.issue()
+    for workspace_id in (yard.workspace.id, uuid4()):
+        with pytest.raises(NotVisible):
+            links.revoke_links_of_workspace(
+                actor=world.bill.as_actor(), org_id=yard.org, workspace_id=workspace_id
+            )
 
 
 def test_i4_offboarding_ends_a_members_links_or_they_were_handed_over(yard: Yard, world: World) -> None:

@@ -176,6 +176,9 @@ def test_each_command_is_given_up_in_a_transaction_of_its_own(daemon: Daemon, ap
     overdue.sweep()
     assert len(set(apart)) == 3, "one that breaks keeps none of the others"
     assert command(daemon.host, broken).finished_at is None
+    wanted = want(daemon.host, stop(workspace()))
+    assert [one.id for one in daemon.poll()] == [wanted], "nor does it keep the VM from what it is to do"
+    assert command(daemon.host, broken).finished_at is None
 
 
 def test_a_poll_gives_up_only_so_many(daemon: Daemon, apart: list[str]) -> None:

@@ -48,7 +48,8 @@ def settled(fleet: Fleet, workspace_id: Any, org_id: Any = None) -> files.FilesV
 
 
 def file_systems(root: Any, org_id: Any) -> list[dict[str, Any]]:
-    everything = root.describe_file_systems()["FileSystems"]
+    pages = root.get_paginator("describe_file_systems").paginate()
+    everything = [one for page in pages for one in page["FileSystems"]]
     return [one for one in everything if {"Key": "envforge:org", "Value": str(org_id)} in one["Tags"]]
 
 

@@ -36,16 +36,16 @@ __all__ = ["web_process"]  # a fixture
 
 CONTRACT = """version: 1
 service: {name: notes}
-command: [/usr/bin/python3, app.py]
+command: [/usr/bin/python3, canary_app.py]
 ports: {web: 3000}
 inputs: {FIRST_KEY: secret, SECOND_KEY: secret}
 env:
   FIRST_KEY: ${inputs.FIRST_KEY}
   SECOND_PAIR: "notes:${inputs.SECOND_KEY};"
 setup:
-  - {name: announce, command: [/usr/bin/python3, app.py, announce]}
+  - {name: announce, command: [/usr/bin/python3, canary_app.py, announce]}
 commands:
-  print: {command: [/usr/bin/python3, app.py, print]}
+  print: {command: [/usr/bin/python3, canary_app.py, print]}
 health: {http: /health}
 """
 APP = '''"""Uses its values, and does with them all that it should not."""
@@ -138,7 +138,7 @@ class Life:
         content = scratch / "content" / "notes"
         content.mkdir(parents=True)
         (content / "envforge.yml").write_text(CONTRACT)
-        (content / "app.py").write_text(APP)
+        (content / "canary_app.py").write_text(APP)
         self.real = Real(self.world, vms, scratch / "repositories", {"notes": content})
         self.door = Door(self.world, address)
         self.values: set[str] = set()
@@ -226,7 +226,7 @@ def test_s1_s3_h2_k2_k3_values_are_nowhere_but_in_the_store_and_in_their_service
     assert len(life.values) == 3
     assert len(sessions) >= 6
 
-    services = {one.uid for one in watch.seen if b"app.py" in one.arguments}
+    services = {one.uid for one in watch.seen if b"canary_app.py" in one.arguments}
     assert len(services) == 1
     assert not services & {0, os.geteuid()}
     assert any(_is_git(one) for one in watch.seen)
