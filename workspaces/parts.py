@@ -43,6 +43,8 @@ def _state(view: resources.ResourceView) -> tuple[str, str]:
     if view.awake and view.health:
         said, dot = HEALTH[view.health]
         return (f"{said} when its services came up", dot)
+    if view.awake:
+        return ("nothing in this wake uses it", "hollow")
     return ("waits for the runtime to be awake", "asleep")
 
 
