@@ -65,7 +65,7 @@ end
 
 def main() -> int:
     small = quick()
-    sessions, seconds, rounds, many = (2000, 1, 1, 2000) if small else (100_000, 5, 3, 1_000_000)
+    sessions, seconds, rounds, many = (2000, 1, 1, 2000) if small else (100_000, 5, 3, 3_000_000)
     try:
         require_programs()
     except LocalCloudError as error:
@@ -173,14 +173,25 @@ async def measure(
             figures.tell(f"1 KB at a steady pace, {name}: rate, p99", f"{rate:,.0f} req/s, {p99:.2f} ms")
         grown = []
         figures.tell("memory after these requests", f"{memory(process.pid):.0f} MiB")
-        for _ in range(2):
-            before = memory(process.pid)
-            asked = await many_requests(place, gateway, many // 2, seconds * 2)
-            grown.append(memory(process.pid) - before)
+        before = await at_rest(process.pid, seconds)
+        for _ in range(4):
+            asked = await many_requests(place, gateway, many // 4, seconds * 2)
+            after = await at_rest(process.pid, seconds)
+            grown.append(after - before)
+            before = after
             figures.tell(f"  more of it after {asked:,.0f} requests more", f"{grown[-1]:.1f} MiB")
-        # In the first half sessions are seen for the first time, whose last activity is remembered.
-        figures.at_most("  in the second half", grown[-1], 4, " MiB")
+        # Until then what is remembered of sessions, within bounds, has found its place.
+        figures.at_most("  in the last part", grown[-1], 4, " MiB")
     await control.stop()
+
+
+async def at_rest(pid: int, seconds: int) -> float:
+    """Its memory in MiB once nothing is asked any more and what sessions did was told: the least of some looks."""
+    looks = []
+    for _ in range(seconds * 2):
+        await asyncio.sleep(1)
+        looks.append(memory(pid))
+    return min(looks)
 
 
 async def many_requests(place: Path, port: int, number: int, seconds: int) -> float:
