@@ -58,5 +58,6 @@ def environment(cloud: Cloud, caller: Mapping[str, str]) -> dict[str, str]:
             "ENVFORGE_TEST_GIT_STATE": str(cloud.home.directory("git")),
             "ENVFORGE_TEST_AWS_ROOT_KEY_FILE": str(cloud.aws_root_key_file),
             "ENVFORGE_TEST_LOGS": str(cloud.home.logs),
+            "ENVFORGE_TEST_TURNS": str(cloud.home.directory("turns")),
         }
     )

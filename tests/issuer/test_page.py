@@ -76,11 +76,14 @@ def application(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.mark.browser
 @pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed: apt-get install chromium")
-def test_chromium_signs_in_and_out_by_keyboard_on_a_narrow_screen(application: str, tmp_path: Path) -> None:
+def test_chromium_signs_in_and_out_by_keyboard_on_a_narrow_screen(
+    application: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     from playwright.sync_api import sync_playwright
 
     issuer = RunningIssuer(tmp_path)
     issuer.start()
+    request.addfinalizer(issuer.stop)
     asked = (
         f"{issuer.url}authorize?client_id=console&redirect_uri={application}/in&response_type=code&scope=openid"
         f"&code_challenge={challenge_of('v' * 43)}&code_challenge_method=S256"
@@ -101,5 +104,4 @@ def test_chromium_signs_in_and_out_by_keyboard_on_a_narrow_screen(application: s
         page.goto(asked)
         assert page.title().startswith("Sign in to Console")
         chromium.close()
-    issuer.stop()
     assert complaints == [], "the page's own policy must not be in its way"
