@@ -68,7 +68,6 @@ class Program:
                 _forever("heartbeat", pulse.beat()),
                 _forever("reports", outbox.deliver(control_plane)),
                 _forever("ingress", ingress.look_after()),
-                _forever("entrances", workspaces.keep_ahead()),
                 *(_forever(type(part).__name__, part.run(), may_end=True) for part in parts),
             ]
             if Wall.FIREWALL in walls:

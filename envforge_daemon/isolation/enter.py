@@ -41,7 +41,6 @@ KEYCTL = {"x86_64": 250, "aarch64": 219}
 KEYCTL_JOIN_SESSION_KEYRING = 1
 
 FAILED = 127
-AHEAD = "ahead"
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -213,11 +212,7 @@ def enter(spec: dict[str, Any], complaint: int) -> NoReturn:
 def main(specification: int, complaint: int) -> int:
     """Read, enter; only a failure returns, after it was told."""
     with os.fdopen(specification, "rb") as pipe:
-        told = pipe.read()
-    if not told:
-        # It was made ahead, and whoever made it has ended.
-        return 0
-    spec = json.loads(told)
+        spec = json.load(pipe)
     try:
         enter(spec, complaint)
     except (OSError, ValueError) as error:
@@ -228,8 +223,4 @@ def main(specification: int, complaint: int) -> int:
 
 
 if __name__ == "__main__":
-    if AHEAD in sys.argv[3:]:
-        # What our own programs need takes as long to import as the rest of this; here nobody waits for it.
-        import shutil  # noqa: F401
-        import socket  # noqa: F401
     os._exit(main(int(sys.argv[1]), int(sys.argv[2])))

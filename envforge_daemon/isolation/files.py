@@ -1,6 +1,5 @@
 """What the daemon does to a workspace's files, as the account that owns them (THREATS H2); started through `enter.py`.
 
-    read PATH LIMIT     the file's bytes to standard output; 3 if there is none, 4 if it is longer
     write PATH MODE     standard input into the file, whole or not at all
     make PATH MODE      a directory
     clear               delete everything in the current directory; 5 if something remains
@@ -11,46 +10,31 @@ Paths lie below the current directory, and no part of them may be a symbolic lin
 import contextlib
 import os
 import shutil
-import stat
 import sys
 from pathlib import Path, PurePosixPath
 
-NO_FILE, TOO_LONG, REMAINS, REFUSED = 3, 4, 5, 6
+REMAINS, REFUSED = 5, 6
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def parent(path: str, *, make: bool = False) -> tuple[int, str]:
-    """A descriptor of the directory that holds the path's last part, and that part; no link is followed."""
+def parent(path: str, *, top: int | None = None, make: bool = False) -> tuple[int, str]:
+    """A descriptor of the directory that holds the path's last part, and that part; no link is followed. It lies below the
+    directory `top`, by default the current one.
+    """
     parts = PurePosixPath(path).parts
     if not parts or path.startswith("/") or ".." in parts:
         raise PermissionError(f"{path} does not lie below the workspace's files")
-    at = os.open(".", DIRECTORY)
+    at = os.open(".", DIRECTORY, dir_fd=top)
     for part in parts[:-1]:
-        if make:
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(part, 0o2770, dir_fd=at)
-        below = os.open(part, DIRECTORY, dir_fd=at)
-        os.close(at)
+        try:
+            if make:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(part, 0o2770, dir_fd=at)
+            below = os.open(part, DIRECTORY, dir_fd=at)
+        finally:
+            os.close(at)
         at = below
     return at, parts[-1]
-
-
-def read(path: str, limit: int) -> int:
-    """Print a regular file of at most `limit` bytes; a pipe or device planted there is not waited for."""
-    try:
-        at, name = parent(path)
-        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
-    except FileNotFoundError:
-        return NO_FILE
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return REFUSED
-    with os.fdopen(descriptor, "rb") as file:
-        content = file.read(limit + 1)
-    if len(content) > limit:
-        return TOO_LONG
-    sys.stdout.buffer.write(content)
-    sys.stdout.buffer.flush()
-    return 0
 
 
 def write(path: str, mode: int) -> int:
@@ -98,8 +82,6 @@ def clear() -> int:
 def main(operation: str, *rest: str) -> int:
     """Do one thing; what the system refuses is said in its own words."""
     try:
-        if operation == "read":
-            return read(rest[0], int(rest[1]))
         if operation == "write":
             return write(rest[0], int(rest[1], 8))
         if operation == "make":

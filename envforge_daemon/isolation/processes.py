@@ -7,14 +7,11 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from envforge_daemon.errors import IsolationError
-from envforge_daemon.isolation.enter import AHEAD
-from envforge_daemon.spare import Spare
 
 ENTER = str(Path(__file__).with_name("enter.py"))
 
@@ -114,47 +111,24 @@ class Started:
         return status if status >= 0 else 128 - status
 
 
-@dataclass
-class Entrance:
-    """`enter.py` before it knows what it is to become."""
+async def start(
+    specification: dict[str, Any], *, stdin: int | None, stdout: int | None, stderr: int | None
+) -> Started:
+    """Start a program through `enter.py`, and return once it runs.
 
-    child: asyncio.subprocess.Process = field(repr=False)
-    specification: int
-    told: int
-
-    @property
-    def waits(self) -> bool:
-        """Whether it still can be told."""
-        return self.child.returncode is None
-
-    async def close(self) -> None:
-        """Have it end: it hears that it is told nothing."""
-        os.close(self.specification)
-        os.close(self.told)
-        await self.child.wait()
-
-
-async def open_entrance(
-    *,
-    stdin: int | None = None,
-    stdout: int | None = asyncio.subprocess.PIPE,
-    stderr: int | None = asyncio.subprocess.STDOUT,
-    descriptors: Sequence[int] = (),
-    ahead: bool = False,
-) -> Entrance:
-    """Start `enter.py`, unless otherwise said for a program that reads nothing and whose output is read; `ahead`: with all that it may
-    need, since nobody waits for it yet.
+    Raises:
+        IsolationError: it did not get through the walls or could not be executed; says where it stopped.
     """
     spec_read, spec_write = os.pipe()
     told_read, told_write = os.pipe()
     try:
         child = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-I", "-S", ENTER, str(spec_read), str(told_write), *([AHEAD] if ahead else [])),
+            *("-I", "-S", ENTER, str(spec_read), str(told_write)),
             stdin=asyncio.subprocess.DEVNULL if stdin is None else stdin,
             stdout=asyncio.subprocess.DEVNULL if stdout is None else stdout,
             stderr=asyncio.subprocess.DEVNULL if stderr is None else stderr,
-            pass_fds=(spec_read, told_write, *descriptors),
+            pass_fds=(spec_read, told_write, *specification["descriptors"]),
             env={"PATH": os.defpath, "LANG": "C.UTF-8"},
             cwd="/",
         )
@@ -164,34 +138,10 @@ async def open_entrance(
         raise
     os.close(spec_read)
     os.close(told_write)
-    return Entrance(child, spec_write, told_read)
-
-
-async def start(
-    specification: dict[str, Any],
-    *,
-    stdin: int | None,
-    stdout: int | None,
-    stderr: int | None,
-    ahead: Spare[Entrance] | None = None,
-) -> Started:
-    """Start a program through `enter.py`, and return once it runs. `ahead` has an entrance made ahead, for programs that
-    read nothing and whose output is read.
-
-    Raises:
-        IsolationError: it did not get through the walls or could not be executed; says where it stopped.
-    """
-    descriptors = specification["descriptors"]
-    plain = (stdin, stdout, stderr) == (None, asyncio.subprocess.PIPE, asyncio.subprocess.STDOUT)
-    if ahead is not None and plain and not descriptors:
-        entrance = await ahead.take()
-    else:
-        entrance = await open_entrance(stdin=stdin, stdout=stdout, stderr=stderr, descriptors=descriptors)
-    child = entrance.child
     try:
         async with asyncio.timeout(ENTERING_S):
-            await _write_all(entrance.specification, json.dumps(specification).encode())
-            complaint = await _read_all(entrance.told)
+            await _write_all(spec_write, json.dumps(specification).encode())
+            complaint = await _read_all(told_read)
     except BaseException:
         with contextlib.suppress(ProcessLookupError):
             child.kill()

@@ -4,21 +4,22 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
 
+from envforge_daemon.apart import in_own_thread
 from envforge_daemon.config import Config
 from envforge_daemon.errors import IsolationError
-from envforge_daemon.isolation import cgroups, files, firewall, network, removal, scratch, view
+from envforge_daemon.isolation import cgroups, firewall, network, reading, removal, scratch, view
 from envforge_daemon.isolation.accounts import SHELL, Account, accounts, private_directory
 from envforge_daemon.isolation.data import DataPlace
 from envforge_daemon.isolation.directories import below_root, make_directory
-from envforge_daemon.isolation.processes import Entrance, Ran, Started, collect, start
+from envforge_daemon.isolation.processes import Ran, Started, collect, start
 from envforge_daemon.isolation.sessions import SessionGroup
 from envforge_daemon.isolation.walls import Walls
-from envforge_daemon.spare import Spare
 from envforge_protocol.host import workspaces as wire
 from envforge_protocol.host.reports import Wall
 from envforge_protocol.host.runtimes import Limits
@@ -28,6 +29,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # For the daemon's own small programs (probe, files): they need little, and must not be starved.
 OWN_LIMITS = Limits(memory_mib=256, cpu_millis=1000, processes=32)
+READ_WITHIN_S = 60.0
 OPEN_FILES = 65_536
 PROCESSES_OF_AN_ACCOUNT = 8_192
 # More likely to be ended than the daemon when the VM runs out of memory.
@@ -40,17 +42,10 @@ Stream = int | None
 class Workspace:
     """What `Workspaces.ensure` returns. All paths given to it lie below `directory`, the workspace's files."""
 
-    def __init__(
-        self,
-        config: Config,
-        walls: Walls,
-        workspace: wire.Workspace,
-        ahead: Spare[Entrance] | None = None,
-    ) -> None:
+    def __init__(self, config: Config, walls: Walls, workspace: wire.Workspace) -> None:
         self.config = config
         self.walls = walls
         self.wire = workspace
-        self._ahead = ahead
         self.id = workspace.id
         self.uid = workspace.uid
         self.directory = below_root(config, workspace)
@@ -193,7 +188,7 @@ class Workspace:
             entrances=members.entrances(),
             data=data,
         )
-        started = await start(specification, stdin=stdin, stdout=stdout, stderr=stderr, ahead=self._ahead)
+        started = await start(specification, stdin=stdin, stdout=stdout, stderr=stderr)
         if isinstance(members, SessionGroup):
             members.added(started.process.pid, started.process.started)
         return started
@@ -314,17 +309,8 @@ class Workspace:
 
     # Files, always as the account (THREATS H2)
 
-    async def _files(
-        self, *argv: str, account: int = SHELL, given: bytes | None = None, limit: int = 4096
-    ) -> Ran:
-        return await self.run(
-            argv,
-            own_program="files.py",
-            account=account,
-            given=given,
-            limit_bytes=limit,
-            group="files",
-        )
+    async def _files(self, *argv: str, given: bytes | None = None) -> Ran:
+        return await self.run(argv, own_program="files.py", given=given, limit_bytes=4096, group="files")
 
     async def read_file(self, path: str, *, limit: int) -> bytes | None:
         """A regular file's content; None if there is none.
@@ -332,16 +318,19 @@ class Workspace:
         Raises:
             IsolationError: it is longer than `limit`, no regular file, or reached through a symbolic link.
         """
-        ran = await self._files("read", path, str(limit), limit=limit + 1)
-        if ran.exit_status == files.NO_FILE:
-            return None
-        if ran.exit_status == files.TOO_LONG:
-            raise IsolationError(f"{path} is longer than {limit} bytes.")
-        if ran.exit_status:
+        account = self.accounts[SHELL] if Wall.ACCOUNTS in self.walls else None
+        read = partial(reading.read_as, account, self.directory, path, limit=limit)
+        try:
+            async with asyncio.timeout(READ_WITHIN_S):
+                return await in_own_thread(read)
+        except TimeoutError:
+            raise IsolationError(f"{path} could not be read within {READ_WITHIN_S:.0f} s.") from None
+        except reading.TooLong:
+            raise IsolationError(f"{path} is longer than {limit} bytes.") from None
+        except OSError:
             raise IsolationError(
                 f"{path} cannot be read: it must be a regular file, and no part of its path a link."
-            )
-        return ran.output
+            ) from None
 
     async def write_file(self, path: str, content: bytes, *, mode: int = 0o660) -> None:
         """Put a file in place, whole or not at all.

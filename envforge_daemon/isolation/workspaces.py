@@ -8,11 +8,9 @@ from envforge_daemon import storage, volumes
 from envforge_daemon.config import Config
 from envforge_daemon.errors import IsolationError
 from envforge_daemon.isolation.data import DataPlace
-from envforge_daemon.isolation.processes import Entrance, open_entrance
 from envforge_daemon.isolation.walls import Walls
 from envforge_daemon.isolation.workspace import Workspace
 from envforge_daemon.locks import Locks
-from envforge_daemon.spare import Spare
 from envforge_protocol.host import workspaces as wire
 
 
@@ -25,7 +23,6 @@ class Workspaces:
         self._known: dict[UUID, Workspace] = {}
         # Told before a workspace is taken off the VM.
         self.leaving: list[Callable[[wire.Workspace], Awaitable[None]]] = []
-        self._ahead = Spare(lambda ahead: open_entrance(ahead=ahead), lambda entrance: entrance.waits)
         self._locks = Locks()
 
     def __iter__(self) -> Iterator[Workspace]:
@@ -49,7 +46,7 @@ class Workspaces:
                 if other.id != workspace.id and abs(other.uid - workspace.uid) < wire.ACCOUNTS_PER_WORKSPACE:
                     raise IsolationError("The workspace's accounts overlap those of another one on this VM.")
             await storage.attach(self.config, workspace)
-            made = Workspace(self.config, self.walls, workspace, self._ahead)
+            made = Workspace(self.config, self.walls, workspace)
             await made.ensure()
             self._known[workspace.id] = made
             return made
@@ -73,10 +70,6 @@ class Workspaces:
             await storage.detach(self.config, workspace, for_good=delete_files)
             self._known.pop(workspace.id, None)
             return ended
-
-    async def keep_ahead(self) -> None:
-        """Have an entrance to them made ahead, until cancelled."""
-        await self._ahead.keep(Entrance.close)
 
     async def prove_again(self) -> None:
         """Probe the firewall of each once more, after its table was replaced.

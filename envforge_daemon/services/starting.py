@@ -1,9 +1,8 @@
 """What is asked before and while a service starts."""
 
-import asyncio
-import threading
 from pathlib import Path
 
+from envforge_daemon.apart import in_own_thread
 from envforge_daemon.isolation import Wall, Workspace, network
 from envforge_daemon.isolation.enter import enter_network
 from envforge_protocol.host.runtimes import Blocker, Check, Service
@@ -36,29 +35,13 @@ async def listening(workspace: Workspace) -> set[int]:
     inside = (
         str(network.path(workspace.config, workspace.uid)) if Wall.NAMESPACES in workspace.walls else None
     )
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[set[int]] = loop.create_future()
 
-    def settle(found: set[int] | OSError) -> None:
-        if answer.cancelled():
-            return
-        if isinstance(found, OSError):
-            answer.set_exception(found)
-        else:
-            answer.set_result(found)
+    def look() -> set[int]:
+        if inside:
+            enter_network(inside)
+        return _ports(Path("/proc/thread-self/net"))
 
-    def look() -> None:
-        # A namespace belongs to a thread: this one enters it, and ends.
-        try:
-            if inside:
-                enter_network(inside)
-            found: set[int] | OSError = _ports(Path("/proc/thread-self/net"))
-        except OSError as error:
-            found = error
-        loop.call_soon_threadsafe(settle, found)
-
-    threading.Thread(target=look, daemon=True).start()
-    return await answer
+    return await in_own_thread(look)
 
 
 def _ports(tables: Path) -> set[int]:

@@ -278,6 +278,7 @@ def test_h2_root_follows_no_link(behind_walls: Play, place: Path) -> None:
             with pytest.raises(IsolationError):
                 await one.read_file(name, limit=65536)
         assert await one.read_file("nothing", limit=10) is None
+        assert await one.read_file("no/where", limit=10) is None
         with pytest.raises(IsolationError):
             await one.write_file("app/new", b"x")
         with pytest.raises(IsolationError):
@@ -287,6 +288,34 @@ def test_h2_root_follows_no_link(behind_walls: Play, place: Path) -> None:
         await vm.workspaces.remove(one.wire, delete_files=True)
         assert not one.directory.exists()
         assert [file.name for file in outside.iterdir()] == ["kept"]
+
+    behind_walls(scene)
+
+
+def threads() -> list[str]:
+    return [(task / "status").read_text() for task in Path("/proc/self/task").iterdir()]
+
+
+def test_h2_a_file_is_read_with_the_accounts_access_and_no_more(behind_walls: Play) -> None:
+    """H2: what root may read and the account may not stays unread, also what only a group of root's may; this program stays root."""
+
+    async def scene(vm: Machine) -> None:
+        one, other = await vm.workspace("one"), await vm.workspace("other")
+        await sh(one, "echo mine > own.txt; mkdir closed", account=0)
+        (one.directory / "own.txt").chmod(0o400)
+        for owner, group, mode in ((0, 0, 0o640), (other.uid, other.uid, 0o660)):
+            secret = one.directory / "closed" / f"of-{owner}.txt"
+            secret.write_text("not for it")
+            secret.chmod(mode)
+            os.chown(secret, owner, group)
+            with pytest.raises(IsolationError, match="cannot be read"):
+                await one.read_file(f"closed/{secret.name}", limit=100)
+        (one.directory / "closed").chmod(0o700)
+        os.chown(one.directory / "closed", 0, 0)
+        with pytest.raises(IsolationError, match="cannot be read"):
+            await one.read_file("closed/anything", limit=100)
+        assert await one.read_file("own.txt", limit=100) == b"mine\n"
+        assert all("\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\n" in status for status in threads())
 
     behind_walls(scene)
 
