@@ -12,7 +12,7 @@ log = logging.getLogger("envforge_daemon")
 T = TypeVar("T")
 
 # Made anew only when what the last one was taken for had its turn on the processors.
-AFTER_S = 1.0
+AFTER_S = 0.3
 
 
 class Spare(Generic[T]):

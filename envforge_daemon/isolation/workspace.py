@@ -141,6 +141,11 @@ class Workspace:
             return cgroups.Group(f"{self.config.group}/{self.uid}/{name}")
         return SessionGroup(self.config.run_dir / "sessions" / str(self.uid) / name)
 
+    async def expect_starts(self) -> None:
+        """Make the next start of a program quick, which is about to follow."""
+        if Wall.LIMITS in self.walls:
+            await in_own_thread(cgroups.expect_moves)
+
     async def spawn(
         self,
         argv: Sequence[str],

@@ -269,6 +269,10 @@ class Keeper:
     def run(self, wakeup: int) -> NoReturn:
         """Wait for whatever comes next; ends in `finish`."""
         self.tell()
+        self.timer()
+        # Its own place is not what anybody waits for.
+        for entrance in self.spec["groups"]:
+            Path(entrance).write_text("0")
         while True:
             self.timer()
             due = [at for at in (self.start_at, self.kill_at) if at is not None]
@@ -301,8 +305,6 @@ def main() -> NoReturn:
     )
     os.dup2(complaint, 2)
     os.close(complaint)
-    for entrance in spec["groups"]:
-        Path(entrance).write_text("0")
     if os.geteuid() == 0:
         # Whoever it acts as later (`output.acting_as`) has no group of root's beside.
         os.setgroups([])

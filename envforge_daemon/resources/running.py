@@ -20,7 +20,7 @@ from envforge_daemon.resources.programs import Program, Unavailable
 from envforge_daemon.resources.seaweed import Seaweed
 from envforge_daemon.resources.valkey import Valkey
 from envforge_daemon.services.keepers import Keepers, Kept, Wanted
-from envforge_daemon.services.starting import listening
+from envforge_daemon.services.starting import taken
 from envforge_daemon.services.values import Unresolved
 from envforge_protocol.contract.resources import SECRET_PROPERTIES
 from envforge_protocol.host import workspaces as wire
@@ -227,7 +227,7 @@ class Resources:
 
 
 async def _port_free(workspace: Workspace, resource: Resource) -> None:
-    if resource.port in await listening(workspace):
+    if await taken(workspace, [resource.port]):
         raise Unavailable(
             f"Port {resource.port} is in use by another program of this workspace. Stop it, and wake the runtime again."
         )

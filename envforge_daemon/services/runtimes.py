@@ -68,6 +68,7 @@ class Runtimes:
         except IsolationError as error:
             raise CommandFailed("walls", str(error), again=True) from error
         looking = asyncio.create_task(trees.changed(workspace, asked.manifest.trees))
+        moving = asyncio.create_task(workspace.expect_starts())
         # Nobody is led there before all of it is up, so the ways in are put up meanwhile.
         leading = asyncio.create_task(self._ingress.set(workspace, _routes(asked.manifest)))
         try:
@@ -85,7 +86,7 @@ class Runtimes:
         finally:
             looking.cancel()
             leading.cancel()
-            await asyncio.gather(looking, leading, return_exceptions=True)
+            await asyncio.gather(looking, leading, moving, return_exceptions=True)
 
     async def _void(
         self, workspace: Workspace, asked: StartRuntime, changed: tuple[Checkout, ...]

@@ -1,13 +1,13 @@
 """What is asked before and while a service starts."""
 
-from pathlib import Path
+import errno
+import socket
+from collections.abc import Sequence
 
 from envforge_daemon.apart import in_own_thread
 from envforge_daemon.isolation import Wall, Workspace, network
 from envforge_daemon.isolation.enter import enter_network
 from envforge_protocol.host.runtimes import Blocker, Check, Service
-
-LISTENING = "0A"
 
 
 def check_of(service: Service) -> Check | None:
@@ -18,37 +18,43 @@ def check_of(service: Service) -> Check | None:
 
 
 async def port_taken(workspace: Workspace, service: Service) -> Blocker | None:
-    """Whether something in the workspace listens on one of the service's ports already; it would answer in its place."""
-    taken = await listening(workspace) if service.ports else set()
-    for port in service.ports:
-        if port.port in taken:
-            reason = (
-                f"Port {port.port} is in use by another program of this workspace. "
-                "Stop it, and wake the runtime again."
-            )
-            return Blocker(service=service.name, at="port", reason=reason)
+    """Whether something in the workspace has one of the service's ports already; it would answer in its place."""
+    wanted = [port.port for port in service.ports]
+    for port in await taken(workspace, wanted) if wanted else ():
+        reason = f"Port {port} is in use by another program of this workspace. Stop it, and wake the runtime again."
+        return Blocker(service=service.name, at="port", reason=reason)
     return None
 
 
-async def listening(workspace: Workspace) -> set[int]:
-    """The TCP ports on which something in the workspace's namespace listens."""
+async def taken(workspace: Workspace, ports: Sequence[int]) -> list[int]:
+    """Those of the TCP ports that a program of the workspace's namespace has. To list all who listen would take as long as all else."""
     inside = (
         str(network.path(workspace.config, workspace.uid)) if Wall.NAMESPACES in workspace.walls else None
     )
 
-    def look() -> set[int]:
+    def look() -> list[int]:
+        # A namespace belongs to a thread.
         if inside:
             enter_network(inside)
-        return _ports(Path("/proc/thread-self/net"))
+        return [port for port in ports if not _can_be_bound(port)]
 
     return await in_own_thread(look)
 
 
-def _ports(tables: Path) -> set[int]:
-    found = set()
-    for table in ("tcp", "tcp6"):
-        for row in (tables / table).read_text().splitlines()[1:]:
-            _, local, _, state, *_ = row.split()
-            if state == LISTENING:
-                found.add(int(local.rpartition(":")[2], 16))
-    return found
+def _can_be_bound(port: int) -> bool:
+    """For every address, as far as the kernel has both kinds; one whose last connections are not forgotten yet can."""
+    try:
+        tried = socket.socket(socket.AF_INET6)
+    except OSError:
+        tried = socket.socket(socket.AF_INET)
+    with tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if tried.family == socket.AF_INET6:
+            tried.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        try:
+            tried.bind(("", port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            return False
+    return True
