@@ -48,13 +48,16 @@ def lease(held: str) -> list[Taken]:
     """
     with tokens.speaking(held) as actor:
         # Most polls find nothing: that must cost little.
-        if not HostCommand.objects.filter(host_id=actor.host_id, finished_at=None).exists():
+        now = timezone.now()
+        there = HostCommand.objects.filter(host_id=actor.host_id, finished_at=None)
+        open_ones = list(there.order_by("position").values_list("id", "due_at", "generation"))
+        if not open_ones:
             return []
-        hopeless = list(
-            HostCommand.objects.filter(_hopeless(), host_id=actor.host_id)
-            .order_by("position")
-            .values_list("id", flat=True)[:MOST_GIVEN_UP]
-        )
+        hopeless = [
+            command_id
+            for command_id, due_at, generation in open_ones
+            if due_at <= now or generation < actor.generation
+        ][:MOST_GIVEN_UP]
         if not hopeless:
             return _take_free(actor)
     for command_id in hopeless:

@@ -15,7 +15,7 @@ from audit.append import append
 from audit.kinds import EventKind
 from envforge import tenancy
 from envforge.actor import Actor
-from envforge.errors import Conflict, NotVisible
+from envforge.errors import NotVisible
 from hosts.models import Host, HostRole, Mend, Observed, Placement, PlacementPolicy, Power, Size, Slot
 from hosts.sizes import room_of, size_of_new_host, units_of
 from hosts.volumes import follow, zone_needed, zone_of
@@ -32,7 +32,6 @@ class SlotView:
     role: HostRole
     size: Size
     active: bool
-    dedicated: bool
     host_id: UUID | None
     generation: int
     ready: bool
@@ -53,12 +52,22 @@ def claim_slot(
     """Claim room for a workspace; it takes none until it is activated. Claiming again changes nothing."""
     with tenancy.enter(org_id):
         lock_placements()
-        slot = Slot.objects.filter(workspace_id=workspace_id, role=role, released_at=None).first()
-        if slot is None:
-            slot = Slot.objects.create(
-                workspace_id=workspace_id, workspace_label=label, role=role, size=size, dedicated=dedicated
-            )
-        return _view(slot)
+        return _view(_claimed(workspace_id, label, role, size, dedicated=dedicated))
+
+
+def awake_slot(
+    *, actor: Actor, org_id: UUID, workspace_id: UUID, label: str, role: HostRole, size: Size
+) -> SlotView:
+    """Room of this size for a workspace that wants to be awake: claimed, placed, and its VM wanted running. Again, it changes nothing."""
+    with tenancy.enter(org_id):
+        lock_placements()
+        slot = _claimed(workspace_id, label, role, size)
+        if slot.size != size:
+            if slot.active:
+                _sleep(slot)
+            slot.size = size
+            slot.save(update_fields=["size"])
+        return _activated(actor, slot)
 
 
 def activate_slot(*, actor: Actor, org_id: UUID, slot_id: UUID) -> SlotView:
@@ -68,17 +77,7 @@ def activate_slot(*, actor: Actor, org_id: UUID, slot_id: UUID) -> SlotView:
         NotVisible: there is no such slot, or it was released.
     """
     with tenancy.enter(org_id):
-        slot = _lock(slot_id)
-        if not slot.active:
-            now = timezone.now()
-            slot.active, slot.active_since = True, now
-            slot.save(update_fields=["active", "active_since"])
-            _place(actor, slot)
-            follow([slot.workspace_id])
-        elif not _open_placements(slot):
-            _place(actor, slot)
-            follow([slot.workspace_id])
-        return _view(slot)
+        return _activated(actor, _lock(slot_id))
 
 
 def deactivate_slot(*, actor: Actor, org_id: UUID, slot_id: UUID) -> SlotView:
@@ -103,25 +102,6 @@ def release_slot(*, actor: Actor, org_id: UUID, slot_id: UUID) -> None:
         leave(_open_placements(slot), now, actor=actor)
         slot.released_at = now
         slot.save(update_fields=["released_at"])
-
-
-def resize_slot(*, actor: Actor, org_id: UUID, slot_id: UUID, size: Size) -> SlotView:
-    """Let a sleeping workspace take more or less room from its next waking on.
-
-    Raises:
-        NotVisible: as `activate_slot`.
-        Conflict: it is awake.
-    """
-    with tenancy.enter(org_id):
-        slot = _lock(slot_id)
-        if slot.size != size:
-            if slot.active:
-                raise Conflict(
-                    "The size can change while the runtime sleeps. Put it to sleep, then choose the size."
-                )
-            slot.size = size
-            slot.save(update_fields=["size"])
-        return _view(slot)
 
 
 def dedicate_slots(*, actor: Actor, org_id: UUID, workspace_id: UUID, dedicated: bool) -> list[SlotView]:
@@ -164,6 +144,29 @@ def _lock(slot_id: UUID) -> Slot:
     return slot
 
 
+def _claimed(workspace_id: UUID, label: str, role: HostRole, size: Size, *, dedicated: bool = False) -> Slot:
+    """The workspace's slot of the role, locked; the caller holds `lock_placements`."""
+    slot = (
+        Slot.objects.select_for_update()
+        .filter(workspace_id=workspace_id, role=role, released_at=None)
+        .first()
+    )
+    return slot or Slot.objects.create(
+        workspace_id=workspace_id, workspace_label=label, role=role, size=size, dedicated=dedicated
+    )
+
+
+def _activated(actor: Actor, slot: Slot) -> SlotView:
+    if slot.active and (present := _placement(slot)) is not None:
+        return _view_on(slot, present.host)
+    if not slot.active:
+        slot.active, slot.active_since = True, timezone.now()
+        slot.save(update_fields=["active", "active_since"])
+    host = _place(actor, slot)
+    follow([slot.workspace_id])
+    return _view_on(slot, host)
+
+
 def _sleep(slot: Slot) -> None:
     slot.active, slot.active_since = False, None
     slot.save(update_fields=["active", "active_since"])
@@ -182,13 +185,13 @@ def _open_placements(slot: Slot) -> list[Placement]:
     return list(Placement.objects.select_related("slot").filter(slot=slot, ended_at=None))
 
 
-def _place(actor: Actor, slot: Slot) -> None:
+def _place(actor: Actor, slot: Slot) -> Host:
     """Find the slot its VM and want that one running; the caller holds `lock_placements`."""
     now = timezone.now()
     present = _open_placements(slot)
-    host = _choose(slot, present[0].host_id if present else None)
+    dedicated = _is_dedicated(slot)
+    host = _choose(slot, present[0].host_id if present else None, dedicated=dedicated)
     if host is None:
-        dedicated = _is_dedicated(slot)
         host = new_host(
             actor=actor,
             role=slot.role,
@@ -205,11 +208,12 @@ def _place(actor: Actor, slot: Slot) -> None:
             if old.host_id != host.id:
                 _left_by_one(old.host_id)
     used(host, now)
+    return host
 
 
-def _choose(slot: Slot, present_id: UUID | None) -> Host | None:
+def _choose(slot: Slot, present_id: UUID | None, *, dedicated: bool) -> Host | None:
     """The best VM there is, locked; None where a new one is needed."""
-    alone = slot.workspace_id if _is_dedicated(slot) else None
+    alone = slot.workspace_id if dedicated else None
     hosts = Host.objects.filter(role=slot.role, dedicated_to=alone).exclude(wanted=Power.ENDED)
     taken = _taken(slot)
     needed = units_of(slot.role, slot.size)
@@ -253,16 +257,22 @@ def _is_dedicated(slot: Slot) -> bool:
     return slot.dedicated or PlacementPolicy.objects.filter(vm_per_workspace=True).exists()
 
 
+def _placement(slot: Slot) -> Placement | None:
+    return Placement.objects.select_related("host").filter(slot=slot, ended_at=None).first()
+
+
 def _view(slot: Slot) -> SlotView:
-    placement = Placement.objects.select_related("host").filter(slot=slot, ended_at=None).first()
-    host = placement.host if placement else None
+    placement = _placement(slot)
+    return _view_on(slot, placement.host if placement else None)
+
+
+def _view_on(slot: Slot, host: Host | None) -> SlotView:
     return SlotView(
         id=slot.id,
         workspace_id=slot.workspace_id,
         role=HostRole(slot.role),
         size=Size(slot.size),
         active=slot.active,
-        dedicated=_is_dedicated(slot),
         host_id=host.id if host else None,
         generation=host.generation if host else 0,
         ready=host is not None and is_ready(host),

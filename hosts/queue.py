@@ -81,27 +81,30 @@ def want(
     now = timezone.now()
     workspace_id = _workspace_of(payload)
     lane = LANES[payload.kind]
-    command, made = HostCommand.objects.get_or_create(
+    command = HostCommand(
+        org_id=tenancy.current_org(),
         host_id=host_id,
         generation=generation,
         key=key,
-        defaults={
-            "workspace_id": workspace_id,
-            "kind": payload.kind,
-            "lane": f"{workspace_id}/{lane}" if lane else "",
-            "position": _next_position(),
-            "payload": payload.model_dump(mode="json"),
-            "cause": cause,
-            "created_at": now,
-            "not_before": now + after,
-            "expires_at": now + after + expires_in,
-            "due_at": now + after + expires_in,
-            "most_attempts": most_attempts,
-        },
+        workspace_id=workspace_id,
+        kind=payload.kind,
+        lane=f"{workspace_id}/{lane}" if lane else "",
+        position=_next_position(),
+        payload=payload.model_dump(mode="json"),
+        cause=cause,
+        created_at=now,
+        not_before=now + after,
+        expires_at=now + after + expires_in,
+        due_at=now + after + expires_in,
+        most_attempts=most_attempts,
     )
-    if made:
+    HostCommand.objects.bulk_create([command], ignore_conflicts=True)
+    # Of a key that was asked for before, the command that is there.
+    same = HostCommand.objects.filter(host_id=host_id, generation=generation, key=key)
+    found = same.values_list("id", flat=True).get()
+    if found == command.id:
         wake(host_id)
-    return command.id
+    return found
 
 
 def withdraw(*, host_id: UUID, key: str, cause: str, begun: bool = True) -> bool:

@@ -24,7 +24,16 @@ def locked_workspace(actor: Actor, action: Action, workspace_id: UUID) -> Worksp
 
 def locked_runtime(actor: Actor, action: Action, workspace_id: UUID) -> Runtime:
     """The runtime of such a workspace, which `workspace` holds; raises as `locked_workspace`."""
-    workspace = locked_workspace(actor, action, workspace_id)
+    return _runtime_of(locked_workspace(actor, action, workspace_id))
+
+
+def runtime_in(workspace_id: UUID) -> Runtime | None:
+    """The same for machine steps, whatever is wanted of the workspace; None where there is none."""
+    workspace = Workspace.objects.select_for_update().filter(id=workspace_id).first()
+    return _runtime_of(workspace) if workspace is not None else None
+
+
+def _runtime_of(workspace: Workspace) -> Runtime:
     runtime = Runtime.objects.select_for_update().get(workspace=workspace)
     runtime.workspace = workspace
     return runtime

@@ -23,6 +23,7 @@ from projects.models import Repository
 from projects.operations.contracts import propose_contract
 from workspaces import activity, ends, meter, routes, trees
 from workspaces.consumed import note_consumed
+from workspaces.locks import runtime_in
 from workspaces.models import (
     Checkout,
     Observed,
@@ -98,7 +99,7 @@ def runtime_started(ended: Finished) -> None:
     changed = ended.outcome.changed if isinstance(ended.outcome, RuntimeStarted) else ()
     if changed:
         _propose(ended.command.workspace_id, changed)
-    runtime = _locked(ended.command.workspace_id)
+    runtime = runtime_in(ended.command.workspace_id)
     if runtime is None:
         return
     # Whichever VM tells it: that is how they lie.
@@ -129,10 +130,11 @@ def runtime_started(ended: Finished) -> None:
         ends.failed(runtime, at=now, word=ended.failure.word, words=ended.failure.sentence)
         runtime.save()
         return
-    wake.services = _services(runtime, readiness)
+    running = {row.name: row for row in RunningService.objects.filter(runtime=runtime)}
+    wake.services = _services(running, readiness)
     wake.resources = {one.name: one.health.value for one in readiness.resources}
     wake.blockers = [one.model_dump(mode="json") for one in readiness.blockers]
-    not_up = _not_up(runtime, readiness)
+    not_up = _not_up(running, readiness)
     if readiness.blockers or not_up:
         wake.save(update_fields=["services", "resources", "blockers"])
         _fail(runtime, readiness, not_up, now)
@@ -148,7 +150,7 @@ def runtime_stopped(ended: Finished) -> None:
     """The services were stopped; or nobody knows, and then the VM is seen to by the fleet."""
     if ended.failure is not None and ended.failure.word in ELSEWHERE:
         return
-    runtime = _locked(ended.command.workspace_id)
+    runtime = runtime_in(ended.command.workspace_id)
     if runtime is None or not _is_where_it_runs(ended, runtime):
         return
     epoch = RunningService.objects.filter(runtime=runtime).values_list("epoch", flat=True).first()
@@ -196,10 +198,9 @@ def _awake(runtime: Runtime, wake: Wake) -> None:
     runtime.trouble = runtime.trouble_word = ""
     # For what pages tell of its trees; nobody waits for it.
     runtime.due_at = now + trees.LOOKED_AT_AFTER
-    for one in wake.services:
-        RunningService.objects.filter(runtime=runtime, name=one["name"]).update(
-            health=one["health"], since=now
-        )
+    for health in {one["health"] for one in wake.services}:
+        names = [one["name"] for one in wake.services if one["health"] == health]
+        RunningService.objects.filter(runtime=runtime, name__in=names).update(health=health, since=now)
     if wake.cause != WakeCause.RECOVERY:
         # The time it took to come up was no idleness.
         activity.begin(runtime, now, wake.cause)
@@ -217,14 +218,13 @@ def _awake(runtime: Runtime, wake: Wake) -> None:
     )
 
 
-def _not_up(runtime: Runtime, readiness: Readiness) -> list[str]:
+def _not_up(running: dict[str, RunningService], readiness: Readiness) -> list[str]:
     """Services that are not healthy; of a job, one that has ended well is not missed."""
-    kinds = dict(RunningService.objects.filter(runtime=runtime).values_list("name", "kind"))
     return [
         one.name
         for one in readiness.services
         if one.health != Health.HEALTHY
-        and not (kinds.get(one.name) == "job" and one.health == Health.STOPPED)
+        and not (one.name in running and running[one.name].kind == "job" and one.health == Health.STOPPED)
     ]
 
 
@@ -241,8 +241,7 @@ def _fail(runtime: Runtime, readiness: Readiness, not_up: list[str], now: dateti
     ends.failed(runtime, at=now, word=word, words=words)
 
 
-def _services(runtime: Runtime, readiness: Readiness) -> list[dict[str, object]]:
-    rows = {row.name: row for row in RunningService.objects.filter(runtime=runtime)}
+def _services(rows: dict[str, RunningService], readiness: Readiness) -> list[dict[str, object]]:
     names = dict(
         Repository.objects.filter(id__in=[row.repository_id for row in rows.values()]).values_list(
             "id", "name"
@@ -283,7 +282,7 @@ def _repositories(workspace: Workspace) -> dict[str, Repository]:
 
 
 def _note_trees(workspace: Workspace, seen: tuple[wire.Checkout, ...]) -> None:
-    repositories = _repositories(workspace)
+    repositories = _repositories(workspace) if seen else {}
     for one in seen:
         repository = repositories.get(one.directory)
         if repository is None:
@@ -350,12 +349,3 @@ def _look_at_waking(workspace: Workspace) -> None:
     if runtime.observed == Observed.WAKING and runtime.wanted == Power.AWAKE:
         touch(runtime, timezone.now())
         runtime.save()
-
-
-def _locked(workspace_id: UUID) -> Runtime | None:
-    workspace = Workspace.objects.select_for_update().filter(id=workspace_id).first()
-    if workspace is None:
-        return None
-    runtime = Runtime.objects.select_for_update().get(workspace=workspace)
-    runtime.workspace = workspace
-    return runtime

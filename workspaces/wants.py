@@ -5,6 +5,7 @@ Callers have asked policy. What follows from a change is done by `workspaces.rec
 
 from datetime import datetime
 from functools import partial
+from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
@@ -18,6 +19,9 @@ from workspaces import activity, meter, routes
 from workspaces.contracts import chosen
 from workspaces.models import Observed, Power, Presence, Runtime, SleepCause, Wake, WakeCause
 from workspaces.needed import idle_timeout_of, size_of
+
+# States in which its last wake has its end.
+OVER = frozenset({Observed.ASLEEP, Observed.FAILED})
 
 
 def want_awake(runtime: Runtime, *, actor: Actor, cause: WakeCause, detail: str = "") -> bool:
@@ -39,14 +43,15 @@ def want_awake(runtime: Runtime, *, actor: Actor, cause: WakeCause, detail: str 
         return False
     meter.require_below_cap(runtime)
     now = timezone.now()
-    # Its last wake is over with this one's beginning, should its services not have ended yet.
-    end_wake(runtime, at=now, cause=runtime.wanted_cause or SleepCause.ASKED)
+    if runtime.observed not in OVER:
+        # Its last wake is over with this one's beginning, though its services have not ended yet.
+        end_wake(runtime, at=now, cause=runtime.wanted_cause or SleepCause.ASKED)
     contracts = [one.contract for one in chosen(runtime.workspace).contracts]
     runtime.size = size_of(runtime.workspace, contracts)
     runtime.idle_timeout_s = idle_timeout_of(runtime.workspace, contracts)
     runtime.wanted, runtime.wanted_at = Power.AWAKE, now
-    _step_after_commit(runtime)
     open_wake(runtime, actor=actor, cause=cause, detail=detail, at=now)
+    _take_first_steps(runtime, now)
     activity.begin(runtime, now, cause)
     runtime.save()
     append(EventKind.RUNTIME_WAKE_REQUESTED, actor=actor, target=runtime, cause=cause)
@@ -69,6 +74,7 @@ def ask_awake(runtime: Runtime, *, actor: Actor, cause: WakeCause, detail: str =
 def wake_again(runtime: Runtime, *, at: datetime) -> None:
     """A runtime that is wanted awake lost its VM: it wakes on another one, in a wake of its own (W11). Not activity."""
     open_wake(runtime, actor=SYSTEM, cause=WakeCause.RECOVERY, detail="", at=at)
+    touch(runtime, at)
     runtime.save()
     append(EventKind.RUNTIME_WAKE_REQUESTED, actor=SYSTEM, target=runtime, cause=WakeCause.RECOVERY)
 
@@ -95,11 +101,11 @@ def want_asleep(runtime: Runtime, *, actor: Actor, cause: SleepCause) -> bool:
 
 
 def open_wake(runtime: Runtime, *, actor: Actor, cause: WakeCause, detail: str, at: datetime) -> None:
-    """Begin the next wake; the caller saves the row."""
+    """Begin the next wake; the caller has it followed up, and saves the row."""
     runtime.epoch += 1
     runtime.wanted_cause, runtime.wanted_by = cause, actor.label
     runtime.trouble = runtime.trouble_word = ""
-    if runtime.observed in {Observed.ASLEEP, Observed.FAILED}:
+    if runtime.observed in OVER:
         runtime.observed, runtime.observed_at = Observed.WAKING, at
     Wake.objects.create(
         runtime=runtime,
@@ -110,7 +116,6 @@ def open_wake(runtime: Runtime, *, actor: Actor, cause: WakeCause, detail: str, 
         asked_at=at,
         size=runtime.size,
     )
-    touch(runtime, at)
 
 
 def end_wake(runtime: Runtime, *, at: datetime, cause: str, disputed_s: int = 0) -> Wake | None:
@@ -123,22 +128,36 @@ def end_wake(runtime: Runtime, *, at: datetime, cause: str, disputed_s: int = 0)
     return wake
 
 
-def _step_after_commit(runtime: Runtime) -> None:
-    """Whoever asked for a wake takes its first steps at once, which ask nobody but the database: a sleeping service on a VM that
-    runs is not to wait for a worker to be free. What is left, and what a process that ends here leaves, is the worker's and the sweep's.
-    One that never ran has no VM that could: nothing is gained there.
+def _take_first_steps(runtime: Runtime, now: datetime) -> None:
+    """Whoever asked for a wake takes its first steps once that is committed, which ask nobody but the database: a sleeping service on
+    a VM that runs is not to wait for a worker, nor to share the processors with one that looks for the same. What a process that
+    ends here leaves is the sweep's. One that never ran has no VM that could: it is the worker's.
     """
     if runtime.host_id is None:
+        touch(runtime, now)
         return
+    from workspaces import tasks  # noqa: PLC0415 - as in `touch`
     from workspaces.reconcile import runtimes  # noqa: PLC0415 - the reconciler leads here
 
-    transaction.on_commit(partial(runtimes.reconcile, runtime.org_id, runtime.id), robust=True)
+    def step(org_id: UUID, runtime_id: UUID) -> None:
+        try:
+            runtimes.reconcile(org_id, runtime_id)
+        except Exception:
+            nudge(tasks.reconcile_runtime, org_id, runtime_id)
+            raise
+
+    _make_due(runtime, now)
+    transaction.on_commit(partial(step, runtime.org_id, runtime.id), robust=True)
 
 
 def touch(runtime: Runtime, now: datetime) -> None:
     """Note a change that a reconciler is to follow up at once; the caller saves the row."""
     from workspaces import tasks  # noqa: PLC0415 - a task leads to the reconciler, which leads here
 
+    _make_due(runtime, now)
+    nudge(tasks.reconcile_runtime, runtime.org_id, runtime.id)
+
+
+def _make_due(runtime: Runtime, now: datetime) -> None:
     runtime.version += 1
     runtime.attempts, runtime.due_at = 0, now
-    nudge(tasks.reconcile_runtime, runtime.org_id, runtime.id)

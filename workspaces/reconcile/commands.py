@@ -23,6 +23,7 @@ from projects.contracts import contract_of
 from projects.models import Proposal
 from workspaces import lookups, runs
 from workspaces.contracts import chosen
+from workspaces.locks import runtime_in
 from workspaces.manifest import build
 from workspaces.models import (
     CommandOutput,
@@ -34,7 +35,6 @@ from workspaces.models import (
     Runtime,
     Wake,
 )
-from workspaces.reconcile.runtimes import locked
 from workspaces.wire import on_vm
 
 # A runtime that wakes says so itself; this is for what it says getting lost.
@@ -82,8 +82,7 @@ def sweep_output() -> int:
 
 
 def _send_when_awake(seen: CommandRun) -> int:
-    found = Runtime.objects.filter(workspace_id=seen.workspace_id).values_list("id", flat=True).first()
-    runtime = locked(found) if found else None
+    runtime = runtime_in(seen.workspace_id)
     run = CommandRun.objects.select_for_update().filter(id=seen.id, finished_at=None, sent_at=None).first()
     if runtime is None or run is None:
         return 0

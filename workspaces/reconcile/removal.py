@@ -16,7 +16,7 @@ from envforge_protocol.host.commands import RemoveWorkspace
 from hosts import queue
 from hosts.files import FilesView, drop_files, files_of
 from hosts.models import HostRole, Size
-from hosts.placement import SlotView, activate_slot, claim_slot, deactivate_slot, release_slot, slot_of
+from hosts.placement import SlotView, awake_slot, deactivate_slot, release_slot, slot_of
 from hosts.volumes import drop_volume
 from secrets_ref.models import Secret
 from secrets_ref.operations import delete_secret
@@ -88,7 +88,7 @@ def _step(workspace: Workspace, now: datetime) -> bool:
 
 def _delete_files(workspace: Workspace, shell: Shell, files: FilesView, now: datetime) -> None:
     """On a VM, since only VMs reach them; one is started for it where none is there."""
-    slot = claim_slot(
+    slot = awake_slot(
         actor=SYSTEM,
         org_id=workspace.org_id,
         workspace_id=workspace.id,
@@ -96,7 +96,6 @@ def _delete_files(workspace: Workspace, shell: Shell, files: FilesView, now: dat
         role=HostRole.SHELL,
         size=Size.SMALL,
     )
-    slot = activate_slot(actor=SYSTEM, org_id=workspace.org_id, slot_id=slot.id)
     shell.slot_id = slot.id
     shell.save(update_fields=["slot"])
     _leave_runtime_vm(workspace, files)

@@ -11,11 +11,11 @@ from envforge_protocol.host.commands import StartRuntime, StopRuntime
 from hosts import queue
 from hosts.files import want_files
 from hosts.models import Host, HostRole, Size
-from hosts.placement import SlotView, activate_slot, claim_slot, deactivate_slot, resize_slot, slot_of
-from hosts.wants import lock_placements
+from hosts.placement import SlotView, awake_slot, deactivate_slot, slot_of
 from hosts.words import says
 from workspaces import ends, routes, trees
 from workspaces.contracts import Contracts, chosen
+from workspaces.locks import runtime_in
 from workspaces.manifest import Built, build, patience_s
 from workspaces.models import (
     Observed,
@@ -25,7 +25,6 @@ from workspaces.models import (
     Shell,
     ShellState,
     Wake,
-    Workspace,
 )
 from workspaces.reconcile import shells
 from workspaces.wire import on_vm
@@ -67,8 +66,11 @@ def stop_at_once(org_id: UUID, workspace_id: UUID) -> int:
 
 def _step(org_id: UUID, runtime_id: UUID) -> bool:
     with tenancy.enter(org_id):
-        _take_back_start(runtime_id)
-        runtime = locked(runtime_id)
+        found = Runtime.objects.filter(id=runtime_id).first()
+        if found is None:
+            return False
+        _take_back_start(found)
+        runtime = runtime_in(found.workspace_id)
         now = timezone.now()
         if runtime is None or runtime.due_at is None or runtime.due_at > now:
             return False
@@ -96,25 +98,11 @@ def _step(org_id: UUID, runtime_id: UUID) -> bool:
         return runtime.observed != before and runtime.due_at is not None
 
 
-def locked(runtime_id: UUID) -> Runtime | None:
-    """The runtime and its workspace, locked, in the entered organization."""
-    workspace_id = Runtime.objects.filter(id=runtime_id).values_list("workspace_id", flat=True).first()
-    if workspace_id is None:
-        return None
-    workspace = Workspace.objects.select_for_update().get(id=workspace_id)
-    runtime = Runtime.objects.select_for_update().get(id=runtime_id)
-    runtime.workspace = workspace
-    return runtime
-
-
-def _take_back_start(runtime_id: UUID) -> None:
+def _take_back_start(row: Runtime) -> None:
     """A start that is wanted no more is taken back, so that the stop need not wait for its end. Before the row is locked:
     whoever records a command's end holds the command and then locks the row.
     """
-    row = Runtime.objects.filter(
-        id=runtime_id, wanted=Power.ASLEEP, observed=Observed.STOPPING, host__isnull=False
-    ).first()
-    if row is not None and row.host_id is not None:
+    if (row.wanted, row.observed) == (Power.ASLEEP, Observed.STOPPING) and row.host_id is not None:
         started = Wake.objects.get(runtime=row, epoch=_running_epoch(row))
         queue.withdraw(host_id=row.host_id, key=started.start_key(row.workspace_id), cause="it is to sleep")
 
@@ -183,26 +171,14 @@ def _give_up(runtime: Runtime, wake: Wake, now: datetime, *, word: str, words: s
 
 
 def _slot(runtime: Runtime) -> SlotView:
-    workspace, size = runtime.workspace, Size(runtime.size)
-    lock_placements()
-    slot = slot_of(org_id=runtime.org_id, workspace_id=workspace.id, role=HostRole.RUNTIME)
-    if slot is not None and slot.active and slot.host_id is not None and slot.size == size:
-        # A later look of the same wake.
-        return slot
-    if slot is None:
-        slot = claim_slot(
-            actor=SYSTEM,
-            org_id=runtime.org_id,
-            workspace_id=workspace.id,
-            label=workspace.branch[:120],
-            role=HostRole.RUNTIME,
-            size=size,
-        )
-    if slot.size != size:
-        if slot.active:
-            deactivate_slot(actor=SYSTEM, org_id=runtime.org_id, slot_id=slot.id)
-        resize_slot(actor=SYSTEM, org_id=runtime.org_id, slot_id=slot.id, size=size)
-    return activate_slot(actor=SYSTEM, org_id=runtime.org_id, slot_id=slot.id)
+    return awake_slot(
+        actor=SYSTEM,
+        org_id=runtime.org_id,
+        workspace_id=runtime.workspace_id,
+        label=runtime.workspace.branch[:120],
+        role=HostRole.RUNTIME,
+        size=Size(runtime.size),
+    )
 
 
 def _lacks_trees(contracts: Contracts) -> bool:

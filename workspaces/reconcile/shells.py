@@ -14,7 +14,7 @@ from envforge_protocol.host.workspaces import Repository as WireRepository
 from hosts import queue
 from hosts.files import FilesView, want_files
 from hosts.models import HostRole, Size
-from hosts.placement import SlotView, activate_slot, claim_slot
+from hosts.placement import SlotView, awake_slot
 from hosts.words import says
 from projects.models import Repository
 from secrets_ref.grants import SecretsNotReady, resolve_grants
@@ -97,7 +97,7 @@ def _step(org_id: UUID, shell_id: UUID, authority: str) -> bool:
 
 
 def _slot(workspace: Workspace, shell: Shell) -> SlotView:
-    slot = claim_slot(
+    slot = awake_slot(
         actor=SYSTEM,
         org_id=workspace.org_id,
         workspace_id=workspace.id,
@@ -106,7 +106,7 @@ def _slot(workspace: Workspace, shell: Shell) -> SlotView:
         size=Size.SMALL,
     )
     shell.slot_id = slot.id
-    return activate_slot(actor=SYSTEM, org_id=workspace.org_id, slot_id=slot.id)
+    return slot
 
 
 def _ask(

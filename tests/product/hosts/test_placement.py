@@ -13,7 +13,7 @@ from psycopg import errors
 
 from envforge import tenancy
 from envforge.actor import SYSTEM
-from envforge.errors import Conflict, NotAllowed, NotVisible
+from envforge.errors import NotAllowed, NotVisible
 from hosts import operations, placement, records, wants
 from hosts.models import Host, HostRole, Observed, Placement, Power, Size, Slot
 from hosts.placement import SlotView
@@ -100,13 +100,22 @@ def test_v3_a_vm_per_workspace_for_all_is_an_admins_choice(fleet: Fleet, world: 
     assert len(fleet.events("organization.setting_changed")) == 1
 
 
-def test_the_size_changes_only_in_sleep(fleet: Fleet) -> None:
+def test_another_size_places_anew(fleet: Fleet) -> None:
     slot = fleet.awake()
-    named: Any = {"actor": SYSTEM, "org_id": fleet.org_id, "slot_id": slot.id, "size": Size.LARGE}
-    with pytest.raises(Conflict):
-        placement.resize_slot(**named)
-    fleet.sleep(slot)
-    assert placement.resize_slot(**named).size == Size.LARGE
+    named: Any = {
+        "actor": SYSTEM,
+        "org_id": fleet.org_id,
+        "workspace_id": slot.workspace_id,
+        "label": "feature",
+        "role": HostRole.RUNTIME,
+    }
+    assert placement.awake_slot(**named, size=Size.SMALL) == slot
+    assert len(fleet.events("placement.made")) == 1
+    large = placement.awake_slot(**named, size=Size.LARGE)
+    assert (large.id, large.size, large.active) == (slot.id, Size.LARGE, True)
+    assert large.host_id is not None
+    fleet.sleep(large)
+    assert placement.awake_slot(**named, size=Size.LARGE) == large
 
 
 def test_asking_twice_changes_and_records_nothing(fleet: Fleet) -> None:
