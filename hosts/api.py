@@ -56,9 +56,9 @@ async def _filled(request: Request, taken: list[Taken]) -> tuple[Leased, ...]:
     """The leased commands with their credentials; given back where nobody waits for them any more."""
     if not taken:
         return ()
-    filled = [leases.fill(one) for one in taken if not hooks.is_filled(one.payload.kind)]
+    filled = [leases.fill(one) for one in taken if not hooks.is_filled(one.payload)]
     filled += await asyncio.gather(
-        *(request.door.outward(leases.fill, one) for one in taken if hooks.is_filled(one.payload.kind))
+        *(request.door.outward(leases.fill, one) for one in taken if hooks.is_filled(one.payload))
     )
     if request.is_gone:
         for one in taken:

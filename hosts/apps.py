@@ -9,7 +9,5 @@ class HostsConfig(AppConfig):
         from hosts import changes, hooks, volumes  # noqa: PLC0415 - models are loaded by now
 
         changes.on_host_change(volumes.heard)
-        for kind in volumes.NAMED_IN:
-            hooks.on_lease(kind, volumes.fill)
         for kind in volumes.LETS_GO:
             hooks.on_result(kind, volumes.let_go)

@@ -75,21 +75,24 @@ class CannotFill(EnvForgeError):
 
 
 Filler = Callable[[CommandRef, Payload], Payload]
+Needed = Callable[[Payload], bool]
 ResultReceiver = Callable[[Finished], None]
 ReportReceiver = Callable[[HostActor, Report], None]
 HeartbeatReceiver = Callable[[HostActor, Heartbeat], None]
 OutputReceiver = Callable[[OutputPart], None]
 
-_fillers: dict[str, list[Filler]] = {}
+_fillers: dict[str, list[tuple[Filler, Needed]]] = {}
 _results: dict[str, list[ResultReceiver]] = {}
 _reports: dict[str, list[ReportReceiver]] = {}
 _heartbeats: list[HeartbeatReceiver] = []
 _outputs: list[OutputReceiver] = []
 
 
-def on_lease(kind: str, fill: Filler) -> None:
-    """Register what puts credentials into a kind of command; several fill one after the other."""
-    _fillers.setdefault(kind, []).append(fill)
+def on_lease(kind: str, fill: Filler, *, needed: Needed = lambda _: True) -> None:
+    """Register what puts credentials into a kind of command; several fill one after the other. Whoever fills asks others and is
+    waited for, so not where it is not `needed`.
+    """
+    _fillers.setdefault(kind, []).append((fill, needed))
 
 
 def on_result(kind: str, receive: ResultReceiver) -> None:
@@ -114,13 +117,15 @@ def on_output(receive: OutputReceiver) -> None:
 
 def fill(command: CommandRef, payload: Payload) -> Payload:
     """The payload with what its fillers put into it."""
-    for one in _fillers.get(payload.kind, ()):
-        payload = one(command, payload)
+    for one, needed in _fillers.get(payload.kind, ()):
+        if needed(payload):
+            payload = one(command, payload)
     return payload
 
 
-def is_filled(kind: str) -> bool:
-    return kind in _fillers
+def is_filled(payload: Payload) -> bool:
+    """Whether something is to be put into it."""
+    return any(needed(payload) for _, needed in _fillers.get(payload.kind, ()))
 
 
 def finished(ended: Finished) -> None:

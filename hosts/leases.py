@@ -89,10 +89,10 @@ def _take_free(actor: HostActor) -> list[Taken]:
         .exclude(Q(kind=volumes.USES) & Exists(volumes.waits(OuterRef("workspace_id"), instance_id)))
         .order_by("position")[:MOST_AT_ONCE]
     )
-    return [taken for one in free if (taken := _take(one)) is not None]
+    return [taken for one in free if (taken := _take(one, instance_id)) is not None]
 
 
-def _take(command: HostCommand) -> Taken | None:
+def _take(command: HostCommand, instance_id: str) -> Taken | None:
     payload = queue.payload_of(command)
     now = timezone.now()
     if payload is None:
@@ -106,8 +106,7 @@ def _take(command: HostCommand) -> Taken | None:
     command.leased_until = now + timedelta(seconds=LEASE_S)
     command.due_at = queue.due_at(command, command.leased_until)
     command.save(update_fields=["attempts", "lease", "leased_until", "due_at"])
-    if command.kind == volumes.USES:
-        volumes.used(command.workspace_id)
+    payload = volumes.leased(command, payload, instance_id)
     return Taken(queue.ref(command), payload, command.lease, command.attempts)
 
 

@@ -14,12 +14,13 @@ from django.utils import timezone
 
 from envforge import tenancy
 from envforge.nudge import nudge
+from envforge_protocol.host.commands import Payload
 from envforge_protocol.host.workspaces import Volume
 from hosts import due, ebs, queue
 from hosts.changes import Change, HostChange
-from hosts.hooks import CommandRef, Finished
+from hosts.hooks import Finished
 from hosts.lookups import data_volumes_due
-from hosts.models import DataVolume, Host, HostRole, Observed, Placement, Slot
+from hosts.models import DataVolume, Host, HostCommand, HostRole, Observed, Placement, Slot
 from hosts.vendor import Refused
 
 MOST_DUE = 200
@@ -129,21 +130,20 @@ def waits(workspace_id: Any, instance_id: str) -> Any:
     return rows.exclude(attached_to=instance_id) if instance_id else rows
 
 
-def used(workspace_id: UUID) -> None:
-    """`start_runtime` is leased: from now on the volume may be mounted."""
-    DataVolume.objects.filter(workspace_id=workspace_id, wanted_present=True).update(in_use=True)
-
-
-def fill(command: CommandRef, payload: Any) -> Any:
-    """Name the workspace's volume in a command of the VM that it is attached to."""
-    with tenancy.enter(command.org_id):
-        instance_id = Host.objects.values_list("instance_id", flat=True).get(id=command.host_id)
-        found = DataVolume.objects.filter(workspace_id=command.workspace_id, attached_to=instance_id)
-        volume_id = found.exclude(attached_to="").values_list("volume_id", flat=True).first()
-    if volume_id is None:
+def leased(command: HostCommand, payload: Payload, instance_id: str) -> Payload:
+    """What a VM is given, with the workspace's volume named where it is attached to that instance. Once `start_runtime` is leased,
+    in the same transaction, the volume may be mounted.
+    """
+    if command.kind not in NAMED_IN:
         return payload
-    workspace = payload.workspace.model_copy(update={"data": Volume(id=volume_id)})
-    return payload.model_copy(update={"workspace": workspace})
+    for row in DataVolume.objects.filter(workspace_id=command.workspace_id, removed_at=None):
+        if command.kind == USES and row.wanted_present:
+            DataVolume.objects.filter(id=row.id).update(in_use=True)
+        if row.attached_to and row.attached_to == instance_id:
+            volume = Volume(id=row.volume_id)
+            workspace = payload.workspace.model_copy(update={"data": volume})  # type: ignore[union-attr]
+            payload = payload.model_copy(update={"workspace": workspace})
+    return payload
 
 
 def zone_of(workspace_id: UUID) -> str:

@@ -34,7 +34,7 @@ class WorkspacesConfig(AppConfig):
 
         hooks.on_lease("prepare_shell", credentials.fill_shell)
         hooks.on_lease("prepare_shell", forge_credentials.fill)
-        hooks.on_lease("start_runtime", credentials.fill_runtime)
+        hooks.on_lease("start_runtime", credentials.fill_runtime, needed=credentials.runtime_has_secrets)
         hooks.on_result("prepare_shell", received.shell_prepared)
         hooks.on_result("prepare_shell", forge_credentials.fetched)
         hooks.on_result("read_contract", received.contract_read)

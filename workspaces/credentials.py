@@ -24,6 +24,11 @@ def fill_runtime(command: CommandRef, payload: Payload) -> Payload:
     )
 
 
+def runtime_has_secrets(payload: Payload) -> bool:
+    """Whether `fill_runtime` has something to put in."""
+    return isinstance(payload, StartRuntime) and any(one.references for one in payload.manifest.services)
+
+
 def fill_run(command: CommandRef, payload: Payload) -> Payload:
     """Credentials for the secrets of the service in whose environment a command runs."""
     assert isinstance(payload, RunCommand)  # noqa: S101 - as above
