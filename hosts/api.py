@@ -56,10 +56,14 @@ async def _filled(request: Request, taken: list[Taken]) -> tuple[Leased, ...]:
     """The leased commands with their credentials; given back where nobody waits for them any more."""
     if not taken:
         return ()
-    filled = [leases.fill(one) for one in taken if not hooks.is_filled(one.payload)]
-    filled += await asyncio.gather(
-        *(request.door.outward(leases.fill, one) for one in taken if hooks.is_filled(one.payload))
-    )
+
+    async def fill(one: Taken) -> Leased | None:
+        # Only what others are asked for takes a thread.
+        return (
+            await request.door.outward(leases.fill, one) if hooks.is_filled(one.payload) else leases.fill(one)
+        )
+
+    filled = await asyncio.gather(*map(fill, taken))
     if request.is_gone:
         for one in taken:
             await request.door.in_database(leases.give_back, one)

@@ -4,8 +4,6 @@ Callers have asked policy. What follows from a change is done by `workspaces.rec
 """
 
 from datetime import datetime
-from functools import partial
-from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
@@ -139,7 +137,9 @@ def _take_first_steps(runtime: Runtime, now: datetime) -> None:
     from workspaces import tasks  # noqa: PLC0415 - as in `touch`
     from workspaces.reconcile import runtimes  # noqa: PLC0415 - the reconciler leads here
 
-    def step(org_id: UUID, runtime_id: UUID) -> None:
+    org_id, runtime_id = runtime.org_id, runtime.id
+
+    def step() -> None:
         try:
             runtimes.reconcile(org_id, runtime_id)
         except Exception:
@@ -147,7 +147,7 @@ def _take_first_steps(runtime: Runtime, now: datetime) -> None:
             raise
 
     _make_due(runtime, now)
-    transaction.on_commit(partial(step, runtime.org_id, runtime.id), robust=True)
+    transaction.on_commit(step, robust=True)
 
 
 def touch(runtime: Runtime, now: datetime) -> None:

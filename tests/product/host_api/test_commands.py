@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from subprocess import Popen
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -236,6 +237,11 @@ def test_n1_a_vm_of_another_organization_has_none_of_these_commands(
     assert command(daemon.host, wanted).finished_at is None
 
 
+def filled_by(fill: Any) -> None:
+    hooks._fillers["run_command"] = []
+    hooks.on_lease("run_command", fill)
+
+
 def test_k2_credentials_are_put_in_when_leased_and_stored_nowhere(daemon: Daemon, filled: None) -> None:
     canary = "canary-credential-7d1f"
     credential = ScopedCredential(
@@ -248,7 +254,7 @@ def test_k2_credentials_are_put_in_when_leased_and_stored_nowhere(daemon: Daemon
     payload = run(workspace())
     with pytest.raises(ValueError, match=r"run_command\.credentials.*K2"):
         want(daemon.host, payload.model_copy(update={"credentials": (credential,)}))
-    hooks._fillers["run_command"] = [lambda _, asked: asked.model_copy(update={"credentials": (credential,)})]
+    filled_by(lambda _, asked: asked.model_copy(update={"credentials": (credential,)}))
     wanted = want(daemon.host, payload)
     answer = daemon.get("commands?wait_s=0")
     assert answer.text.count(canary) == 2
@@ -267,14 +273,14 @@ def test_k2_what_cannot_be_filled_fails_or_waits(daemon: Daemon, filled: None, h
     def never(*_: object) -> None:
         raise CannotFill("secret_missing", "The secret DATABASE_URL was deleted. Bind another one.")
 
-    hooks._fillers["run_command"] = [away]  # type: ignore[list-item]
+    filled_by(away)
     wanted = want(daemon.host, run(workspace()))
     assert daemon.poll() == ()
     waiting = command(daemon.host, wanted)
     assert (waiting.attempts, waiting.lease) == (0, None)
     assert waiting.not_before > timezone.now()
     change(waiting, not_before=timezone.now())
-    hooks._fillers["run_command"] = [never]  # type: ignore[list-item]
+    filled_by(never)
     assert daemon.poll() == ()
     assert [one.failure.word for one in heard if one.failure] == ["secret_missing"]
 

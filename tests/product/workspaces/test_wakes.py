@@ -1,8 +1,12 @@
 """Waking and sleeping: from wanted to observed, with one receipt, one meter window and routes of one epoch (W5, W6, W10, G2)."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
+import redis
+from django.conf import settings
+from django.db import OperationalError
 
 from envforge import tenancy
 from envforge_protocol.host.commands import Failure
@@ -64,6 +68,43 @@ def test_whoever_asks_takes_the_first_steps(desk: Desk) -> None:
     [asked] = desk.commands("start_runtime")
     desk.drive()
     assert [one.id for one in desk.commands("start_runtime")] == [asked.id]
+
+
+def test_where_the_first_steps_fail_a_worker_takes_them(
+    desk: Desk, queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And where they do not, none is told: it would look for the same while the VM starts."""
+    desk.awake()
+    desk.sleep()
+    desk.drive()
+    desk.stop()
+    broker = redis.Redis.from_url(settings.CELERY_BROKER_URL)
+
+    def told() -> list[str]:
+        names = [json.loads(message)["headers"]["task"] for message in broker.lrange(queue, 0, -1)]
+        broker.delete(queue)
+        return names
+
+    told()
+    desk.wake()
+    assert len(desk.commands("start_runtime")) == 1
+    assert "workspaces.runtime.reconcile" not in told()
+    desk.start()
+    desk.sleep()
+    desk.drive()
+    desk.stop()
+    told()
+
+    def broken(*_: object) -> int:
+        raise OperationalError("the database went away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runtimes, "reconcile", broken)
+        desk.wake()
+    assert desk.commands("start_runtime") == []
+    assert told().count("workspaces.runtime.reconcile") == 1
+    desk.drive()
+    assert len(desk.commands("start_runtime")) == 1
 
 
 def test_w10_a_wake_ends_with_receipt_meter_and_routes(desk: Desk, led: list[RouteChange]) -> None:
