@@ -37,6 +37,11 @@ class Server(ThreadingHTTPServer):
             self._at_work -= 1
             self._idle.notify_all()
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Whoever hangs up in the middle of something is no fault of ours."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
     def wait_until_idle(self) -> None:
         """Wait for the requests at work, for some seconds at most."""
         with self._idle:

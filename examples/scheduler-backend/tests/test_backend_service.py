@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -135,6 +136,15 @@ class Service(unittest.TestCase):
         done = run("scheduler_backend.smoke")
         self.assertEqual(done.returncode, 1)
         self.assertIn("does not answer", done.stderr)
+
+    def test_who_hangs_up_in_the_middle_is_no_fault(self) -> None:
+        with socket.create_connection(("127.0.0.1", self.port)) as hasty:
+            hasty.sendall(b"GET /api/")
+            # A close that drops what is under way is a reset to the other side.
+            hasty.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.assertEqual(self.ask("GET", "/health")[0], 200)
+        self.assertEqual(self.end(), 0)
+        self.assertNotIn("Traceback", self.log.read_text())
 
 
 class WithoutAKey(unittest.TestCase):

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import urlsplit
 
 from scheduler_web.backend import HANDED_ON, Backend, Unreachable
@@ -41,6 +42,11 @@ class Server(ThreadingHTTPServer):
         with self._idle:
             self._at_work -= 1
             self._idle.notify_all()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Whoever hangs up in the middle of something is no fault of ours."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
     def wait_until_idle(self) -> None:
         """Wait for the requests at work and the sockets that are closing, for some seconds at most."""

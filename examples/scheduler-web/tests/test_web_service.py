@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -85,6 +86,16 @@ class Service(unittest.TestCase):
             return answer.status, answer.headers, answer.read()
         finally:
             connection.close()
+
+    def test_who_hangs_up_in_the_middle_is_no_fault(self) -> None:
+        with socket.create_connection(("127.0.0.1", self.port)) as hasty:
+            hasty.sendall(b"GET /live")
+            # A close that drops what is under way is a reset to the other side.
+            hasty.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.assertEqual(self.ask("GET", "/health")[0], 200)
+        self.assertEqual(self.end(), 0)
+        self.log.seek(0)
+        self.assertNotIn(b"Traceback", self.log.read())
 
     def test_pages_come_with_their_policy_and_are_asked_for_again_cheaply(self) -> None:
         status, headers, body = self.ask("GET", "/")
