@@ -22,19 +22,18 @@ BEFORE_JOINING_S = 10
 
 
 def together(told: Iterable[Activity]) -> tuple[Activity, ...]:
-    """One activity per workspace: counts are added, the latest keep-alive stands."""
+    """One activity per workspace: counts are added, and what one knows of declarations stands."""
     found: dict[UUID, Activity] = {}
     for one in told:
         other = found.get(one.workspace_id)
         if other is None:
             found[one.workspace_id] = one
             continue
-        ends = [end for end in (one.keep_alive_until, other.keep_alive_until) if end]
         found[one.workspace_id] = Activity(
             workspace_id=one.workspace_id,
             running_commands=one.running_commands + other.running_commands,
             shells=one.shells + other.shells,
-            keep_alive_until=max(ends) if ends else None,
+            declared=one.declared or other.declared,
         )
     return tuple(found.values())
 

@@ -1,7 +1,7 @@
 """What keeps a runtime awake, and until when (W6, W7, DESIGN 7.5).
 
 Use by people moves the coming sleep to one idle timeout later. What asks by itself (background requests, polls) moves it too, yet in total by
-`BACKGROUND_EXTENDS_S` past what people did. Declared needs (job leases, keep-alive) are activity for as long as they last. Rows are written
+`BACKGROUND_EXTENDS_S` past what people did. Declared needs (job leases, what is declared in the shell) are activity for as long as they last. Rows are written
 at most every `WRITTEN_EVERY`, however many requests there are; the coming sleep is exact to that.
 """
 
@@ -11,13 +11,8 @@ from uuid import UUID
 
 from django.db.models import DurationField, ExpressionWrapper, F, Max, Q, QuerySet, Value
 from django.db.models.functions import Coalesce, Greatest
-from django.utils import timezone
 
-from audit.append import append
-from audit.kinds import EventKind
 from envforge import tenancy
-from envforge.actor import SYSTEM, Actor
-from workspaces import caps
 from workspaces.models import CommandRun, JobLease, Power, Runtime, WakeCause
 
 BACKGROUND_EXTENDS_S = 300
@@ -29,7 +24,7 @@ COMMAND_ENDS_WITHIN = timedelta(minutes=5)
 COMMAND_WAITS_AT_MOST = timedelta(hours=1)
 
 # What `begin` and `end` set of a runtime, for whoever saves it.
-FIELDS = ("active_at", "active_cause", "touched_at", "keep_alive_until", "sleep_at")
+FIELDS = ("active_at", "active_cause", "touched_at", "sleep_at")
 
 
 class Use(StrEnum):
@@ -44,13 +39,12 @@ def begin(runtime: Runtime, at: datetime, cause: WakeCause | str) -> None:
     """A locked runtime is wanted awake: its idle time begins. Sets `FIELDS`; the caller saves them with what is wanted."""
     runtime.active_at = runtime.touched_at = at
     runtime.active_cause = str(cause)
-    runtime.keep_alive_until = None
     runtime.sleep_at = next_sleep(runtime)
 
 
 def end(runtime: Runtime) -> None:
     """A locked runtime is wanted asleep: nothing is awaited any more. Sets `FIELDS`; the caller saves them."""
-    runtime.keep_alive_until = runtime.sleep_at = None
+    runtime.sleep_at = None
 
 
 def note(runtime: Runtime, *, at: datetime, cause: WakeCause | str) -> bool:
@@ -94,28 +88,6 @@ def touch(runtime: Runtime, *, at: datetime) -> bool:
     return bool(written)
 
 
-def keep_alive(runtime: Runtime, until: datetime, *, actor: Actor = SYSTEM) -> bool:
-    """Its shell declares that it is needed until then, at most `KEPT_AWAKE_AT_MOST` from now. Answers whether that changed anything.
-
-    Only of a locked runtime that is wanted awake. An earlier declaration is never shortened by a later one.
-
-    Raises:
-        CapReached: a cap of mode "stop" is used up.
-    """
-    at = timezone.now()
-    until = min(until, at + KEPT_AWAKE_AT_MOST)
-    if runtime.wanted != Power.AWAKE or until <= at:
-        return False
-    if runtime.keep_alive_until is not None and until < runtime.keep_alive_until + WRITTEN_EVERY:
-        return False
-    caps.require_below_cap(runtime)
-    runtime.keep_alive_until = until
-    runtime.sleep_at = next_sleep(runtime)
-    runtime.save(update_fields=["keep_alive_until", "sleep_at"])
-    append(EventKind.RUNTIME_EXTENDED, actor=actor, target=runtime, cause=WakeCause.KEEP_ALIVE, until=until)
-    return True
-
-
 def note_request(org_id: UUID, workspace_id: UUID, kind: Use, at: datetime) -> bool:
     """What a gateway saw of a workspace, in batches: the latest of each kind is enough. Answers whether a row was written."""
     with tenancy.enter(org_id):
@@ -134,8 +106,6 @@ def next_sleep(runtime: Runtime) -> datetime | None:
     lasts = [runtime.active_at]
     if runtime.touched_at is not None:
         lasts.append(min(runtime.touched_at, runtime.active_at + timedelta(seconds=BACKGROUND_EXTENDS_S)))
-    if runtime.keep_alive_until is not None:
-        lasts.append(runtime.keep_alive_until)
     leased = JobLease.objects.filter(runtime=runtime, released_at=None).aggregate(until=Max("until"))["until"]
     if leased is not None:
         lasts.append(leased)

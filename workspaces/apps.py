@@ -30,7 +30,7 @@ class WorkspacesConfig(AppConfig):
 
     def _listen_to_vms(self) -> None:
         from hosts import changes, hooks  # noqa: PLC0415 - as above
-        from workspaces import beats, credentials, forge_credentials, news, received, routes  # noqa: PLC0415
+        from workspaces import beats, credentials, declared, forge_credentials, news, received, routes  # noqa: PLC0415
 
         hooks.on_lease("prepare_shell", credentials.fill_shell)
         hooks.on_lease("prepare_shell", forge_credentials.fill)
@@ -44,6 +44,7 @@ class WorkspacesConfig(AppConfig):
         hooks.on_report("contract_changed", beats.contract_changed)
         hooks.on_report("service_ended", beats.service_ended)
         hooks.on_heartbeat(beats.note_health)
+        hooks.on_heartbeat(declared.note)
         changes.on_host_change(news.note)
         changes.before_host_goes("workspaces.routes", routes.let_go)
 

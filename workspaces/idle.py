@@ -119,7 +119,8 @@ def _rest_at_cap(runtime: Runtime) -> bool:
     if runtime.wanted != Power.AWAKE or not caps.stopped(runtime.workspace_id, now):
         return False
     used = runtime.active_at is not None and runtime.active_at > now - IDLE_AT_CAP
-    leased = JobLease.objects.filter(runtime=runtime, released_at=None, until__gt=now).exists()
+    jobs = JobLease.objects.filter(runtime=runtime, released_at=None, until__gt=now)
+    leased = jobs.exclude(holder_kind=JobLease.SHELL).exists()
     if used or leased or activity.runs_command(runtime, now):
         return False
     return want_asleep(runtime, actor=SYSTEM, cause=SleepCause.CAP)

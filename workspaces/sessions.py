@@ -35,7 +35,7 @@ def connected(actor: HostActor, report: Report) -> None:
         return
     if _begun(certificate, body, actor, report.at) is None:
         return
-    append(EventKind.SHELL_CONNECTED, actor=_holder(certificate), target=certificate.workspace)
+    append(EventKind.SHELL_CONNECTED, actor=holder_of(certificate), target=certificate.workspace)
     if certificate.revoked_at is not None:
         certificates.tell_vm(certificate.workspace_id, [certificate], cause=certificate.revoked_cause)
 
@@ -92,7 +92,7 @@ def _end(session: ShellSession, *, at: datetime, cause: str, duration_s: int | N
     lasted = (session.disconnected_at - session.connected_at).total_seconds()
     append(
         EventKind.SHELL_DISCONNECTED,
-        actor=_holder(session.certificate),
+        actor=holder_of(session.certificate),
         target=session.certificate.workspace,
         duration_s=int(lasted) if duration_s is None else duration_s,
         cause=cause,
@@ -107,7 +107,8 @@ def _certificate(body: ShellConnected | ShellDisconnected) -> Certificate | None
     return found.first()
 
 
-def _holder(certificate: Certificate) -> Actor:
+def holder_of(certificate: Certificate) -> Actor:
+    """Whoever a certificate lets in."""
     return as_actor(
         kind=certificate.holder_kind,
         actor_id=certificate.holder_id,

@@ -27,6 +27,9 @@ python3 -m venv /opt/envforge/venv
 install -d -m 0755 /opt/envforge/docs
 install -m 0644 "$here/docs/daemon.md" /opt/envforge/docs/
 
+# What people call in their shells.
+install -m 0755 "$here/deploy/daemon/envforge-keep-awake" /usr/local/bin/
+
 # Where the daemon looks for them (docs/daemon.md): links, so that upgrades of packages are found.
 install -d -m 0755 /opt/envforge/programs /opt/envforge/programs/postgres
 for version in /usr/lib/postgresql/*; do

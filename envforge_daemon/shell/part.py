@@ -81,8 +81,9 @@ class Shells(Part):
     def activity(self) -> Iterable[Activity]:
         for door in self.known:
             shells = self.server.connected(door.workspace.id)
-            if shells:
-                yield Activity(workspace_id=door.workspace.id, shells=shells)
+            declared = self.watch.declared(door.workspace.id)
+            if shells or declared:
+                yield Activity(workspace_id=door.workspace.id, shells=shells, declared=declared)
 
     async def close(self) -> None:
         await self.server.close()

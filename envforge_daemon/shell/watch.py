@@ -1,4 +1,4 @@
-"""Noticing that somebody changed `envforge.yml`, while they are connected (W2)."""
+"""Noticing what people do to files while they are connected: a changed `envforge.yml` (W2), a need declared in the shell (W7)."""
 
 import asyncio
 from collections.abc import Iterable
@@ -6,9 +6,11 @@ from uuid import UUID
 
 from envforge_daemon.errors import IsolationError
 from envforge_daemon.parts import Context
+from envforge_daemon.shell import keep_awake
 from envforge_daemon.shell.server import Server
 from envforge_daemon.trees import read_contract
 from envforge_protocol.host.reports import ContractChanged
+from envforge_protocol.host.runtimes import Declared
 from envforge_protocol.host.workspaces import Checkout
 
 LOOKED_AT_EVERY_S = 10.0
@@ -21,6 +23,9 @@ class Watch:
         self._context = context
         self._server = server
         self._last: dict[tuple[UUID, str], str] = {}
+        self._declared: dict[UUID, Declared] = {}
+        # Whoever declares something and leaves is looked after once more.
+        self._connected: set[UUID] = set()
 
     def told(self, workspace_id: UUID, checkouts: Iterable[Checkout]) -> None:
         """These were told as a command's outcome."""
@@ -33,6 +38,11 @@ class Watch:
         """The workspace left this VM."""
         for key in [key for key in self._last if key[0] == workspace_id]:
             del self._last[key]
+        self._declared.pop(workspace_id, None)
+
+    def declared(self, workspace_id: UUID) -> Declared | None:
+        """What was last declared in its shell; None where nothing is known."""
+        return self._declared.get(workspace_id)
 
     async def keep(self) -> None:
         """Look every few seconds, for as long as the program runs."""
@@ -41,7 +51,23 @@ class Watch:
             await self.look()
 
     async def look(self) -> None:
-        """Look once, where somebody is connected; a digest that is another is told."""
+        """Look once, where somebody is connected."""
+        await self._look_at_contracts()
+        await self._look_at_declarations()
+
+    async def _look_at_declarations(self) -> None:
+        connected = {one.id for one in self._context.workspaces if self._server.connected(one.id)}
+        before, self._connected = self._connected, connected
+        for workspace_id in connected | before:
+            workspace = self._context.workspaces.get(workspace_id)
+            if workspace is None:
+                continue
+            found = await keep_awake.read(workspace)
+            if found is not None:
+                self._declared[workspace_id] = found
+
+    async def _look_at_contracts(self) -> None:
+        """A digest that is another is told."""
         for (workspace_id, directory), last in list(self._last.items()):
             workspace = self._context.workspaces.get(workspace_id)
             if workspace is None or not self._server.connected(workspace_id):

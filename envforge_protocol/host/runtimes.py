@@ -1,7 +1,7 @@
 """What `start_runtime` carries (the manifest), and what comes back (DESIGN 7)."""
 
 from datetime import datetime
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import Field, model_validator
@@ -11,6 +11,9 @@ from envforge_protocol.host.limits import Health, Limits
 from envforge_protocol.host.resources import ContractName, Resource, ResourceReadiness
 
 __all__ = ["Health", "Limits"]
+
+# Of a need that is declared in a shell, for people to read.
+LONGEST_REASON = 80
 
 
 class Reference(Message):
@@ -165,10 +168,17 @@ class Readiness(Message):
     ready_ms: int | None
 
 
+class Declared(Message):
+    """What was last declared in a shell: that the runtime is needed until then, and why. In the past it is over, or was taken back."""
+
+    until: datetime
+    reason: Annotated[str, Field(max_length=LONGEST_REASON)] = ""
+
+
 class Activity(Message):
-    """What has kept a workspace busy: running commands, leases of jobs, connected shells, a declared keep-alive."""
+    """What keeps a workspace busy: running commands, connected shells, and what was declared in one, if the VM knows that."""
 
     workspace_id: UUID
     running_commands: int = 0
     shells: int = 0
-    keep_alive_until: datetime | None = None
+    declared: Declared | None = None

@@ -21,6 +21,8 @@ from local_cloud.vms.wanted import Instance
 LONGEST_RUN_DIRECTORY = 64  # for the sockets in it
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PROGRAMS = "/opt/envforge/programs"
+# What people in shells find on a VM, as `deploy/daemon/install.sh` puts it there.
+COMMANDS = (REPOSITORY / "deploy" / "daemon" / "envforge-keep-awake",)
 _SENTENCES = {
     Kind.DISK: "VMs have namespaces and a root disk of their own",
     Kind.NAMESPACES: "VMs have namespaces of their own, and share this machine's root disk, over which none can be laid",
@@ -125,6 +127,11 @@ class Shapes:
             )
         link_all(machine.disk / PROGRAMS.lstrip("/"))
         if self.kind is Kind.DISK:
+            for command in COMMANDS:
+                place = machine.disk / "usr/local/bin" / command.name
+                place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+                place.write_bytes(command.read_bytes())
+                place.chmod(0o755)
             # This machine's may be a link into its own /run, which the VM does not see.
             resolver = machine.disk / "etc" / "resolv.conf"
             resolver.parent.mkdir(mode=0o755, parents=True, exist_ok=True)

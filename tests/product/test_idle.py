@@ -268,18 +268,6 @@ def test_who_may_hold_it_awake(world: World, metered: Metered, awake: Workspace)
             asks(outside.as_actor())
 
 
-def test_w7_its_shell_declares_that_it_is_needed(metered: Metered, awake: Workspace, times: Times) -> None:
-    with tenancy.enter(metered.org_id):
-        until = times.at + timedelta(hours=3)
-        assert activity.keep_alive(metered.runtime(awake), until)
-        assert not activity.keep_alive(metered.runtime(awake), until - timedelta(hours=1))
-        assert not activity.keep_alive(metered.runtime(awake), times.at)
-    assert sleep_at(metered, awake) == until + TIMEOUT
-    with tenancy.enter(metered.org_id):
-        activity.keep_alive(metered.runtime(awake), times.at + timedelta(days=9))
-    assert sleep_at(metered, awake) == times.at + activity.KEPT_AWAKE_AT_MOST + TIMEOUT
-
-
 def test_the_sweep_hands_over_by_organization_and_looks_again(metered: Metered, times: Times) -> None:
     both = [metered.workspace("one"), metered.workspace("two")]
     for workspace in both:

@@ -1,5 +1,6 @@
 """Runtimes: wanted and observed, each wake with its receipt, and what keeps one awake (W6-W10)."""
 
+from typing import ClassVar
 from uuid import UUID
 
 from django.db import models
@@ -59,7 +60,6 @@ class Runtime(TenantModel):
     active_at = models.DateTimeField(null=True)
     active_cause = models.CharField(max_length=20, blank=True, default="")
     touched_at = models.DateTimeField(null=True)
-    keep_alive_until = models.DateTimeField(null=True)
     sleep_at = models.DateTimeField(null=True)
     # In words, what keeps it from being awake; and a word for programs.
     trouble = models.CharField(max_length=500, blank=True, default="")
@@ -172,7 +172,11 @@ class RunningService(TenantModel):
 
 
 class JobLease(TenantModel):
-    """A job's declaration that it needs the runtime until then; it is activity as long as it lasts (W7)."""
+    """A job's declaration that it needs the runtime until then, or the shell's (`holder_kind` "shell"); it is activity as long as it
+    lasts (W7). A usage cap that stops runtimes waits for jobs, and not for what a shell declared.
+    """
+
+    SHELL: ClassVar = "shell"
 
     runtime = models.ForeignKey(Runtime, on_delete=models.CASCADE, related_name="leases", db_index=False)
     name = models.CharField(max_length=80)
