@@ -51,6 +51,15 @@ def ahead(at: datetime) -> str:
 
 
 @register.filter
+def left(at: datetime) -> str:
+    """How long it is until a coming moment, as a `<time>` element: `18 min`, or `less than a minute`."""
+    seconds = int((at - timezone.now()).total_seconds())
+    words = duration(seconds) if seconds >= MINUTE_S else "less than a minute"
+    exact = at.strftime("%Y-%m-%d %H:%M:%S UTC")
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), exact, words)
+
+
+@register.filter
 def duration(seconds: int) -> str:
     """A length of time: `14 h 12 min`, `37 min`, `41 s`."""
     minutes, rest = divmod(int(seconds), MINUTE_S)
