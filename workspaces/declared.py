@@ -18,8 +18,8 @@ from envforge_protocol.host.reports import Heartbeat
 from envforge_protocol.host.runtimes import Declared
 from orgs.policy import Action
 from workspaces import activity, caps
+from workspaces.leases import end_lease
 from workspaces.models import JobLease, Power, Presence, Runtime, ShellSession, WakeCause
-from workspaces.operations.leases import end_lease
 from workspaces.sessions import holder_of
 
 NAMELESS = "no reason given"

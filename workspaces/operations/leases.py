@@ -14,8 +14,9 @@ from envforge.actor import Actor
 from envforge.errors import Conflict, Invalid, NotVisible
 from orgs.policy import Action
 from workspaces import activity, caps
+from workspaces.leases import end_lease
 from workspaces.locks import locked_runtime
-from workspaces.models import JobLease, Power, Presence, Runtime, WakeCause
+from workspaces.models import JobLease, Presence, Runtime, WakeCause
 from workspaces.wants import want_awake
 
 LEASE_S = range(60, int(activity.KEPT_AWAKE_AT_MOST.total_seconds()) + 1)
@@ -90,22 +91,6 @@ def release_lease(*, actor: Actor, org_id: UUID, workspace_id: UUID, lease_id: U
         if lease is None:
             raise NotVisible
         end_lease(lease, runtime, actor=actor)
-
-
-def end_lease(lease: JobLease, runtime: Runtime, *, actor: Actor) -> None:
-    """End what holds a locked runtime awake, inside the caller's transaction; again, it changes nothing."""
-    now = timezone.now()
-    if lease.released_at is not None or lease.until <= now:
-        return
-    lease.released_at = now
-    lease.save(update_fields=["released_at"])
-    append(EventKind.RUNTIME_LEASE_ENDED, actor=actor, target=runtime, job=lease.name)
-    if runtime.wanted == Power.AWAKE:
-        # It was activity up to this moment.
-        cause = WakeCause.KEEP_ALIVE if lease.holder_kind == JobLease.SHELL else WakeCause.JOB_LEASE
-        runtime.active_at, runtime.active_cause = now, cause
-        runtime.save(update_fields=["active_at", "active_cause"])
-    activity.reckon(runtime)
 
 
 def _held(runtime: Runtime, actor: Actor, name: str, now: datetime) -> JobLease:
