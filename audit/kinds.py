@@ -33,7 +33,6 @@ from audit.facts import (
     VERSION,
     WORD,
     Choice,
-    FactRefused,
     FactValue,
 )
 
@@ -161,6 +160,21 @@ class EventKind(Enum):
     )
     RESOURCE_MODE_CHANGED = kind(
         "resource.mode_changed", "{actor} set {resource} to {mode}", resource=NAME, mode=RESOURCE_MODE
+    )
+
+    RESOURCE_DATA_DELETION_ASKED = kind(
+        "resource.data_deletion_asked",
+        "{actor} asked for the data of {resource} of {target} to be deleted at its next wake",
+        resource=NAME,
+    )
+    RESOURCE_DATA_DELETION_TAKEN_BACK = kind(
+        "resource.data_deletion_taken_back", "{actor} keeps the data of {resource} of {target}", resource=NAME
+    )
+    RESOURCE_DATA_DELETED = kind(
+        "resource.data_deleted",
+        "The data of {resource} of {target} was deleted, as {asked_by} asked",
+        resource=NAME,
+        asked_by=NAME,
     )
 
     # Workspaces, shell, runtime
@@ -378,22 +392,7 @@ class EventKind(Enum):
         Raises:
             FactRefused: an undeclared or missing fact, or one of another form; its name, never its value.
         """
-        declared = self.value.facts
-        undeclared = given.keys() - declared.keys()
-        if undeclared:
-            raise FactRefused(f"{self.wire_name} declares no fact {', '.join(sorted(undeclared))}")
-        facts: dict[str, FactValue] = {}
-        for name, fact in declared.items():
-            value = given.get(name)
-            if value is None:
-                if not fact.optional:
-                    raise FactRefused(f"{self.wire_name} needs the fact {name}")
-                continue
-            try:
-                facts[name] = fact.read(value)
-            except (ValueError, TypeError, AttributeError) as wrong:
-                raise FactRefused(f"{self.wire_name}: the fact {name} {wrong}") from None
-        return facts
+        return self.value.read(given)
 
 
 BY_NAME: dict[str, EventKind] = {one.wire_name: one for one in EventKind}

@@ -12,6 +12,7 @@ from secrets_ref import api as secrets
 from secrets_ref import role_api as customer_roles
 from timeline import api as timeline
 from workspaces import api as workspaces
+from workspaces import resources_api as resources
 from workspaces import runs_api as runs
 from workspaces import shells_api as shells
 from workspaces import usage_api as usage
@@ -80,6 +81,12 @@ urlpatterns = [
     path("orgs/<slug:slug>/usage", usage.Usage.as_view(), name="api-usage"),
     path("orgs/<slug:slug>/usage/windows", usage.Windows.as_view(), name="api-usage-windows"),
     path("orgs/<slug:slug>/caps", usage.Caps.as_view(), name="api-caps"),
+    path(f"{WORKSPACE}/resources", resources.Resources.as_view(), name="api-resources"),
+    path(
+        f"{WORKSPACE}/resources/<slug:repository>/<slug:resource>/data",
+        resources.Data.as_view(),
+        name="api-resource-data",
+    ),
     path(f"{WORKSPACE}/runs", runs.Runs.as_view(), name="api-runs"),
     path(RUN, runs.OneRun.as_view(), name="api-run"),
     path(f"{RUN}/output", runs.RunOutput.as_view(), name="api-run-output"),

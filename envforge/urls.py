@@ -14,6 +14,7 @@ from secrets_ref import console as secrets_console
 from secrets_ref import role_console
 from timeline import console as timeline_console
 from workspaces.console import commands as workspace_commands
+from workspaces.console import data as workspace_data
 from workspaces.console import pages as workspaces_console
 from workspaces.console import shells as workspace_shells
 from workspaces.console import usage as usage_console
@@ -61,6 +62,11 @@ urlpatterns = [
         "o/<slug:slug>/workspaces/<uuid:workspace_id>/wakes/<int:epoch>",
         workspaces_console.receipt,
         name="wake-receipt",
+    ),
+    path(
+        f"{WORKSPACE}/resources/<slug:repository>/<slug:resource>/data",
+        workspace_data.data,
+        name="workspace-data",
     ),
     path(f"{WORKSPACE}/runs", workspace_commands.runs, name="runs"),
     path(f"{WORKSPACE}/runs/<uuid:run_id>", workspace_commands.run, name="run"),

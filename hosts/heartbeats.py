@@ -64,11 +64,14 @@ def beat(held: str, heartbeat: Heartbeat, *, protocol: int) -> HeartbeatAnswer:
 
 def _hand_on(actor: HostActor, heartbeat: Heartbeat) -> None:
     told = [one.workspace_id for one in heartbeat.services]
+    told += [one.workspace_id for one in heartbeat.resources]
     told += [one.workspace_id for one in heartbeat.activity]
     if not told or not hooks.heartbeats_are_heard():
         return
     there = placed(actor, told)
     services = tuple(one for one in heartbeat.services if one.workspace_id in there)
     activity = tuple(one for one in heartbeat.activity if one.workspace_id in there)
-    if services or activity:
-        hooks.beaten(actor, heartbeat.model_copy(update={"services": services, "activity": activity}))
+    resources = tuple(one for one in heartbeat.resources if one.workspace_id in there)
+    if services or resources or activity:
+        theirs = {"services": services, "resources": resources, "activity": activity}
+        hooks.beaten(actor, heartbeat.model_copy(update=theirs))

@@ -44,6 +44,7 @@ class WorkspacesConfig(AppConfig):
         hooks.on_report("contract_changed", beats.contract_changed)
         hooks.on_report("service_ended", beats.service_ended)
         hooks.on_heartbeat(beats.note_health)
+        hooks.on_heartbeat(beats.note_resources)
         hooks.on_heartbeat(declared.note)
         changes.on_host_change(news.note)
         changes.before_host_goes("workspaces.routes", routes.let_go)

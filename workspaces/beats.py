@@ -11,7 +11,7 @@ from envforge_protocol.host.reports import ContractChanged, Heartbeat, Report, S
 from hosts import queue
 from hosts.files import files_of
 from projects.models import Repository
-from workspaces.models import Presence, RunningService, Workspace
+from workspaces.models import Observed, Presence, RunningService, Runtime, Workspace
 from workspaces.wire import on_vm
 
 READS_WITHIN = timedelta(minutes=5)
@@ -36,6 +36,31 @@ def note_health(actor: HostActor, heartbeat: Heartbeat) -> None:
             RunningService.objects.filter(id=row.id, epoch=one.epoch).update(
                 health=one.health.value, since=min(one.since, timezone.now()), restarts=one.restarts
             )
+
+
+def note_resources(actor: HostActor, heartbeat: Heartbeat) -> None:
+    """How each managed resource does, as `note_health`."""
+    told: dict[tuple[UUID, int], dict[str, dict[str, str]]] = {}
+    now = timezone.now()
+    for one in heartbeat.resources:
+        state = {"health": one.health.value, "since": min(one.since, now).isoformat()}
+        told.setdefault((one.workspace_id, one.epoch), {})[one.name] = state
+    if not told:
+        return
+    rows = Runtime.objects.filter(
+        host_id=actor.host_id,
+        generation=actor.generation,
+        workspace_id__in={workspace for workspace, _ in told},
+        observed=Observed.AWAKE,
+    )
+    for row in rows:
+        found = told.get((row.workspace_id, row.epoch))
+        if found is not None and _health_of(row.resources | found) != _health_of(row.resources):
+            Runtime.objects.filter(id=row.id, epoch=row.epoch).update(resources=row.resources | found)
+
+
+def _health_of(resources: dict[str, dict[str, str]]) -> dict[str, str]:
+    return {name: state["health"] for name, state in resources.items()}
 
 
 def service_ended(actor: HostActor, report: Report) -> None:

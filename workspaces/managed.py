@@ -5,8 +5,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from audit.append import append
+from audit.kinds import EventKind
 from envforge import tenancy
-from envforge_protocol.host.resources import Resource, assign_ports
+from envforge.actor import SYSTEM
+from envforge_protocol.host.resources import Resource, ResourceReadiness, assign_ports
 from envforge_protocol.host.runtimes import Limits
 from hosts.volumes import drop_volume, volume_of, want_volume
 from projects.choices import Cleanup, Mode
@@ -50,6 +53,12 @@ def resources_of(
         for mode in ResourceMode.objects.filter(repository_id__in=list(used), mode=Mode.MANAGED_LOCAL)
     }
     accounts: dict[tuple[UUID, str], int] = {}
+    numbered = {
+        name: (wanted, observed)
+        for name, wanted, observed in Account.objects.filter(workspace=workspace).values_list(
+            "name", "data_wanted", "data_observed"
+        )
+    }
     for one in contracts:
         for name in sorted(used.get(one.repository.id, ())):
             account = account_of(workspace, f"{one.repository.name}/{name}")
@@ -69,6 +78,7 @@ def resources_of(
     for one in contracts:
         for name, called in made.names.get(one.repository.id, {}).items():
             declared = one.contract.resources[name]
+            data, seen = numbered.get(f"{one.repository.name}/{name}", (0, 0))
             made.resources.append(
                 Resource(
                     name=called,
@@ -78,6 +88,8 @@ def resources_of(
                     port=ports[called],
                     ready_within_s=modes[one.repository.id, name].ready_within_s,
                     limits=LIMITS[declared.type],
+                    data=data,
+                    data_seen=seen,
                 )
             )
     want_volume(org_id=workspace.org_id, workspace_id=workspace.id)
@@ -100,6 +112,28 @@ def remove(org_id: UUID, workspace_id: UUID) -> int:
             return 0
         drop_volume(org_id=org_id, workspace_id=workspace_id)
         return 1
+
+
+def note_data(workspace: Workspace, told: Iterable[ResourceReadiness]) -> None:
+    """Whose data was deleted, as a wake of a locked workspace tells; told again, it is no news."""
+    numbers = {one.name: one.data for one in told if one.data}
+    if not numbers:
+        return
+    for account in Account.objects.filter(workspace=workspace, name__contains="/"):
+        number = numbers.get(on_vm(account.name.rpartition("/")[2], account.number), 0)
+        if number <= account.data_observed:
+            continue
+        asked_by = account.data_asked_by or SYSTEM.label
+        account.data_observed, account.data_wanted = number, max(number, account.data_wanted)
+        account.data_asked_at, account.data_asked_by = None, ""
+        account.save()
+        append(
+            EventKind.RESOURCE_DATA_DELETED,
+            actor=SYSTEM,
+            target=workspace,
+            resource=account.name,
+            asked_by=asked_by,
+        )
 
 
 def on_vm(name: str, account: int) -> str:

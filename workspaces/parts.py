@@ -41,8 +41,7 @@ def _state(view: resources.ResourceView) -> tuple[str, str]:
     if view.mode != Mode.MANAGED_LOCAL:
         return ("not there" if view.mode == Mode.DISABLED else "not run by EnvForge", "hollow")
     if view.awake and view.health:
-        said, dot = HEALTH[view.health]
-        return (f"{said} when its services came up", dot)
+        return HEALTH[view.health]
     if view.awake:
         return ("nothing in this wake uses it", "hollow")
     return ("waits for the runtime to be awake", "asleep")

@@ -24,6 +24,7 @@ from projects.operations.contracts import propose_contract
 from workspaces import activity, ends, meter, routes, trees
 from workspaces.consumed import note_consumed
 from workspaces.locks import runtime_in
+from workspaces.managed import note_data
 from workspaces.models import (
     Checkout,
     Observed,
@@ -107,6 +108,7 @@ def runtime_started(ended: Finished) -> None:
     readiness = ended.outcome.readiness if isinstance(ended.outcome, RuntimeStarted) else None
     if readiness is not None:
         _note_consumed(runtime, ended, readiness)
+        note_data(runtime.workspace, readiness.resources)
     wake = Wake.objects.get(runtime=runtime, epoch=runtime.epoch)
     if (
         not _is_where_it_runs(ended, runtime)
@@ -133,6 +135,9 @@ def runtime_started(ended: Finished) -> None:
     running = {row.name: row for row in RunningService.objects.filter(runtime=runtime)}
     wake.services = _services(running, readiness)
     wake.resources = {one.name: one.health.value for one in readiness.resources}
+    runtime.resources = {
+        one.name: {"health": one.health.value, "since": now.isoformat()} for one in readiness.resources
+    }
     wake.blockers = [one.model_dump(mode="json") for one in readiness.blockers]
     not_up = _not_up(running, readiness)
     if readiness.blockers or not_up:

@@ -26,7 +26,7 @@ async def remove(
     ended = await workspace.kill_all()
     if data is not None:
         for name in delete_resources:
-            await _remove_data(workspace, data, name)
+            await remove_data(workspace, data, name)
     owners = workspace.accounts if Wall.ACCOUNTS in workspace.walls else workspace.accounts[:1]
     if workspace.directory.is_dir():
         if delete_files:
@@ -60,8 +60,12 @@ async def _remove_private(workspace: "Workspace", account: Account) -> None:
         private.rmdir()
 
 
-async def _remove_data(workspace: "Workspace", data: DataPlace, name: str) -> None:
-    """Delete a resource's data as the account it belongs to, and forget its credentials."""
+async def remove_data(workspace: "Workspace", data: DataPlace, name: str) -> None:
+    """Delete a resource's data as the account it belongs to, and forget its credentials. It must not run.
+
+    Raises:
+        IsolationError: something remains.
+    """
     directory = data.directory(name)
     if directory.is_dir():
         owner = directory.lstat().st_uid - workspace.uid

@@ -12,6 +12,7 @@ from envforge_daemon.errors import IsolationError
 from envforge_daemon.isolation import SHELL, Workspace, Workspaces
 from envforge_daemon.isolation.accounts import CARRIER_UID
 from envforge_daemon.isolation.data import DataPlace
+from envforge_daemon.isolation.removal import remove_data
 from envforge_daemon.resources.fence import raise_fence
 from envforge_daemon.resources.kinds import Kind, Place, Server, Values
 from envforge_daemon.resources.mail import Mail
@@ -156,33 +157,48 @@ class Resources:
     async def _start(self, workspace: Workspace, resource: Resource, epoch: int, say: Say) -> Started:
         began = time.monotonic()
         kind = KINDS[resource.type]
-        version = ""
+        version, data = "", None
         try:
             kept = self._keepers.get(workspace, f"{PREFIX}{resource.name}")
             if kept is None:
                 say("starting_resources")
-                place, program, secret, is_new = await self._place(workspace, resource)
+                place, program, secret, data, is_new = await self._place(workspace, resource)
                 version = program.version
                 await kind.prepare(place, program, secret, is_new=is_new)
                 await _port_free(workspace, resource)
                 server = kind.server(place, program, secret)
-                kept = await self._keep(place, server, epoch, version, kind.properties(secret, resource.port))
+                kept = await self._keep(
+                    place,
+                    server,
+                    kind.properties(secret, resource.port),
+                    epoch=epoch,
+                    version=version,
+                    data=data,
+                )
                 await _until_ready(resource, kept)
                 await kind.finish(place, program, secret)
             else:
-                version = str(kept.about.get("version", ""))
+                version, data = str(kept.about.get("version", "")), kept.about.get("data")
                 await _until_ready(resource, kept)
         except (Unavailable, IsolationError) as error:
             problem = f"The {resource.type} resource {resource.name} is not there. {error}"
-            return Started(_readiness(resource, version, Health.STOPPED, None), problem)
+            return Started(_readiness(resource, version, Health.STOPPED, None, data), problem)
         ready_ms = round((time.monotonic() - began) * 1000)
-        return Started(_readiness(resource, version, Health.HEALTHY, ready_ms))
+        return Started(_readiness(resource, version, Health.HEALTHY, ready_ms, data))
 
-    async def _place(self, workspace: Workspace, resource: Resource) -> tuple[Place, Program, Values, bool]:
+    async def _place(
+        self, workspace: Workspace, resource: Resource
+    ) -> tuple[Place, Program, Values, int, bool]:
+        """Where its data is, with what is known of it: what opens it, its number, and whether it is new."""
         data = DataPlace(await volumes.mount(self._config, workspace.wire))
         kind = KINDS[resource.type]
-        program = await kind.program(self._config, resource.version, data.directory(resource.name))
         known = data.known(resource.name)
+        lies = int(known.get("data", 0)) if known is not None else resource.data_seen
+        number = max(lies, resource.data)
+        if lies < number:
+            await remove_data(workspace, data, resource.name)
+            known = None
+        program = await kind.program(self._config, resource.version, data.directory(resource.name))
         if known is not None and known["type"] != resource.type:
             raise Unavailable(
                 f"Its data is that of a {known['type']} resource. Delete that data, or give this one another name."
@@ -192,11 +208,14 @@ class Resources:
         if known is None or known["port"] != resource.port:
             async with self._remembering:
                 await data.remember(
-                    resource.name, {"type": resource.type, "secret": secret, "port": resource.port}
+                    resource.name,
+                    {"type": resource.type, "secret": secret, "port": resource.port, "data": number},
                 )
-        return Place(workspace, resource, directory), program, secret, known is None
+        return Place(workspace, resource, directory), program, secret, number, known is None
 
-    async def _keep(self, place: Place, server: Server, epoch: int, version: str, properties: Values) -> Kept:
+    async def _keep(
+        self, place: Place, server: Server, properties: Values, *, epoch: int, version: str, data: int
+    ) -> Kept:
         workspace, resource = place.workspace, place.resource
         hidden = [value for word, value in properties.items() if word in SECRET_PROPERTIES]
         return await self._keepers.start(
@@ -215,6 +234,7 @@ class Resources:
                     "epoch": epoch,
                     "resource": resource.model_dump(mode="json"),
                     "version": version,
+                    "data": data,
                     "grace_s": server.grace_s,
                 },
                 log=f"{PREFIX}{resource.name}.log",
@@ -253,7 +273,9 @@ async def _until_ready(resource: Resource, kept: Kept) -> None:
         await kept.next(min(left, 1.0))
 
 
-def _readiness(resource: Resource, version: str, health: Health, ready_ms: int | None) -> ResourceReadiness:
+def _readiness(
+    resource: Resource, version: str, health: Health, ready_ms: int | None, data: int | None
+) -> ResourceReadiness:
     return ResourceReadiness(
-        name=resource.name, type=resource.type, version=version, health=health, ready_ms=ready_ms
+        name=resource.name, type=resource.type, version=version, health=health, ready_ms=ready_ms, data=data
     )

@@ -29,7 +29,9 @@ class Resource(Message):
 
     `name` is unique in the workspace and names its data: under another name it begins empty. `account` is one of the
     workspace's accounts and nobody else's (THREATS H3); its data belongs to it, so it stays the same for as long as the
-    data is kept. `port`: see `assign_ports`. `version` is what the contract asks for; None takes a current one.
+    data is kept. `port`: see `assign_ports`. `version` is what the contract asks for; None takes a current one. `data` numbers what
+    is to lie there: where that has a lower number, its owner has asked for it to be deleted, which is done before it starts. `data_seen` is
+    the number that was told last, for a VM that finds data of which it knows nothing.
     """
 
     name: Label
@@ -39,16 +41,19 @@ class Resource(Message):
     port: int = Field(ge=1024, le=65535 - PORTS_PER_RESOURCE + 1)
     ready_within_s: float = Field(default=60.0, gt=0, le=3600)
     limits: Limits
+    data: int = Field(default=0, ge=0)
+    data_seen: int = Field(default=0, ge=0)
 
 
 class ResourceReadiness(Message):
-    """How one resource came up; `version` is the server's own."""
+    """How one resource came up; `version` is the server's own. `data` is the number of what lies there now; None where it was not reached."""
 
     name: Label
     type: ResourceType
     version: str
     health: Health
     ready_ms: int | None
+    data: int | None = None
 
 
 class ResourceState(Message):

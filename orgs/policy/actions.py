@@ -37,6 +37,7 @@ class Action(StrEnum):
     WORKSPACE_CREATE = "workspace.create"
     WORKSPACE_ARCHIVE = "workspace.archive"
     WORKSPACE_DELETE = "workspace.delete"
+    DATA_DELETE = "workspace.delete_data"
     SHELL_CONNECT = "shell.connect"
     CONSOLE_FORWARD = "console.forward"
     RUNTIME_WAKE = "runtime.wake"

@@ -63,6 +63,7 @@ RULES: dict[Action, Rule] = {
     Action.WORKSPACE_CREATE: Rule("open workspaces", _WORK),
     Action.WORKSPACE_ARCHIVE: Rule("archive a workspace", _OPERATE),
     Action.WORKSPACE_DELETE: Rule("delete a workspace and its data", _OPERATE),
+    Action.DATA_DELETE: Rule("delete the data of a managed resource", _OPERATE),
     Action.SHELL_CONNECT: Rule("connect to the shell", _ENTER),
     Action.CONSOLE_FORWARD: Rule("reach private consoles by SSH forwarding", _ENTER),
     Action.RUNTIME_WAKE: Rule("wake the runtime", _USE),

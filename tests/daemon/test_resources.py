@@ -308,6 +308,53 @@ def test_w12_cleanup_deletes_what_it_names_and_keeps_the_rest(on_resources: Play
     on_resources(scene)
 
 
+def test_w3_what_its_owner_had_deleted_is_gone_and_what_came_after_stays(on_resources: Play) -> None:
+    """Deleted by its account before it starts anew and empty, once; others keep theirs. Also after the program ended in between."""
+
+    async def scene(rig: Rig, workspace: wire.Workspace) -> None:
+        one, other = resource("redis"), resource("mail")
+
+        async def start(epoch: int, **numbers: int) -> list[int | None]:
+            numbered = one.model_copy(update=numbers)
+            told = await rig.start(workspace, user_of(one), resources=[numbered, other], epoch=epoch)
+            assert told.readiness.blockers == ()
+            return [found.data for found in told.readiness.resources if found.name == one.name]
+
+        assert await start(1) == [0]
+        await use(rig, workspace, one, "first")
+        before = password_of(rig, workspace, one.name)
+        await rig.stop(workspace, epoch=1)
+        assert await start(2, data=1) == [1]
+        # An empty one has no such key.
+        with pytest.raises(AssertionError):
+            await use(rig, workspace, one)
+        assert password_of(rig, workspace, one.name) != before
+        await use(rig, workspace, one, "second")
+        # The same command once more, and what runs already.
+        assert await start(2, data=1) == [1]
+        assert await use(rig, workspace, one) == "second"
+        await rig.stop(workspace, epoch=2)
+        # Taken back too late, in a wake that was lost: what is there now stays, and its number is told.
+        assert await start(3) == [1]
+        assert await use(rig, workspace, one) == "second"
+        await rig.stop(workspace, epoch=3)
+        # Of data that nobody knows anything of, the number that was told last counts.
+        assert rig.vm.config.volumes_dir
+        assert workspace.data
+        known = rig.vm.config.volumes_dir / workspace.data.id / "known" / f"{one.name}.json"
+        known.unlink()
+        assert await start(4, data=1, data_seen=1) == [1]
+        assert await use(rig, workspace, one) == "second"
+        await rig.stop(workspace, epoch=4)
+        known.unlink()
+        assert await start(5, data=2, data_seen=1) == [2]
+        with pytest.raises(AssertionError):
+            await use(rig, workspace, one)
+        await rig.stop(workspace, epoch=5)
+
+    on_resources(scene)
+
+
 def test_l5_the_mail_page_is_not_for_services(on_resources: Play) -> None:
     """L5: it is the shell's, whom SSH forwarding connects as."""
 

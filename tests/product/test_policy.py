@@ -45,6 +45,7 @@ EXPECTED = {
     "workspace.create": "oad MC",
     "workspace.archive": "oa M O",
     "workspace.delete": "oa M O",
+    "workspace.delete_data": "oa M O",
     "shell.connect": "oa MC Oc",
     "console.forward": "oa MC Oc",
     "runtime.wake": "oad MC Oc",

@@ -114,7 +114,8 @@ class Checkout(TenantModel):
 class Account(TenantModel):
     """One of a workspace's accounts on its VMs (THREATS H3), given to a service or resource for good: the files it owns stay its own.
 
-    `name` is `REPOSITORY` for its service, `REPOSITORY/RESOURCE` for a managed resource.
+    `name` is `REPOSITORY` for its service, `REPOSITORY/RESOURCE` for a managed resource. Of a resource, `data_wanted` numbers the data it
+    is to have, `data_observed` what it last had: where they differ, its owner has asked for the data to be deleted, which the next wake does.
     """
 
     workspace = models.ForeignKey(
@@ -122,6 +123,10 @@ class Account(TenantModel):
     )
     name = models.CharField(max_length=110)
     number = models.PositiveSmallIntegerField()
+    data_wanted = models.PositiveIntegerField(default=0)
+    data_observed = models.PositiveIntegerField(default=0)
+    data_asked_at = models.DateTimeField(null=True)
+    data_asked_by = models.CharField(max_length=200, blank=True, default="")
 
     class Meta:
         constraints = [

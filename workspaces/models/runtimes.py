@@ -61,6 +61,8 @@ class Runtime(TenantModel):
     active_cause = models.CharField(max_length=20, blank=True, default="")
     touched_at = models.DateTimeField(null=True)
     sleep_at = models.DateTimeField(null=True)
+    # How its managed resources do, as its VM last told: {"health", "since"} by their names there.
+    resources = models.JSONField(default=dict)
     # In words, what keeps it from being awake; and a word for programs.
     trouble = models.CharField(max_length=500, blank=True, default="")
     trouble_word = models.CharField(max_length=60, blank=True, default="")

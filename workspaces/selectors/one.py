@@ -44,6 +44,7 @@ DRAWN = timedelta(hours=6)
 ACTIONS = (
     *(Action.WORKSPACE_VIEW, Action.RUNTIME_WAKE, Action.RUNTIME_SLEEP, Action.RECEIPT_VIEW),
     *(Action.WORKSPACE_ARCHIVE, Action.WORKSPACE_DELETE, Action.SHELL_CONNECT, Action.AUDIT_READ),
+    Action.DATA_DELETE,
 )
 
 

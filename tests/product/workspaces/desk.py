@@ -259,7 +259,12 @@ class Desk:
             services=services,
             resources=tuple(
                 ResourceReadiness(
-                    name=one.name, type=one.type, version="1", health=Health.HEALTHY, ready_ms=900
+                    name=one.name,
+                    type=one.type,
+                    version="1",
+                    health=Health.HEALTHY,
+                    ready_ms=900,
+                    data=one.data,
                 )
                 for one in manifest.resources
             ),
