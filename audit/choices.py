@@ -5,6 +5,8 @@ from audit.facts import COUNT, Choice, Choices, Fact
 SURFACES = Choices(words=("web", "api", "assets", "websockets"))
 HOST_ROLE = Choice(words=("shell", "runtime", "dedicated"))
 SIZE = Choice(words=("small", "medium", "large"))
+# How an export is written.
+FILE = Choice(words=("jsonl", "csv"))
 CAP = Choice(words=("none", "warn", "stop"))
 ROLE = Choice(
     words=(

@@ -10,6 +10,7 @@ from typing import Any
 from audit.choices import (
     CAP,
     COMMAND,
+    FILE,
     HELD,
     HOST_ROLE,
     PRIVATE_MODE,
@@ -110,9 +111,7 @@ class EventKind(Enum):
     STAFF_REVOKED = kind("staff.revoked", "{actor} ended the staff grant of {target}")
     STAFF_EXPIRED = kind("staff.expired", "The staff grant of {target} expired")
     AUDIT_READ = kind("audit.read", "{actor} read the timeline", filters=COUNT)
-    AUDIT_EXPORTED = kind(
-        "audit.exported", "{actor} exported the timeline", form=Choice(words=("jsonl", "csv")), events=COUNT
-    )
+    AUDIT_EXPORTED = kind("audit.exported", "{actor} exported the timeline", form=FILE, events=COUNT)
 
     # Hosts and placement
     HOST_REQUESTED = kind("host.requested", "{actor} asked for a {role} VM", role=HOST_ROLE, size=SIZE)
@@ -131,10 +130,7 @@ class EventKind(Enum):
     )
     PLACEMENT_ENDED = kind("placement.ended", "{target} left its VM", role=HOST_ROLE, host_id=ID)
     PLACEMENT_EXPORTED = kind(
-        "placement.exported",
-        "{actor} exported the placement history",
-        form=Choice(words=("jsonl", "csv")),
-        placements=COUNT,
+        "placement.exported", "{actor} exported the placement history", form=FILE, placements=COUNT
     )
 
     # Projects and contracts
@@ -247,6 +243,9 @@ class EventKind(Enum):
         closed_at=TIME,
         seconds=SECONDS,
         disputed_s=SECONDS,
+    )
+    USAGE_EXPORTED = kind(
+        "usage.exported", "{actor} exported the usage of {month}", form=FILE, month=VERSION, windows=COUNT
     )
     CAP_CHANGED = kind(
         "cap.changed", "{actor} set the usage cap of {target} to {mode}", mode=CAP, hours=COUNT.or_none()

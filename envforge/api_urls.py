@@ -80,6 +80,7 @@ urlpatterns = [
     ),
     path("orgs/<slug:slug>/usage", usage.Usage.as_view(), name="api-usage"),
     path("orgs/<slug:slug>/usage/windows", usage.Windows.as_view(), name="api-usage-windows"),
+    path("orgs/<slug:slug>/usage/export", usage.export, name="api-usage-export"),
     path("orgs/<slug:slug>/caps", usage.Caps.as_view(), name="api-caps"),
     path(f"{WORKSPACE}/resources", resources.Resources.as_view(), name="api-resources"),
     path(

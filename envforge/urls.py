@@ -76,6 +76,7 @@ urlpatterns = [
     path(f"{WORKSPACE}/shell/sessions/<uuid:session_id>/end", workspace_shells.end, name="shell-session-end"),
     path("o/<slug:slug>/hosts", hosts_console.hosts, name="hosts"),
     path("o/<slug:slug>/usage", usage_console.usage, name="usage"),
+    path("o/<slug:slug>/usage/export", usage_console.export, name="usage-export"),
     path("o/<slug:slug>/hosts/export", hosts_console.export, name="placements-export"),
     path("o/<slug:slug>/members", members.members, name="members"),
     path("o/<slug:slug>/members/<uuid:person_id>", members.member, name="member"),

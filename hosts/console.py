@@ -11,13 +11,13 @@ from django.views.decorators.http import require_http_methods, require_POST
 from envforge.cursors import write_cursor
 from envforge.errors import Invalid
 from hosts import exports, operations, selectors
-from hosts.history import Form
 from hosts.selectors import HostView, State
 from orgs.console.door import page, see_other, signed_in
 from orgs.console.forms import chosen, uuid_or_none
 from orgs.selectors import Visitor, organization
 from timeline.asked import Unreadable, read_place
 from timeline.deliveries import delivers
+from timeline.rows import Form
 
 # What a state says, with the colour it has (see the design tokens).
 STATES = {

@@ -1,22 +1,19 @@
 """The placement history as a made file: on record before anybody has a byte of it (docs/decisions/0004-exports.md, V2)."""
 
-import time
-from collections.abc import Generator, Iterator
-from contextlib import closing
 from tempfile import TemporaryFile
-from typing import Any, BinaryIO
 
 from audit.append import append
 from audit.kinds import EventKind
 from envforge.actor import Actor
 from envforge.errors import Invalid
 from hosts import history
-from hosts.history import ALWAYS, Form, Period
+from hosts.history import ALWAYS, Period
 from orgs import policy
 from orgs.policy import Action
 from orgs.selectors import visible
 from timeline.deliveries import Order
-from timeline.exports import LONGEST_S, STEP, Listener, Made, require_room
+from timeline.limits import Listener, Made
+from timeline.rows import Form, write
 
 TOO_MANY = (
     "There are too many placements for one file. Choose shorter periods over the API, one after the other."
@@ -28,7 +25,7 @@ def order(*, actor: Actor, slug: str, form: Form, period: Period = ALWAYS) -> Or
     return Order(
         actor=actor,
         make=lambda tell: make_export(actor=actor, slug=slug, form=form, period=period, tell=tell),
-        file_name=form.file_name(slug),
+        file_name=form.file_name(slug, "placements"),
         file_type=form.content_type,
     )
 
@@ -47,7 +44,16 @@ def make_export(*, actor: Actor, slug: str, form: Form, period: Period, tell: Li
         with visible(actor, slug) as (found, _):
             policy.require(actor, Action.PLACEMENT_EXPORT, found)
             total = history.placements(period).count()
-            count = _write(file, history.export_lines(found.id, period), form, total, tell)
+            rows = history.export_lines(found.id, period)
+            count = write(
+                file,
+                rows,
+                history.COLUMNS,
+                form,
+                total=total,
+                tell=tell,
+                too_many=Invalid(TOO_MANY, {"since": TOO_MANY}),
+            )
             append(EventKind.PLACEMENT_EXPORTED, actor=actor, target=found, form=form.value, placements=count)
         size = file.tell()
         file.seek(0)
@@ -55,24 +61,3 @@ def make_export(*, actor: Actor, slug: str, form: Form, period: Period, tell: Li
     except BaseException:
         file.close()
         raise
-
-
-def _write(file: BinaryIO, rows: Generator[dict[str, Any]], form: Form, total: int, tell: Listener) -> int:
-    """Write the rows; answers how many there were."""
-    count, latest = 0, time.monotonic() + LONGEST_S
-
-    def counted() -> Iterator[dict[str, Any]]:
-        nonlocal count
-        for count, row in enumerate(rows, start=1):
-            yield row
-            if count % STEP == 0:
-                tell(count, total)
-                if time.monotonic() > latest:
-                    raise Invalid(TOO_MANY, {"since": TOO_MANY})
-                require_room()
-
-    tell(0, total)
-    # An export that is given up leaves no half-read cursor behind.
-    with closing(rows):
-        file.writelines(history.written(counted(), form))
-    return count

@@ -1,17 +1,12 @@
 """The placement history as a file: which workspaces of which organization were on which VM, from and until (V2)."""
 
-import csv
-import io
-import json
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
-from django.utils import timezone
 
 from audit.facts import rfc3339
 from envforge import tenancy
@@ -22,23 +17,7 @@ COLUMNS = (
     *("organization", "vm", "vm_name", "role", "size", "generation"),
     *("workspace", "workspace_name", "from", "until"),
 )
-# What spreadsheets take for the beginning of a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "'")
 BATCH = 2000
-
-
-class Form(StrEnum):
-    """How an export is written."""
-
-    JSONL = "jsonl"
-    CSV = "csv"
-
-    @property
-    def content_type(self) -> str:
-        return "application/jsonl" if self is Form.JSONL else "text/csv; charset=utf-8"
-
-    def file_name(self, slug: str) -> str:
-        return f"{slug}-placements-{timezone.now():%Y-%m-%d}.{self}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +64,3 @@ def export_lines(org_id: UUID, period: Period = ALWAYS) -> Generator[dict[str, A
                 "from": rfc3339(one.began_at),
                 "until": rfc3339(one.ended_at) if one.ended_at else None,
             }
-
-
-def written(rows: Iterator[dict[str, Any]], form: Form) -> Iterator[bytes]:
-    """The rows as lines of a file."""
-    if form is Form.CSV:
-        yield _csv_line(COLUMNS)
-        for row in rows:
-            yield _csv_line(["" if row[column] is None else str(row[column]) for column in COLUMNS])
-        return
-    for row in rows:
-        yield json.dumps(row, ensure_ascii=False).encode() + b"\n"
-
-
-def _csv_line(cells: tuple[str, ...] | list[str]) -> bytes:
-    line = io.StringIO()
-    # People name workspaces, and spreadsheets run what looks like a formula.
-    csv.writer(line).writerow(f"'{cell}" if cell.lstrip(" ").startswith(FORMULA) else cell for cell in cells)
-    return line.getvalue().encode()

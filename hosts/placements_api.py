@@ -13,10 +13,11 @@ from envforge.api.views import OrgAPIView
 from envforge.cursors import write_cursor
 from envforge.errors import Invalid
 from hosts import exports, selectors
-from hosts.history import Form, Period
+from hosts.history import Period
 from orgs.console.forms import uuid_or_none
 from timeline.asked import Unreadable, read_filter, read_place
 from timeline.deliveries import Order, delivers
+from timeline.rows import Form
 
 MOST_PLACEMENTS = 200
 

@@ -21,7 +21,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     rows = [value for report in reports for name, value in report.user_properties if name == "reach"]
     if not rows:
         return
-    from tests.product.reach import VISITORS
+    from tests.product.answers import VISITORS
 
     answers = sum(len(statuses) for *_, statuses in rows)
     terminalreporter.write_sep("-", "every address, as every visitor")

@@ -26,8 +26,9 @@ from redis.exceptions import RedisError
 from audit.filters import Filter
 from envforge.actor import Actor
 from envforge.errors import Unavailable
-from timeline.exports import Abandoned, Listener, Made, make_export
+from timeline.exports import make_export
 from timeline.files import Form
+from timeline.limits import Abandoned, Listener, Made
 
 AT_ONCE = 2
 WAITING = 8

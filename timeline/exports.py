@@ -1,10 +1,7 @@
 """Making an export: at the database's pace, into a file, before its first byte goes out (docs/decisions/0004-exports.md)."""
 
-import shutil
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from tempfile import TemporaryFile, gettempdir
+from tempfile import TemporaryFile
 from typing import BinaryIO
 
 from audit import export
@@ -12,32 +9,13 @@ from audit.append import append
 from audit.filters import Filter
 from audit.kinds import EventKind
 from envforge.actor import Actor
-from envforge.errors import Invalid, Unavailable
+from envforge.errors import Invalid
 from orgs import policy
 from orgs.policy import Action
 from orgs.selectors import visible
+from timeline import limits
 from timeline.files import Form, Lines
-
-LONGEST_S = 300
-SPARE_BYTES = 512 * 1024 * 1024
-STEP = 1_000
-
-
-class Abandoned(Exception):
-    """Nobody waits for this export any more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A whole export, at its beginning; whoever has it closes the file."""
-
-    file: BinaryIO
-    size_bytes: int
-    rows: int
-
-
-# Hears how many of how many rows are passed, every `STEP`; it may raise Abandoned.
-Listener = Callable[[int, int], None]
+from timeline.limits import Listener, Made, require_room
 
 
 def make_export(*, actor: Actor, slug: str, wanted: Filter, form: Form, tell: Listener) -> Made:
@@ -67,23 +45,13 @@ def make_export(*, actor: Actor, slug: str, wanted: Filter, form: Form, tell: Li
 
 
 def _write(file: BinaryIO, lines: Lines, tell: Listener) -> None:
-    latest = time.monotonic() + LONGEST_S
+    latest = time.monotonic() + limits.LONGEST_S
     tell(0, lines.span.size)
     for number, line in enumerate(lines, start=1):
         file.write(line.encode())
-        if number % STEP == 0:
+        if number % limits.STEP == 0:
             tell(min(lines.passed, lines.span.size), lines.span.size)
             if time.monotonic() > latest:
                 words = "There are too many events for one file. Choose shorter periods, one after the other."
                 raise Invalid(words, {"since": words})
             require_room()
-
-
-def require_room() -> None:
-    """An export must not fill the disk that others need.
-
-    Raises:
-        Unavailable: there is too little left.
-    """
-    if shutil.disk_usage(gettempdir()).free < SPARE_BYTES:
-        raise Unavailable("There is no room to make this export at the moment. Try again in a few minutes.")

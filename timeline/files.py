@@ -1,7 +1,5 @@
 """The two forms of an exported timeline: JSON Lines, which verify, and CSV, which is for reading."""
 
-import csv
-import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,13 +13,12 @@ from audit.facts import rfc3339
 from audit.filters import Filter
 from audit.models import Event
 from audit.sentences import sentence
+from timeline.rows import csv_line
 
 COLUMNS = (
     *("sequence", "time", "event", "sentence", "actor", "actor id", "target", "target id"),
     *("workspace id", "request id", "facts"),
 )
-# What spreadsheets take for the beginning of a formula, in either width.
-FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n", "'")  # noqa: RUF001 - the wide ones are meant
 
 
 class Form(StrEnum):
@@ -63,11 +60,11 @@ class Lines:
         self.events = json.loads(last)["events"]
 
     def _csv(self) -> Iterator[str]:
-        yield _row(COLUMNS)
+        yield csv_line(COLUMNS)
         for event in export.events(self.wanted, self.span):
             self.events += 1
             self.passed = (event.seq or 0) - self.span.first_seq + 1
-            yield _row(_cells(event))
+            yield csv_line(_cells(event))
 
 
 def _cells(event: Event) -> tuple[str, ...]:
@@ -79,14 +76,3 @@ def _cells(event: Event) -> tuple[str, ...]:
         *(event.actor_label, event.actor_id, event.target_label, event.target_id),
         *(str(event.workspace_id or ""), event.request_id, facts),
     )
-
-
-def _row(cells: tuple[str, ...]) -> str:
-    line = io.StringIO()
-    csv.writer(line).writerow(_harmless(cell) for cell in cells)
-    return line.getvalue()
-
-
-def _harmless(cell: str) -> str:
-    """The cell as text and nothing else: people choose names, and spreadsheets run what looks like a formula."""
-    return f"'{cell}" if cell.lstrip(" ").startswith(FORMULA) else cell

@@ -16,16 +16,23 @@ from envforge.cursors import write_cursor
 from envforge.errors import Invalid
 from orgs.selectors import organization
 from timeline.asked import Unreadable, read_place
+from timeline.deliveries import Order, delivers
+from timeline.rows import Form
+from workspaces import usage_files
 from workspaces.cap_modes import CapMode
 from workspaces.months import Month
 from workspaces.operations.caps import set_cap
 from workspaces.operations.leases import hold_awake, release_lease
 from workspaces.prices import Money
 from workspaces.selectors import usage as selectors
+from workspaces.selectors import windows as receipts
 from workspaces.selectors.leases import leases
 
 MONTH = OpenApiParameter("month", description="Such as `2026-11`, in UTC; the present one without")
 WORKSPACE = OpenApiParameter("workspace", OpenApiTypes.UUID, description="Of this workspace alone")
+FORM = OpenApiParameter(
+    "format", required=True, enum=["jsonl", "csv"], description="One receipt a line, or for a spreadsheet"
+)
 CURSOR = OpenApiParameter("cursor", description="`next` of the page before; empty for the newest")
 LIMIT = OpenApiParameter("limit", OpenApiTypes.INT, description="1 to 200; 50 without")
 MOST = 200
@@ -206,16 +213,47 @@ class Windows(OrgAPIView):
         except Unreadable:
             words = "This is the `next` of no page; begin without it."
             raise Invalid("This parameter cannot be used.", {"cursor": words}) from None
-        seen = selectors.windows(
+        seen = receipts.windows(
             actor=self.actor,
             slug=slug,
             month=_month(asked.get("month")),
             workspace_id=uuid_parameter("workspace", asked.get("workspace"), words=NO_WORKSPACE),
             before=before,
-            size=read_limit(request, usual=selectors.PAGE_SIZE, most=MOST),
+            size=read_limit(request, usual=receipts.PAGE_SIZE, most=MOST),
         )
         following = write_cursor(seen.older) if seen.older else None
         return Response(WindowsOut({"windows": seen.windows, "next": following}).data)
+
+
+class Export(OrgAPIView):
+    throttle_scope = "export"
+    takes = frozenset({"month", "workspace", "format"})
+
+    @extend_schema(
+        operation_id="export_usage",
+        summary="The receipt of every wake of a month as one file",
+        parameters=[MONTH, WORKSPACE, FORM],
+        responses={
+            (200, "application/jsonl"): OpenApiResponse(OpenApiTypes.STR, "One receipt a line"),
+            (200, "text/csv"): OpenApiResponse(OpenApiTypes.STR, "The same, for a spreadsheet"),
+            **REFUSALS,
+        },
+    )
+    def get(self, request: Request, slug: str) -> Order:
+        asked = request.query_params
+        if asked.get("format", "") not in list(Form):
+            raise Invalid("This parameter cannot be used.", {"format": "Choose jsonl or csv."})
+        return usage_files.order(
+            actor=self.actor,
+            slug=slug,
+            form=Form(asked["format"]),
+            month=_month(asked.get("month")),
+            workspace_id=uuid_parameter("workspace", asked.get("workspace"), words=NO_WORKSPACE),
+        )
+
+
+_ordered = Export.as_view()
+export = delivers(_ordered)
 
 
 class Caps(OrgAPIView):

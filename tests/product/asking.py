@@ -10,7 +10,7 @@ from orgs import operations, staff, visits
 from orgs.models import Person
 from orgs.policy import Action
 from orgs.roles import Role
-from tests.product.reach import VISITORS, Row
+from tests.product.answers import VISITORS, Row
 from tests.product.things import Things, issue
 from tests.product.visitors import anonymous, signed_in
 from tests.product.visitors_of_support import stranger_to_support, support_browser

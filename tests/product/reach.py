@@ -4,121 +4,32 @@ A new address needs a row here, or `test_every_url.py` names it.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from django.urls import URLPattern, URLResolver
 
 from envforge import admin_urls, urls
-
-# Everybody in Acme but the stranger, who owns another organization; the program is Acme's, with an admin's role and every
-# scope an owner can give; support is Sam, on a visit to Acme.
-VISITORS = (
-    *("anonymous", "stranger", "owner", "admin", "developer", "viewer", "billing"),
-    *("suspended", "support", "program"),
+from tests.product.answers import (
+    Row,
+    api,
+    api_maintainers,
+    api_managers,
+    api_of_project,
+    api_of_secret,
+    api_of_workspace,
+    api_workers,
+    for_staff,
+    lookers,
+    maintainers,
+    managers,
+    members,
+    of_project,
+    of_secret,
+    of_workspace,
+    people,
+    same,
+    workers,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """An address, how it is asked, and the status each visitor gets."""
-
-    name: str
-    method: str
-    address: str
-    statuses: dict[str, int]
-    data: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def label(self) -> str:
-        return f"{self.method} {self.name}"
-
-
-def same(status: int, **others: int) -> dict[str, int]:
-    """One status for all but the named."""
-    return dict.fromkeys(VISITORS, status) | others
-
-
-def members(status: int, **others: int) -> dict[str, int]:
-    """For every member; nothing for those outside, and the way to sign in for who is not signed in."""
-    outside = {"anonymous": 303, "program": 303, "stranger": 404, "suspended": 404, "support": 404}
-    return dict.fromkeys(VISITORS, status) | outside | others
-
-
-def managers(status: int, **others: int) -> dict[str, int]:
-    """For owner and admin; a refusal that names its rule for the other members."""
-    return members(403) | {"owner": status, "admin": status} | others
-
-
-def workers(status: int, **others: int) -> dict[str, int]:
-    """For owner, admin and developer."""
-    return managers(status) | {"developer": status} | others
-
-
-def lookers(status: int, **others: int) -> dict[str, int]:
-    """For every member but billing."""
-    return members(status, billing=403) | others
-
-
-def of_secret(status: int, developer: int | None = None) -> dict[str, int]:
-    """For owner, admin and, as told, developer; to others a secret is not there."""
-    return members(404, owner=status, admin=status, developer=status if developer is None else developer)
-
-
-def of_workspace(status: int, *, viewer: int = 403, developer: int | None = None) -> dict[str, int]:
-    """For owner, admin, developer and, as told, viewer, who all see workspaces; to billing it is not there."""
-    worker = status if developer is None else developer
-    return members(404, owner=status, admin=status, developer=worker, viewer=viewer)
-
-
-def of_project(status: int) -> dict[str, int]:
-    """For every member but billing, to whom a project is not there."""
-    return members(status, billing=404)
-
-
-def maintainers(status: int) -> dict[str, int]:
-    """For owner and admin; the project's other viewers are told the rule."""
-    return members(403, owner=status, admin=status, billing=404)
-
-
-def people(status: int, **others: int) -> dict[str, int]:
-    """For whoever is signed in, in whatever organization."""
-    return same(status) | {"anonymous": 303, "program": 303} | others
-
-
-def api(status: int, **others: int) -> dict[str, int]:
-    """For every member and the program; others are told to sign in, or that there is nothing."""
-    return members(status) | {"anonymous": 401, "program": status} | others
-
-
-def api_managers(status: int) -> dict[str, int]:
-    return api(403, owner=status, admin=status, program=status)
-
-
-def api_workers(status: int) -> dict[str, int]:
-    return api_managers(status) | {"developer": status}
-
-
-def api_of_secret(status: int, developer: int | None = None) -> dict[str, int]:
-    return of_secret(status, developer) | {"anonymous": 401, "program": status}
-
-
-def api_of_workspace(status: int, *, viewer: int = 403, developer: int | None = None) -> dict[str, int]:
-    return of_workspace(status, viewer=viewer, developer=developer) | {"anonymous": 401, "program": status}
-
-
-def api_of_project(status: int) -> dict[str, int]:
-    return of_project(status) | {"anonymous": 401, "program": status}
-
-
-def api_maintainers(status: int) -> dict[str, int]:
-    return maintainers(status) | {"anonymous": 401, "program": status}
-
-
-def for_staff(status: int) -> dict[str, int]:
-    """At support's host: for staff alone; whoever else signs in there is told the rule."""
-    return same(403, anonymous=303, program=303, support=status)
-
 
 ACME = "/o/{slug}/"
 PROJECT = ACME + "projects/{project}"
@@ -248,6 +159,7 @@ CONSOLE = (
     Row("proposal", "POST", PROJECT + "/proposals/{proposal}", maintainers(303), {"decision": "reject"}),
     Row("hosts", "GET", ACME + "hosts", lookers(200)),
     Row("usage", "GET", ACME + "usage", members(200)),
+    Row("usage-export", "POST", ACME + "usage/export", members(200), {"form": "csv", "month": "2026-11"}),
     Row("usage", "POST", ACME + "usage", managers(303, billing=303), {"scope": "", "mode": "warn", "hours": "40"}),
     Row("hosts", "POST", ACME + "hosts", managers(303), {"vm_per_workspace": "on"}),
     Row("placements-export", "POST", ACME + "hosts/export", managers(200), {"form": "csv"}),
@@ -296,6 +208,7 @@ CONSOLE = (
     Row("api-leases", "POST", "/api/v1/orgs/{slug}/workspaces/{workspace}/leases", api_of_workspace(200), {"name": "nightly", "for_s": "600"}),
     Row("api-lease", "DELETE", "/api/v1/orgs/{slug}/workspaces/{workspace}/leases/{nobody}", api_of_workspace(404)),
     Row("api-usage", "GET", "/api/v1/orgs/{slug}/usage", api(200)),
+    Row("api-usage-export", "GET", "/api/v1/orgs/{slug}/usage/export?format=csv", api(200)),
     Row("api-usage-windows", "GET", "/api/v1/orgs/{slug}/usage/windows", api(200)),
     Row("api-caps", "GET", "/api/v1/orgs/{slug}/caps", api(200)),
     Row("api-caps", "POST", "/api/v1/orgs/{slug}/caps", api_managers(200) | {"billing": 200}, {"mode": "warn", "hours": "40"}),

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from envforge import health
+from tests.product.answers import VISITORS, Row
 from tests.product.asking import ask, visitors
-from tests.product.reach import HOSTS, VISITORS, Row, named_addresses
+from tests.product.reach import HOSTS, named_addresses
 from tests.product.things import Things
 from tests.product.visitors import anonymous, signed_in
 from tests.product.visitors_of_support import staff_browser

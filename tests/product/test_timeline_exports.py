@@ -20,9 +20,11 @@ from tests.product.chains import keys, seal, sign
 from tests.product.test_timeline import events, fill
 from tests.product.visitors import signed_in
 from tests.product.world import World
-from timeline import deliveries, exports
-from timeline.exports import Abandoned, make_export
-from timeline.files import FORMULA, Form
+from timeline import deliveries, limits
+from timeline.exports import make_export
+from timeline.files import Form
+from timeline.limits import Abandoned
+from timeline.rows import FORMULA
 
 
 def export(browser: Client, world: World, **fields: str) -> HttpResponse:
@@ -159,8 +161,8 @@ def test_an_export_has_bounds(
 ) -> None:
     fill(world, 5)
     seal()
-    monkeypatch.setattr(exports, limit, value)
-    monkeypatch.setattr(exports, "STEP", 2)
+    monkeypatch.setattr(limits, limit, value)
+    monkeypatch.setattr(limits, "STEP", 2)
     with pytest.raises(error):
         make_export(
             actor=actor_of(world), slug=world.acme.slug, wanted=Filter(), form=Form.CSV, tell=lambda *_: None

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from envforge.cursors import write_cursor
 from envforge.errors import Invalid
@@ -15,13 +15,17 @@ from orgs.console.door import page, see_other, signed_in
 from orgs.console.forms import chosen, uuid_or_none
 from orgs.selectors import Visitor, organization
 from timeline.asked import Unreadable, read_place
+from timeline.deliveries import delivers
+from timeline.rows import Form
+from workspaces import usage_files
 from workspaces.cap_modes import CapMode
 from workspaces.console.usage_pictures import chart, hours, lanes
 from workspaces.console.words import ASLEEP_BECAUSE, short
 from workspaces.months import Month
 from workspaces.operations.caps import set_cap
 from workspaces.selectors import usage as selectors
-from workspaces.selectors.usage import CapView, DayUsage, Usage, WindowView, WorkspaceUsage
+from workspaces.selectors.usage import CapView, DayUsage, Usage, WorkspaceUsage
+from workspaces.selectors.windows import WindowView
 
 MODES = [
     (CapMode.WARN.value, "Say so at 80 %"),
@@ -79,6 +83,26 @@ def usage(request: HttpRequest, visitor: Visitor, slug: str) -> HttpResponse:
     }
     return page(
         request, visitor, "workspaces/usage.html", context, about=seen, status=422 if lost else status
+    )
+
+
+@delivers
+@require_POST
+@signed_in
+def export(request: HttpRequest, visitor: Visitor, slug: str) -> HttpResponse:
+    """A month's receipts as a file."""
+    try:
+        month = Month.named(request.POST.get("month", ""))
+    except ValueError:
+        raise Invalid(
+            "There is no such month.", {"month": "Use a year and a month, such as 2026-11."}
+        ) from None
+    return usage_files.order(
+        actor=visitor.actor,
+        slug=slug,
+        form=chosen(Form, request.POST.get("form", ""), field="form"),
+        month=month,
+        workspace_id=uuid_or_none(request.POST.get("workspace", "")),
     )
 
 

@@ -7,7 +7,8 @@ from math import ceil
 from uuid import UUID
 
 from workspaces.console.words import short
-from workspaces.selectors.usage import DayUsage, WindowView
+from workspaces.selectors.usage import DayUsage
+from workspaces.selectors.windows import WindowView
 
 HOUR_S = 3600
 # The chart: its measures in the units of its viewBox.

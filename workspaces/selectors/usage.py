@@ -4,15 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import pairwise
 from uuid import UUID
 
-from django.db.models import Q
 from django.utils import timezone
 
 from envforge.actor import Actor
 from envforge.cursors import Place
-from envforge.errors import NotVisible
 from envforge.price_forms import Price
 from orgs import policy
 from orgs.models import Organization
@@ -22,12 +19,20 @@ from projects.choices import Mode
 from projects.models import ResourceMode
 from workspaces import prices, sums
 from workspaces.caps import Standing
-from workspaces.models import Cap, CapMode, MeterWindow, Presence, Workspace
+from workspaces.models import Cap, CapMode, Presence, Workspace
 from workspaces.months import Month
 from workspaces.prices import Money
+from workspaces.selectors.windows import (
+    PAGE_SIZE,
+    WindowView,
+    WorkspaceChoice,
+    in_reach,
+    narrowed,
+    page_of,
+    reach,
+)
 from workspaces.sums import Charged, Part
 
-PAGE_SIZE = 50
 MOST_WORKSPACES = 200
 MOST_CHOICES = 200
 
@@ -58,25 +63,6 @@ class WorkspaceUsage:
 
 
 @dataclass(frozen=True, slots=True)
-class WindowView:
-    """The receipt of one wake (B2). `within` is what of it lies in the time that was asked for; `closed_at` is None while it is awake."""
-
-    id: UUID
-    workspace_id: UUID
-    workspace: str
-    project: str
-    number: int
-    size: str
-    cause: str
-    end_cause: str
-    cap_mode: str
-    opened_at: datetime
-    closed_at: datetime | None
-    within: Part
-    cost: Money | None
-
-
-@dataclass(frozen=True, slots=True)
 class CapView:
     """A cap as it stands in the present month; `workspace` is empty for the organization's."""
 
@@ -89,22 +75,6 @@ class CapView:
     reached: bool
     changed_by: str
     changed_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class WorkspaceChoice:
-    """A workspace that a cap can be set for."""
-
-    id: UUID
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Windows:
-    """A page of receipts, the newest first, and where the older ones begin."""
-
-    windows: list[WindowView]
-    older: Place | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +135,8 @@ def usage(
         now = timezone.now().replace(microsecond=0)
         present = Month.of(now)
         month = month or present
-        seen = _reach(actor, found)
-        only, where = _narrowed(seen, workspace_id)
+        seen = reach(actor, found)
+        only, where = narrowed(seen, workspace_id)
         money = answers[Action.BILLING_VIEW]
         priced = money.allowed and bool(prices.rows())
         days = _days(month, now, where, priced=priced)
@@ -176,7 +146,7 @@ def usage(
         if day is None and only is None:
             day = max((one.day for one in days if one.windows), default=None)
         span = (month.begins, month.ends) if day is None else _of_day(day)
-        page = _windows(where, span, before, size, now, priced=priced)
+        page = page_of(where, span, before, size, now, priced=priced)
         workspaces = _workspaces(actor, by_workspace, priced=priced)
         return Usage(
             organization=found,
@@ -202,51 +172,10 @@ def usage(
         )
 
 
-def windows(
-    *,
-    actor: Actor,
-    slug: str,
-    month: Month | None = None,
-    workspace_id: UUID | None = None,
-    before: Place | None = None,
-    size: int = PAGE_SIZE,
-) -> Windows:
-    """One page of a month's receipts, the newest first. Errors as `usage`."""
-    with visible(actor, slug, Action.BILLING_VIEW) as (found, answers):
-        now = timezone.now().replace(microsecond=0)
-        month = month or Month.of(now)
-        _, where = _narrowed(_reach(actor, found), workspace_id)
-        priced = answers[Action.BILLING_VIEW].allowed and bool(prices.rows())
-        return _windows(where, (month.begins, month.ends), before, size, now, priced=priced)
-
-
 def caps(*, actor: Actor, slug: str) -> list[CapView]:
     """The caps that count what the actor may see, the organization's first. Errors as `usage`."""
     with visible(actor, slug) as (found, _):
-        return _caps(_reach(actor, found), timezone.now())
-
-
-def _reach(actor: Actor, organization: Organization) -> Reach:
-    seen = policy.reach(actor, Action.USAGE_VIEW)
-    if not seen:
-        policy.require(actor, Action.USAGE_VIEW, organization)
-    return seen
-
-
-def _narrowed(seen: Reach, workspace_id: UUID | None) -> tuple[WorkspaceChoice | None, Reach]:
-    if workspace_id is None:
-        return None, seen
-    row = Workspace.objects.filter(_in(seen), id=workspace_id).values_list("id", "branch").first()
-    if row is None:
-        raise NotVisible
-    return WorkspaceChoice(*row), Reach(everywhere=False, workspace_ids=frozenset({workspace_id}))
-
-
-def _in(seen: Reach, to: str = "") -> Q:
-    """Which rows are in reach; `to` is the way from them to their workspace."""
-    if seen.everywhere:
-        return Q()
-    return Q(**{f"{to}project_id__in": seen.project_ids}) | Q(**{f"{to}id__in": seen.workspace_ids})
+        return _caps(reach(actor, found), timezone.now())
 
 
 def _days(month: Month, now: datetime, where: Reach, *, priced: bool) -> list[DayUsage]:
@@ -301,60 +230,11 @@ def _workspaces(actor: Actor, rows: Iterable[sums.WorkspaceSum], *, priced: bool
     return sorted(found, key=lambda one: (-one.part.seconds, one.name, one.id))
 
 
-def _windows(
-    where: Reach,
-    span: tuple[datetime, datetime],
-    before: Place | None,
-    size: int,
-    now: datetime,
-    *,
-    priced: bool,
-) -> Windows:
-    rows = MeterWindow.objects.filter(sums.within(*span), _in(where, "workspace__"))
-    if before:
-        at, last = before
-        rows = rows.filter(opened_at__lte=at).filter(Q(opened_at__lt=at) | Q(id__lt=last))
-    page = list(rows.select_related("workspace__project").order_by("-opened_at", "-id")[: size + 1])
-    older = (page[size - 1].opened_at, page[size - 1].id) if len(page) > size else None
-    return Windows([_window(row, span, now, priced=priced) for row in page[:size]], older)
-
-
-def _window(row: MeterWindow, span: tuple[datetime, datetime], now: datetime, *, priced: bool) -> WindowView:
-    return WindowView(
-        row.id,
-        row.workspace_id,
-        row.workspace.branch,
-        row.workspace.project.name,
-        row.epoch,
-        row.size,
-        row.cause,
-        row.end_cause,
-        row.cap_mode,
-        row.opened_at,
-        row.closed_at,
-        sums.part(row, *span, now=now),
-        _cost(row, span, now) if priced else None,
-    )
-
-
-def _cost(row: MeterWindow, span: tuple[datetime, datetime], now: datetime) -> Money:
-    """What a window costs within a time, by each row of the table that counts in it."""
-    borders = [span[0], *(at for at in prices.begins() if span[0] < at < span[1]), span[1]]
-    return prices.total(
-        [
-            prices.cost(
-                sums.part(row, begins, ends, now=now).charged_s, row.size, prices.period_of(begins.date())
-            )
-            for begins, ends in pairwise(borders)
-        ]
-    )
-
-
 def _caps(seen: Reach, now: datetime) -> list[CapView]:
     month = Month.of(now)
     rows = Cap.objects.exclude(mode=CapMode.NONE).select_related("workspace")
     if not seen.everywhere:
-        rows = rows.filter(_in(seen, "workspace__"), workspace__isnull=False)
+        rows = rows.filter(in_reach(seen, "workspace__"), workspace__isnull=False)
     used = sums.charged_by_workspace(month.begins, month.ends, now=now, where=seen)
     whole = sum(used.values(), Charged())
     found = []
