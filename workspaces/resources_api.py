@@ -14,7 +14,7 @@ from workspaces.operations.data import delete_data, keep_data
 from workspaces.selectors.resources import resources
 
 
-class ResourceOut(serializers.Serializer[Any]):
+class WorkspaceResourceOut(serializers.Serializer[Any]):
     """One resource of a service's contract. `health` and `since` are of the present wake, as last told; empty while it sleeps.
     `deletion_asked_at`: since when its data is to be deleted, which the next wake does.
     """
@@ -32,23 +32,23 @@ class ResourceOut(serializers.Serializer[Any]):
     deletion_asked_by = serializers.CharField(source="asked_by")
 
 
-class ResourcesOut(serializers.Serializer[Any]):
+class WorkspaceResourcesOut(serializers.Serializer[Any]):
     """All of a workspace's."""
 
-    resources = ResourceOut(many=True)
+    resources = WorkspaceResourceOut(many=True)
 
 
 class _OfResources(OneOf):
     def answer(self, workspace_id: UUID, status: int = 200) -> Response:
         _, views = resources(actor=self.actor, slug=self.slug, workspace_id=workspace_id)
-        return Response(ResourcesOut({"resources": views}).data, status=status)
+        return Response(WorkspaceResourcesOut({"resources": views}).data, status=status)
 
 
 class Resources(_OfResources):
     @extend_schema(
         operation_id="list_resources",
         summary="The resources that a workspace's contracts ask for, and how they do",
-        responses={200: ResourcesOut, **REFUSALS},
+        responses={200: WorkspaceResourcesOut, **REFUSALS},
     )
     def get(self, request: Request, slug: str, workspace_id: UUID) -> Response:
         return self.answer(workspace_id)
@@ -58,7 +58,7 @@ class Data(_OfResources):
     @extend_schema(
         operation_id="delete_resource_data",
         summary="Have what lies with a managed resource deleted at the next wake",
-        responses={202: ResourcesOut, **WRITES},
+        responses={202: WorkspaceResourcesOut, **WRITES},
     )
     def delete(
         self, request: Request, slug: str, workspace_id: UUID, repository: str, resource: str
@@ -70,7 +70,7 @@ class Data(_OfResources):
         operation_id="keep_resource_data",
         summary="Take back that what lies with a managed resource is to be deleted",
         request=None,
-        responses={202: ResourcesOut, **WRITES},
+        responses={202: WorkspaceResourcesOut, **WRITES},
     )
     def put(
         self, request: Request, slug: str, workspace_id: UUID, repository: str, resource: str
