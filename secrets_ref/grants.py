@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from envforge import tenancy
-from envforge.errors import Conflict
+from envforge.errors import Conflict, Unavailable
 from secrets_ref import customer_roles, paths, sts
 from secrets_ref.models import Drift, Secret, Wanted
 from secrets_ref.sts import Credentials
@@ -81,7 +81,7 @@ def mint_credentials(*, org_id: UUID, references: Iterable[Reference]) -> list[R
     """Credentials of 15 minutes for the references of one service; called when its command is leased, and never stored.
 
     Raises:
-        Unavailable: STS refuses or does not answer.
+        Unavailable: STS refuses or does not answer, or a role was seen not to hold.
         ValueError: a reference to something that is neither the organization's nor imported through a role of theirs.
     """
     return mint_for(org_id=org_id, arns=[one.arn for one in references])
@@ -97,6 +97,10 @@ def mint_for(*, org_id: UUID, arns: Iterable[str]) -> list[ReaderSession]:
         roles = customer_roles.by_arn(org_id, others) if others else {}
     if set(roles) != set(others):
         raise ValueError("A reference to a parameter of somebody else.")
+    for role in roles.values():
+        if role.trouble:
+            # It was asked for while the role held (K1).
+            raise Unavailable(f"The role {role} does not hold: check it under Secrets.")
     by_role: dict[UUID, list[str]] = {}
     for arn, role in roles.items():
         by_role.setdefault(role.id, []).append(arn)

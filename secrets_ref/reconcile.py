@@ -1,6 +1,6 @@
 """Comparing an organization's secrets with the store: what was changed outside, and what somebody who died left half done.
 
-Costs one request for each 50 parameters of an organization, and a transaction for each secret that differs. Safe to run
+Costs one request for each 50 parameters of an organization, four for each role in its own account, and a transaction for each secret that differs. Safe to run
 twice, at any time, in two workers.
 """
 
@@ -104,7 +104,7 @@ def _through_roles() -> dict[CustomerRole, list[str]]:
 def _look_through(through: dict[CustomerRole, list[str]], seen: Seen) -> set[UUID | None]:
     """Add what lies in the customer's accounts; answers the stores that were seen whole, None for our own.
 
-    A role that lets nobody in is noted, and its secrets are neither changed nor gone for that.
+    A role that lets nobody in, or by now everybody, is noted, and its secrets are neither changed nor gone for that.
     """
     whole: set[UUID | None] = {None}
     for role, paths in through.items():
@@ -116,14 +116,28 @@ def _look_through(through: dict[CustomerRole, list[str]], seen: Seen) -> set[UUI
                 _note_role(role, "denied")
         else:
             whole.add(role.id)
-            if role.trouble == "denied":
-                _note_role(role, "")
+            _look_whether_it_holds(role)
     return whole
+
+
+def _look_whether_it_holds(role: CustomerRole) -> None:
+    """Customers change trust policies without telling us: one that lets in whoever comes is read through no more (K1).
+
+    Where nobody can tell now, nothing changes; what an admin was told on checking stays until the role holds.
+    """
+    try:
+        trouble = customer_roles.what_is_wrong(role)
+    except StoreRefused as refused:
+        log.warning("secrets.role_not_checked", org=str(role.org_id), trouble=refused.trouble.value)
+        return
+    if trouble != role.trouble and role.trouble != "unchecked":
+        _note_role(role, trouble)
 
 
 def _note_role(role: CustomerRole, trouble: str) -> None:
     with tenancy.enter(role.org_id):
-        CustomerRole.objects.filter(id=role.id, trouble=role.trouble).update(trouble=trouble)
+        if CustomerRole.objects.filter(id=role.id, trouble=role.trouble).update(trouble=trouble):
+            append(EventKind.CUSTOMER_ROLE_CHECKED, actor=SYSTEM, target=role, result=trouble or "holds")
 
 
 def _differing(org_id: UUID, seen: Seen, whole: set[UUID | None]) -> list[UUID]:

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from audit.models import Event
 from envforge import tenancy
-from envforge.errors import Conflict, Invalid, NotAllowed, NotVisible
+from envforge.errors import Conflict, Invalid, NotAllowed, NotVisible, Unavailable
 from envforge.secret_value import SecretValue
 from orgs.models import Organization
 from secrets_ref import (
@@ -328,6 +328,32 @@ def test_drift_there_is_seen_and_a_role_that_closes_changes_nothing(ready: Custo
     with pytest.raises(SecretsNotReady, match="deleted in your account"):
         grants.resolve_grants(org_id=ready.org.id, wanted=[("web", ["DB"])])
     assert [one.facts["change"] for one in ready.told("secret.drifted")] == ["changed", "deleted"]
+
+
+def test_k1_a_role_that_opens_to_all_later_is_read_through_no_more(ready: Customer, world: World) -> None:
+    """K1: found by the sweep, also of one that was closed in between; what was asked for before is not minted either."""
+    ready.take(ready.put("DB", "1"))
+    (grant,) = grants.resolve_grants(org_id=ready.org.id, wanted=[("web", ["DB"])])
+    opened = json.loads(customer_roles.trust_policy(ready.role))
+    del opened["Statement"][0]["Condition"]
+    closed = {"Effect": "Deny", "Principal": "*", "Action": "sts:AssumeRole"}
+    ready.trust(json.dumps({"Version": "2012-10-17", "Statement": [closed]}))
+    compare(world)
+    assert ready.fresh().trouble == "denied"
+    ready.trust(json.dumps(opened))
+    for _ in range(2):
+        compare(world)
+        assert ready.fresh().trouble == "open"
+    with pytest.raises(SecretsNotReady, match="does not hold"):
+        grants.resolve_grants(org_id=ready.org.id, wanted=[("web", ["DB"])])
+    with pytest.raises(Unavailable, match="does not hold"):
+        grants.mint_credentials(org_id=ready.org.id, references=grant.references.values())
+    ready.trust(customer_roles.trust_policy(ready.role))
+    compare(world)
+    assert ready.fresh().trouble == ""
+    assert grants.mint_credentials(org_id=ready.org.id, references=grant.references.values())
+    results = [one.facts["result"] for one in ready.told("customer_role.checked")]
+    assert results == ["holds", "denied", "open", "holds"]
 
 
 def test_the_api_goes_the_whole_way(customer: Customer, world: World) -> None:
