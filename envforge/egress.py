@@ -79,10 +79,10 @@ class Answer:
     content: bytes = field(repr=False)
 
     def json(self) -> Any:
-        """The content as JSON; None where it is none."""
+        """The content as JSON; None where it is none, or is nested deeper than anything honest."""
         try:
             return json.loads(self.content)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
 

@@ -238,6 +238,12 @@ def test_e2_a_huge_answer_is_cut_off(serve: Callable[..., Elsewhere], settings: 
     assert trouble(f"http://127.0.0.1:{serve(_flood_of_headers).port}/") is Trouble.NO_ANSWER
 
 
+@pytest.mark.parametrize("content", [b"[" * 65_536, b'{"a":' * 10_000, b"", b"<html>", b"\xff\xfe"])
+def test_e2_an_answer_that_is_no_honest_json_is_none(content: bytes) -> None:
+    """E2: also one that is nested so deeply that reading it would exhaust the interpreter."""
+    assert egress.Answer(200, content).json() is None
+
+
 def test_e2_nothing_compressed_is_unpacked(serve: Callable[..., Elsewhere], settings: Any) -> None:
     settings.EGRESS_ALLOWED_NETWORKS = ("127.0.0.1/32",)
     import gzip
