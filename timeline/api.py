@@ -18,7 +18,7 @@ from envforge.errors import Invalid
 from timeline import selectors
 from timeline.asked import READERS, Unreadable, read_filter, read_place
 from timeline.deliveries import Order, delivers, timeline_order
-from timeline.files import Form
+from timeline.rows import Form
 
 MOST_EVENTS = 200
 

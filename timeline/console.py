@@ -19,7 +19,7 @@ from timeline import selectors
 from timeline.asked import Asked, Unreadable, read_filter, read_place
 from timeline.deliveries import delivers, progress_of, timeline_order
 from timeline.fields import fields
-from timeline.files import Form
+from timeline.rows import Form
 from timeline.told import Told
 
 _PROGRESS_NAME = re.compile(r"[0-9a-f-]{8,40}")

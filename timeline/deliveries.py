@@ -27,8 +27,9 @@ from audit.filters import Filter
 from envforge.actor import Actor
 from envforge.errors import Unavailable
 from timeline.exports import make_export
-from timeline.files import Form
+from timeline.files import file_name
 from timeline.limits import Abandoned, Listener, Made
+from timeline.rows import Form
 
 AT_ONCE = 2
 WAITING = 8
@@ -79,7 +80,7 @@ def timeline_order(*, actor: Actor, slug: str, wanted: Filter, form: Form, progr
     return Order(
         actor=actor,
         make=lambda tell: make(tell=tell),
-        file_name=form.file_name(slug),
+        file_name=file_name(form, slug),
         file_type=form.content_type,
         progress=progress,
     )

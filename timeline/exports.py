@@ -14,8 +14,9 @@ from orgs import policy
 from orgs.policy import Action
 from orgs.selectors import visible
 from timeline import limits
-from timeline.files import Form, Lines
+from timeline.files import Lines
 from timeline.limits import Listener, Made, require_room
+from timeline.rows import Form
 
 
 def make_export(*, actor: Actor, slug: str, wanted: Filter, form: Form, tell: Listener) -> Made:

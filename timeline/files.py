@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 
 from django.utils import timezone
 
@@ -13,7 +12,7 @@ from audit.facts import rfc3339
 from audit.filters import Filter
 from audit.models import Event
 from audit.sentences import sentence
-from timeline.rows import csv_line
+from timeline.rows import Form, csv_line
 
 COLUMNS = (
     *("sequence", "time", "event", "sentence", "actor", "actor id", "target", "target id"),
@@ -21,20 +20,10 @@ COLUMNS = (
 )
 
 
-class Form(StrEnum):
-    """How an export is written."""
-
-    JSONL = "jsonl"
-    CSV = "csv"
-
-    @property
-    def content_type(self) -> str:
-        return "application/jsonl" if self is Form.JSONL else "text/csv; charset=utf-8"
-
-    def file_name(self, slug: str) -> str:
-        """What the file is called: whose it is, of which day, and whether it can be verified."""
-        promise = "verifiable" if self is Form.JSONL else "for-reading"
-        return f"{slug}-timeline-{timezone.now():%Y-%m-%d}-{promise}.{self}"
+def file_name(form: Form, slug: str) -> str:
+    """What the file is called: whose it is, of which day, and whether it can be verified."""
+    promise = "verifiable" if form is Form.JSONL else "for-reading"
+    return f"{slug}-timeline-{timezone.now():%Y-%m-%d}-{promise}.{form}"
 
 
 @dataclass(slots=True)

@@ -17,7 +17,8 @@ from hosts import hooks
 from hosts.models import Host, HostRole
 from orgs.models import Person
 from projects.operations import create_project
-from tests.product.meters import Metered, Times, utc
+from tests.product.meters import Metered, Times
+from tests.product.test_idle import TIMEOUT, awake, metered, sleep_at, times
 from tests.product.world import World
 from workspaces import activity, idle, lookups
 from workspaces.models import CapMode, Certificate, JobLease, Power, ShellSession, Workspace
@@ -25,27 +26,8 @@ from workspaces.operations.caps import set_cap
 from workspaces.operations.leases import hold_awake, release_lease
 from workspaces.operations.workspaces import open_workspace
 
-TIMEOUT = timedelta(minutes=30)
+__all__ = ["awake", "metered", "times"]  # fixtures
 Beat = Callable[..., None]
-
-
-@pytest.fixture
-def times(monkeypatch: pytest.MonkeyPatch) -> Times:
-    times = Times(utc(2026, 11, 10, 9))
-    monkeypatch.setattr(timezone, "now", times.now)
-    return times
-
-
-@pytest.fixture
-def metered(world: World, times: Times) -> Metered:
-    return Metered(world, times)
-
-
-@pytest.fixture
-def awake(metered: Metered) -> Workspace:
-    workspace = metered.workspace()
-    metered.wake(workspace)
-    return workspace
 
 
 @pytest.fixture
@@ -105,10 +87,6 @@ def leases(metered: Metered) -> list[JobLease]:
 def events(metered: Metered, kind: str) -> list[Any]:
     with tenancy.enter(metered.org_id):
         return list(Event.objects.filter(kind=kind).order_by("at", "id"))
-
-
-def sleep_at(metered: Metered, workspace: Workspace) -> datetime | None:
-    return metered.runtime(workspace).sleep_at
 
 
 def sweeps(metered: Metered, workspace: Workspace) -> str:

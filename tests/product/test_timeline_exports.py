@@ -22,9 +22,8 @@ from tests.product.visitors import signed_in
 from tests.product.world import World
 from timeline import deliveries, limits
 from timeline.exports import make_export
-from timeline.files import Form
 from timeline.limits import Abandoned
-from timeline.rows import FORMULA
+from timeline.rows import FORMULA, Form
 
 
 def export(browser: Client, world: World, **fields: str) -> HttpResponse:
