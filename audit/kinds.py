@@ -216,7 +216,7 @@ class EventKind(Enum):
     )
     RUNTIME_WAKE_FAILED = kind("runtime.wake_failed", "{target} could not wake: {reason}", reason=WORD)
     RUNTIME_EXTENDED = kind(
-        "runtime.extended", "{actor} kept {target} awake: {cause}", cause=WORD, until=TIME
+        "runtime.extended", "{actor} kept {target} awake for {job}: {cause}", cause=WORD, until=TIME, job=NAME
     )
     RUNTIME_LEASE_ENDED = kind(
         "runtime.lease_ended", "{actor} no longer needs {target} awake for {job}", job=NAME

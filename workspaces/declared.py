@@ -92,6 +92,7 @@ def _follow(workspace_id: UUID, declared: Declared, last: JobLease | None, now: 
             target=runtime,
             cause=WakeCause.KEEP_ALIVE,
             until=lease.until,
+            job=lease.name,
         )
     activity.reckon(runtime)
 

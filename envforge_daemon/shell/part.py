@@ -63,6 +63,7 @@ class Shells(Part):
         for door in self.known:
             try:
                 workspace = await self.context.workspaces.ensure(door.workspace)
+                self.watch.begin(workspace.id)
                 for group in workspace.groups(f"{SESSION}-*"):
                     if group != TMUX_GROUP:
                         await workspace.kill_all(group)
@@ -92,6 +93,7 @@ class Shells(Part):
         _require_authority(asked.certificate_authority)
         task.progress("making_accounts")
         workspace = await self.context.workspaces.ensure(asked.workspace)
+        self.watch.begin(workspace.id)
         before = self.known.get(asked.workspace.id)
         revoked = before.revoked if before else frozenset()
         await self._open(Door(asked.workspace, asked.certificate_authority, asked.shell_limits, revoked))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from uuid import UUID
 
 from envforge_daemon.errors import IsolationError
@@ -24,8 +25,12 @@ class Watch:
         self._server = server
         self._last: dict[tuple[UUID, str], str] = {}
         self._declared: dict[UUID, Declared] = {}
-        # Whoever declares something and leaves is looked after once more.
-        self._connected: set[UUID] = set()
+        # Looked at next time, whoever is connected then: where somebody just was, and what came to this VM or was there when the program began.
+        self._once_more: set[UUID] = set()
+
+    def begin(self, workspace_id: UUID) -> None:
+        """The workspace is on this VM, and what was declared in it is not known yet."""
+        self._once_more.add(workspace_id)
 
     def told(self, workspace_id: UUID, checkouts: Iterable[Checkout]) -> None:
         """These were told as a command's outcome."""
@@ -39,6 +44,7 @@ class Watch:
         for key in [key for key in self._last if key[0] == workspace_id]:
             del self._last[key]
         self._declared.pop(workspace_id, None)
+        self._once_more.discard(workspace_id)
 
     def declared(self, workspace_id: UUID) -> Declared | None:
         """What was last declared in its shell; None where nothing is known."""
@@ -51,14 +57,17 @@ class Watch:
             await self.look()
 
     async def look(self) -> None:
-        """Look once, where somebody is connected."""
+        """Look once: where somebody is connected, and at what is declared for longer than they stay."""
         await self._look_at_contracts()
         await self._look_at_declarations()
 
     async def _look_at_declarations(self) -> None:
         connected = {one.id for one in self._context.workspaces if self._server.connected(one.id)}
-        before, self._connected = self._connected, connected
-        for workspace_id in connected | before:
+        once_more, self._once_more = self._once_more, set(connected)
+        # What goes on in tmux after everybody left may take it back, or need it for longer.
+        now = datetime.now(UTC)
+        lasting = {one for one, declared in self._declared.items() if declared.until > now}
+        for workspace_id in connected | once_more | lasting:
             workspace = self._context.workspaces.get(workspace_id)
             if workspace is None:
                 continue

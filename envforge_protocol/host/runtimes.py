@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
 from envforge_protocol.host.base import Credential, Label, Message, Port, Revealing
 from envforge_protocol.host.limits import Health, Limits
@@ -171,7 +171,7 @@ class Readiness(Message):
 class Declared(Message):
     """What was last declared in a shell: that the runtime is needed until then, and why. In the past it is over, or was taken back."""
 
-    until: datetime
+    until: AwareDatetime
     reason: Annotated[str, Field(max_length=LONGEST_REASON)] = ""
 
 

@@ -12,6 +12,7 @@ import pytest
 from envforge_daemon.shell.keep_awake import FILE, parse, read
 from local_cloud.home import REPOSITORY
 from tests.daemon.machine import Machine, sh
+from tests.daemon.rig import until
 from tests.daemon.shells import Shelled, Terminal
 
 Play = Callable[..., None]
@@ -43,7 +44,7 @@ def stored(home: Path) -> object:
         (("90s", "short"), 90, "short"),
         (("08m", "no octal"), 480, "no octal"),
         (("12h", "tab\tand\nline"), 43200, "tab and line"),
-        (("2h", "é" * 40), 7200, "é" * 40),
+        (("2h", "é" * 80), 7200, "é" * 80),
     ],
 )
 def test_what_is_typed_is_what_is_read(
@@ -72,6 +73,7 @@ def test_what_is_typed_is_what_is_read(
         (("2h",), "Say why"),
         (("2h", "  "), "Say why"),
         (("2h", "x" * 81), "81 characters; use at most 80"),
+        (("2h", "é" * 81), "81 characters; use at most 80"),
         (("--forever",), "is no option"),
         (("--show", "x"), "takes nothing else"),
         ((), "Keep this workspace's runtime awake"),
@@ -145,7 +147,7 @@ def test_h2_a_hostile_file_is_none_and_nothing_is_waited_for(behind_walls: Play)
 
 
 def test_w7_what_is_typed_in_the_shell_is_in_the_next_heartbeats(behind_walls: Play) -> None:
-    """Also where whoever typed it leaves at once, and for as long as the program runs."""
+    """Also where whoever typed it leaves at once, and what goes on in tmux takes it back; a program that begins anew reads it."""
 
     async def scene(vm: Machine) -> None:
         shell = await Shelled.start(vm)
@@ -168,8 +170,17 @@ def test_w7_what_is_typed_in_the_shell_is_in_the_next_heartbeats(behind_walls: P
             assert declared is not None
             assert declared.reason == "the import runs"
             assert timedelta(hours=1.9) < declared.until - datetime.now(UTC) < timedelta(hours=2.1)
+            await until(lambda: not shell.part.server.connected(one.id))
+            shell.part.watch.forget(one.id)
+            assert not list(shell.part.activity())
+            await shell.part.adopt()
+            # Once more after the one that was connected; then for what is declared alone.
+            for _ in range(3):
+                await shell.part.watch.look()
+            assert not shell.part.server.connected(one.id)
+            [again] = shell.part.activity()
+            assert again.declared == declared
             await sh(made, "HOME=$PWD/.home ./keep-awake --cancel", account=0)
-            await shell.part.watch.look()
             await shell.part.watch.look()
             [last] = shell.part.activity()
             assert last.declared is not None

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
+from audit.facts import rfc3339
 from audit.models import Event
 from envforge import tenancy
 from envforge.actor import HostActor
@@ -107,6 +108,8 @@ def test_w7_it_keeps_awake_until_then_and_the_idle_time_after(
     assert (lease.name, lease.held_by, lease.until) == ("the long import runs", "Its shell", until)
     [event] = events(metered, "runtime.extended")
     assert (event.actor_label, event.facts["cause"]) == ("Its shell", "keep_alive")
+    # Why stands in the history, too.
+    assert (event.facts["job"], event.facts["until"]) == (lease.name, rfc3339(until))
     times.pass_(hours=3)
     assert sweeps(metered, awake) == Power.AWAKE
     times.pass_(minutes=30)
@@ -206,6 +209,7 @@ def test_the_reason_is_a_name_and_no_credential(
 ) -> None:
     beat((awake, declared(times.at + timedelta(hours=1), reason)))
     assert [one.name for one in leases(metered)] == [name]
+    assert [one.facts["job"] for one in events(metered, "runtime.extended")] == [name]
 
 
 def test_a_jobs_name_stays_the_jobs(metered: Metered, awake: Workspace, times: Times, beat: Beat) -> None:

@@ -74,6 +74,7 @@ def hold_awake(*, actor: Actor, org_id: UUID, workspace_id: UUID, name: str, for
                 target=runtime,
                 cause=WakeCause.JOB_LEASE,
                 until=lease.until,
+                job=lease.name,
             )
         activity.reckon(runtime)
         return LeaseView.of(lease, runtime)
