@@ -95,10 +95,12 @@ def test_chromium_signs_in_and_out_by_keyboard_on_a_narrow_screen(
         page.on("console", lambda message: complaints.append(message.text))
         page.goto(asked + "&login_hint=vera")
         assert page.evaluate("document.documentElement.scrollWidth") == 320
-        assert page.evaluate("document.activeElement.value") == "vera"
+        page.wait_for_function("document.activeElement.value === 'vera'")
         page.keyboard.press("Enter")
         page.wait_for_url(f"{application}/in?code=*")
         page.goto(f"{issuer.url}oidc/logout?client_id=console&post_logout_redirect_uri={application}/out")
+        # A page is loaded before what it gives the focus to has it.
+        page.wait_for_function("document.activeElement.tagName === 'BUTTON'")
         page.keyboard.press("Enter")
         page.wait_for_url(f"{application}/out")
         page.goto(asked)
