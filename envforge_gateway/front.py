@@ -2,8 +2,6 @@
 
 import asyncio
 import re
-import socket
-import struct
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -11,6 +9,7 @@ from envforge_gateway import answers
 from envforge_gateway.clock import now
 from envforge_gateway.errors import BadRequest
 from envforge_gateway.exchange import Exchange
+from envforge_gateway.resets import reset
 
 if TYPE_CHECKING:
     from envforge_gateway.gateway import Gateway
@@ -39,7 +38,6 @@ LINGER_S = 2.0
 _EMPTY_LINE = b"\r\n\r\n"
 _EMPTY_LINES = re.compile(rb"(?:\r\n)+").match
 NEVER = float("inf")
-_NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class Front(asyncio.Protocol):
@@ -243,26 +241,15 @@ class Front(asyncio.Protocol):
                 asyncio.get_running_loop().call_later(self.gateway.config.stall_timeout_s, self.abort)
 
     def shut(self) -> None:
-        """From now on nothing passes, either way: the client is told so at once. `abort` closes it."""
+        """From now on nothing passes, either way, and the client is told so at once. `abort` closes it."""
         if self.closed:
             return
-        if self.transport.is_closing():
-            self.abort()
-            return
-        self.pause_reading()
         self.closed = True
-        held = self.transport.get_extra_info("socket")
         # Closing waits for the loop's next turn, and so behind everything else that is cut in this one.
-        same = socket.socket(held.family, held.type, held.proto, fileno=held.fileno())
-        try:
-            # Closing then throws away what lies in the kernel's buffer, however slowly its client reads.
-            same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-            same.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            # The client was quicker.
-            pass
-        finally:
-            same.detach()
+        reset(self.transport.get_extra_info("socket").fileno())
+        if not self._paused and not self.transport.is_closing():
+            self._paused = True
+            self.transport.pause_reading()
 
     def abort(self) -> None:
         """Close at once: what was not sent yet never is."""
