@@ -1,6 +1,7 @@
 """Counts what sessions do, and tells it in batches (DESIGN 7.5, W7, L9)."""
 
-from collections import OrderedDict
+import asyncio
+from collections import OrderedDict, deque
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -9,31 +10,30 @@ from envforge_gateway.clock import now, wall
 from envforge_gateway.control_plane import ControlPlane
 from envforge_gateway.errors import Unavailable
 from envforge_gateway.requests import SAFE, Request
-from envforge_protocol.gateway.activity import MOST_ENTRIES, ActivityBatch, Denial, SessionActivity
+from envforge_protocol.gateway.activity import (
+    ACTIVITY_EVERY_S,
+    BACKGROUND_EVERY_S,
+    MOST_ENTRIES,
+    ActivityBatch,
+    Denial,
+    SessionActivity,
+)
 
 MOST_REMEMBERED = 100_000
-MOST_BATCHES = 50
+# Which batches tell of sessions that only look, of whom there may be thousands: nothing waits for it.
+BACKGROUND_EVERY = BACKGROUND_EVERY_S // ACTIVITY_EVERY_S
 
 
 class Counts:
-    """One session at one service since the last batch."""
+    """One session at one service since it was last told of."""
 
-    __slots__ = (
-        "active_at",
-        "background",
-        "background_at",
-        "entry",
-        "frames",
-        "navigations",
-        "pings",
-        "unsafe",
-    )
+    __slots__ = ("active_at", "background", "entry", "frames", "navigations", "pings", "seen_at", "unsafe")
 
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
         self.navigations = self.unsafe = self.frames = self.background = self.pings = 0
         self.active_at: datetime | None = None
-        self.background_at: datetime | None = None
+        self.seen_at = wall()
 
 
 class Activity:
@@ -41,10 +41,15 @@ class Activity:
 
     def __init__(self, control: ControlPlane) -> None:
         self._control = control
-        self._pending: list[Counts] = []
+        # Whoever did something is told of at the next flush, and who only looked at one of the next.
+        self._acting: list[Counts] = []
+        self._looking: list[Counts] = []
+        self._due: deque[Counts] = deque()
+        self._flushes = 0
+        self._flushing = asyncio.Lock()
         self._denials: dict[tuple[UUID, str], tuple[Entry, int, datetime]] = {}
         self._since = wall()
-        self._unsent: list[ActivityBatch] = []
+        self._unsent: ActivityBatch | None = None
         # When each session's person, or program, last did something, and when it was first seen here.
         self._active: OrderedDict[UUID, float] = OrderedDict()
 
@@ -59,9 +64,6 @@ class Activity:
             counts.navigations += 1
         else:
             counts.background += 1
-            if counts.background_at is None:
-                counts.background_at = wall()
-                self._last_of(entry.session_id)
             return
         self._acted(entry, counts)
 
@@ -75,7 +77,6 @@ class Activity:
             self._acted(entry, counts)
         if control:
             counts.pings += control
-            counts.background_at = counts.background_at or wall()
 
     def denied(self, entry: Entry, word: str) -> None:
         """A request beyond its session."""
@@ -88,41 +89,52 @@ class Activity:
         """Whether somebody did something so lately; a session that is new here counts from now."""
         return now() - self._last_of(session_id) < seconds
 
-    async def flush(self) -> None:
-        """Tell what there is. What is not taken is told again later, the oldest given up first."""
-        pending, self._pending = self._pending, []
+    async def flush(self, *, everything: bool = False) -> None:
+        """Tell what is due, or all there is. What is not taken is told again later; until then, it goes on counting."""
+        async with self._flushing:
+            self._flushes += 1
+            self._due.extend(self._acting)
+            self._acting = []
+            if everything or self._flushes % BACKGROUND_EVERY == 0:
+                self._due.extend(self._looking)
+                self._looking = []
+            if self._unsent is None and (self._due or self._denials):
+                self._unsent = self._batch()
+            while self._unsent is not None:
+                try:
+                    await self._control.tell("/gateway/v1/activity", self._unsent)
+                except Unavailable:
+                    return
+                self._unsent = self._batch() if self._due else None
+
+    def _batch(self) -> ActivityBatch:
+        """The first of those that are due, and every denial. One at a time: a hundred thousand would hold up everybody's requests."""
+        sessions = []
+        while self._due and len(sessions) < MOST_ENTRIES:
+            counts = self._due.popleft()
+            # Who looked and then acted stands there twice.
+            if counts.entry.counts is counts:
+                counts.entry.counts = None
+                sessions.append(_told(counts))
         denials, self._denials = self._denials, {}
         since, self._since = self._since, wall()
-        for counts in pending:
-            counts.entry.counts = None
-        for first in range(0, max(len(pending), 1 if denials else 0), MOST_ENTRIES):
-            self._unsent.append(
-                ActivityBatch(
-                    id=uuid4(),
-                    since=since,
-                    until=self._since,
-                    sessions=tuple(_told(one) for one in pending[first : first + MOST_ENTRIES]),
-                    denials=tuple(_denial(word, *held) for (_, word), held in denials.items())
-                    if not first
-                    else (),
-                )
-            )
-        del self._unsent[:-MOST_BATCHES]
-        while self._unsent:
-            try:
-                await self._control.tell("/gateway/v1/activity", self._unsent[0])
-            except Unavailable:
-                return
-            del self._unsent[:1]
+        return ActivityBatch(
+            id=uuid4(),
+            since=since,
+            until=self._since,
+            sessions=tuple(sessions),
+            denials=tuple(_denial(word, *held) for (_, word), held in denials.items()),
+        )
 
     def _counts(self, entry: Entry) -> Counts:
         counts = entry.counts = Counts(entry)
-        self._pending.append(counts)
+        self._looking.append(counts)
+        self._last_of(entry.session_id)
         return counts
 
     def _acted(self, entry: Entry, counts: Counts) -> None:
         if counts.active_at is None:
-            self._last_of(entry.session_id)
+            self._acting.append(counts)
             self._active[entry.session_id] = now()
             self._active.move_to_end(entry.session_id)
         counts.active_at = wall()
@@ -151,7 +163,7 @@ def _told(counts: Counts) -> SessionActivity:
         pings=counts.pings,
         open_websockets=len(entry.open),
         active_at=counts.active_at,
-        background_at=counts.background_at,
+        background_at=counts.seen_at if counts.background or counts.pings else None,
     )
 
 

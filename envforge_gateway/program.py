@@ -79,7 +79,7 @@ class Program:
                 await self.ending.wait()
                 server.close()
                 await self._drain(gateway)
-                await gateway.activity.flush()
+                await gateway.activity.flush(everything=True)
                 await stream.leave()
             finally:
                 server.close()

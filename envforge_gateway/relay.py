@@ -112,7 +112,7 @@ class Relay:
         """The head as the client gets it; decides how the body is framed for it."""
         exchange = self._exchange
         request = exchange.request
-        lines = [b"HTTP/1.1 %d %b" % (response.status, response.reason), *response.lines]
+        lines = [response.start, *response.lines]
         if response.chunked:
             self._chunked = Chunked()
         elif response.length is not None:
@@ -185,7 +185,7 @@ class Relay:
             return
         # Early hints and the like pass; a client of HTTP/1.0 knows none of them.
         if exchange.request.minor == 1 and (response.status != _CONTINUE or exchange.request.expects):
-            lines = [b"HTTP/1.1 %d %b" % (response.status, response.reason), *response.lines]
+            lines = [response.start, *response.lines]
             exchange.front.send(b"\r\n".join(lines) + b"\r\n\r\n")
         if rest:
             self.upstream_data(rest)

@@ -1,7 +1,5 @@
 """A service's answer: its head, what of it goes on, and how its body ends."""
 
-from collections.abc import Sequence
-
 import httptools
 
 from envforge_gateway.errors import BadResponse
@@ -20,7 +18,8 @@ _DROPPED = frozenset(
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _LOOKED_AT = _DROPPED | _FRAMING | {b"set-cookie", b"clear-site-data", b"sec-websocket-accept"}
 _NO_BODY = frozenset({204, 304})
-_PASS, _DROP, _LOOK_AT = range(3)
+# What is done with a line, if it is not looked at by its name and value; no name has a colon.
+_PASS, _DROP = (b":pass", b""), (b":drop", b"")
 # Never kept for another answer.
 _PRIVATE = frozenset({b"set-cookie"})
 STARTS_REMEMBERED = 256
@@ -29,13 +28,18 @@ LONGEST_REMEMBERED = 256
 
 
 class Response:
-    """What an answer's head says. `length` is None where its body is chunked or ends with the connection."""
+    """What an answer's head says. `length` is None where its body is chunked or ends with the connection.
+
+    `start` is its first line, and `named` what `Connection` lists.
+    """
 
     status = 0
-    reason = upgrade = accept = b""
+    start = upgrade = accept = b""
     length: int | None = None
     chunked = False
     keep_alive = True
+    is_read = False
+    named: frozenset[bytes] = frozenset()
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
@@ -60,7 +64,7 @@ class Reader:
 
     def __init__(self) -> None:
         self._starts: dict[bytes, tuple[int, bytes, bool]] = {}
-        self._lines: dict[bytes, tuple[int, bytes, bytes]] = {}
+        self._lines: dict[bytes, tuple[bytes, bytes]] = {}
 
     def read(self, head: bytes, *, host: str, to_head: bool) -> Response:
         """The answer that a head, up to and with its empty line, begins. `to_head`: it answers HEAD, and has no body.
@@ -71,22 +75,30 @@ class Reader:
         first, *fields = head[:-4].split(b"\r\n")
         if len(fields) > _MOST_FIELDS:
             raise BadResponse("fields")
-        known = self._lines
-        said = [known.get(line) for line in fields]
-        start = self._starts.get(first)
-        if start is None or None in said:
-            start = self._whole(head, first)
-            said = [self._understood(line) for line in fields]
         response = Response()
-        response.status, response.reason, response.keep_alive = start
-        _fields(response, fields, said, host)
+        start = self._starts.get(first) or self._whole(response, head, first)
+        response.status, response.start, response.keep_alive = start
+        known, lines = self._lines, response.lines
+        for line in fields:
+            said = known.get(line)
+            if said is None:
+                if not response.is_read:
+                    self._whole(response, head, first)
+                said = self._understood(line)
+            if said is _PASS:
+                lines.append(line)
+            elif said is not _DROP:
+                _look_at(response, line, *said, host)
+        if response.named:
+            _named(response)
         if to_head or response.status in _NO_BODY:
             _without_body(response)
         elif not response.chunked and response.length is None:
             response.keep_alive = False
         return response
 
-    def _whole(self, head: bytes, first: bytes) -> tuple[int, bytes, bool]:
+    def _whole(self, response: Response, head: bytes, first: bytes) -> tuple[int, bytes, bool]:
+        """What its first line says, as llhttp reads it, which reads all of the head."""
         lines = head.count(b"\n")
         if (
             head.count(b"\r\n") != lines
@@ -106,24 +118,26 @@ class Reader:
             raise BadResponse("response") from None
         if found.begun != 1:
             raise BadResponse("response")
-        start = (parser.get_status_code(), found.reason, parser.get_http_version() != "1.0")
+        response.is_read = True
+        status = parser.get_status_code()
+        start = (status, b"HTTP/1.1 %d %b" % (status, found.reason), parser.get_http_version() != "1.0")
         if len(first) <= LONGEST_REMEMBERED:
             if len(self._starts) >= STARTS_REMEMBERED:
                 self._starts.clear()
             self._starts[first] = start
         return start
 
-    def _understood(self, line: bytes) -> tuple[int, bytes, bytes]:
-        """What is done with a line that llhttp has found to be a field."""
+    def _understood(self, line: bytes) -> tuple[bytes, bytes]:
+        """What is done with a line that llhttp has found to be a field: its name and value, if that depends on them."""
         name, _, value = line.partition(b":")
         lower = name.lower()
         value = value.strip(b" \t")
         if lower in _LOOKED_AT:
             # That a connection stays is what it does anyway.
-            action = _DROP if lower == b"connection" and value.lower() == b"keep-alive" else _LOOK_AT
+            stays = lower == b"connection" and value.lower() == b"keep-alive"
+            understood = _DROP if stays else (lower, value)
         else:
-            action = _DROP if lower.startswith(b"x-envforge") else _PASS
-        understood = (action, lower, value)
+            understood = _DROP if lower.startswith(b"x-envforge") else _PASS
         if len(line) <= LONGEST_REMEMBERED and lower not in _PRIVATE:
             if len(self._lines) >= LINES_REMEMBERED:
                 self._lines.clear()
@@ -131,49 +145,33 @@ class Reader:
         return understood
 
 
-def _fields(
-    response: Response, fields: list[bytes], said: Sequence[tuple[int, bytes, bytes] | None], host: str
-) -> None:
-    lines = response.lines
-    named: set[bytes] = set()
-    for line, understood in zip(fields, said, strict=True):
-        if understood is None:
-            continue
-        action, lower, value = understood
-        if action == _PASS:
-            lines.append(line)
-        elif action == _LOOK_AT:
-            if lower == b"connection":
-                named.update(one.strip() for one in value.lower().split(b","))
-            else:
-                _note(response, lower, value)
-            if _passes(lower, value, host):
-                lines.append(line)
-    if not named:
-        return
-    if b"close" in named:
-        response.keep_alive = False
-    hop_by_hop = named - {b"close", b"keep-alive", b"upgrade", b""}
-    if hop_by_hop:
-        response.lines = [line for line in lines if line.partition(b":")[0].lower() not in hop_by_hop]
-
-
-def _note(response: Response, name: bytes, value: bytes) -> None:
+def _look_at(response: Response, line: bytes, name: bytes, value: bytes, host: str) -> None:
+    """Note what a line says, and pass it on if it may go."""
     if name in _FRAMING:
         _framing(response, name, value)
+    elif name == b"connection":
+        response.named |= {one.strip() for one in value.lower().split(b",")}
     elif name == b"upgrade":
-        response.upgrade = value.strip().lower()
+        response.upgrade = value.lower()
     elif name == b"sec-websocket-accept":
-        response.accept = value.strip()
-
-
-def _passes(name: bytes, value: bytes, host: str) -> bool:
-    if name == b"set-cookie":
-        return _is_own(value, host)
-    if name == b"clear-site-data":
+        response.accept = value
+        response.lines.append(line)
+    elif (name == b"set-cookie" and _is_own(value, host)) or (
         # Browsers clear the cookies of all sites below one domain.
-        return b"cookies" not in value.lower() and b"*" not in value
-    return name == b"sec-websocket-accept"
+        name == b"clear-site-data" and b"cookies" not in value.lower() and b"*" not in value
+    ):
+        response.lines.append(line)
+
+
+def _named(response: Response) -> None:
+    """What `Connection` names is between the service and this gateway."""
+    if b"close" in response.named:
+        response.keep_alive = False
+    hop_by_hop = response.named - {b"close", b"keep-alive", b"upgrade", b""}
+    if hop_by_hop:
+        response.lines = [
+            line for line in response.lines if line.partition(b":")[0].lower() not in hop_by_hop
+        ]
 
 
 def _framing(response: Response, name: bytes, value: bytes) -> None:

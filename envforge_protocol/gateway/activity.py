@@ -1,7 +1,7 @@
 """What sessions did, in counts (DESIGN 7.5, W7).
 
-`POST /gateway/v1/activity` with `ActivityBatch` every `ACTIVITY_EVERY_S` where there was any -> 204. Counted once by `id`, for
-a day; a batch that was not answered is sent again.
+`POST /gateway/v1/activity` with `ActivityBatch` every `ACTIVITY_EVERY_S` where there was any -> 204; of sessions that did nothing
+but background, every `BACKGROUND_EVERY_S`. Counted once by `id`, for a day; a batch that was not answered is sent again.
 """
 
 from datetime import datetime
@@ -13,11 +13,12 @@ from envforge_protocol.gateway.base import ServiceName, Word
 from envforge_protocol.host.base import Message
 
 ACTIVITY_EVERY_S = 5
+BACKGROUND_EVERY_S = 30
 MOST_ENTRIES = 1000
 
 
 class SessionActivity(Message):
-    """One session at one service since the last batch.
+    """One session at one service since the batch that last told of it.
 
     Activity: `navigations` (documents a person asked for), `unsafe` (requests that are not GET, HEAD or OPTIONS), `frames`
     (WebSocket data frames sent by the client). Background, which extends by minutes only: `background` (other GETs), `pings`
