@@ -9,7 +9,7 @@ from envforge_gateway.cache import Entry
 from envforge_gateway.clock import now, wall
 from envforge_gateway.control_plane import ControlPlane
 from envforge_gateway.errors import Unavailable
-from envforge_gateway.requests import SAFE, Request
+from envforge_gateway.requests import Request
 from envforge_protocol.gateway.activity import (
     ACTIVITY_EVERY_S,
     BACKGROUND_EVERY_S,
@@ -24,27 +24,25 @@ MOST_REMEMBERED = 100_000
 BACKGROUND_EVERY = BACKGROUND_EVERY_S // ACTIVITY_EVERY_S
 
 
-class Counts:
-    """One session at one service since it was last told of."""
+class Acts:
+    """What a session's person, or program, did at one service since it was last told of."""
 
-    __slots__ = ("active_at", "background", "entry", "frames", "navigations", "pings", "seen_at", "unsafe")
+    __slots__ = ("at", "frames", "navigations", "unsafe")
 
-    def __init__(self, entry: Entry) -> None:
-        self.entry = entry
-        self.navigations = self.unsafe = self.frames = self.background = self.pings = 0
-        self.active_at: datetime | None = None
-        self.seen_at = wall()
+    def __init__(self) -> None:
+        self.navigations = self.unsafe = self.frames = 0
+        self.at: datetime | None = None
 
 
 class Activity:
-    """Everything that was done since the last batch."""
+    """Everything that was done and not told yet, and who does it."""
 
     def __init__(self, control: ControlPlane) -> None:
         self._control = control
         # Whoever did something is told of at the next flush, and who only looked at one of the next.
-        self._acting: list[Counts] = []
-        self._looking: list[Counts] = []
-        self._due: deque[Counts] = deque()
+        self._acting: list[Entry] = []
+        self._looking: list[Entry] = []
+        self._due: deque[Entry] = deque()
         self._flushes = 0
         self._flushing = asyncio.Lock()
         self._denials: dict[tuple[UUID, str], tuple[Entry, int, datetime]] = {}
@@ -55,28 +53,25 @@ class Activity:
 
     def request(self, entry: Entry, request: Request) -> None:
         """A request within its session."""
-        counts: Counts | None = entry.counts
-        if counts is None:
-            counts = self._counts(entry)
-        if request.method not in SAFE:
-            counts.unsafe += 1
-        elif request.is_navigation:
-            counts.navigations += 1
-        else:
-            counts.background += 1
+        if not request.is_act:
+            if not entry.looks:
+                self._looks(entry)
+            entry.looks += 1
             return
-        self._acted(entry, counts)
+        acts = self._acts(entry)
+        if request.is_navigation:
+            acts.navigations += 1
+        else:
+            acts.unsafe += 1
 
     def frames(self, entry: Entry, data: int, control: int) -> None:
         """WebSocket frames that the client sent."""
-        counts: Counts | None = entry.counts
-        if counts is None:
-            counts = self._counts(entry)
         if data:
-            counts.frames += data
-            self._acted(entry, counts)
+            self._acts(entry).frames += data
         if control:
-            counts.pings += control
+            if not entry.pings:
+                self._looks(entry)
+            entry.pings += control
 
     def denied(self, entry: Entry, word: str) -> None:
         """A request beyond its session."""
@@ -109,35 +104,39 @@ class Activity:
 
     def _batch(self) -> ActivityBatch:
         """The first of those that are due, and every denial. One at a time: a hundred thousand would hold up everybody's requests."""
-        sessions = []
+        sessions: list[SessionActivity] = []
+        until = wall()
         while self._due and len(sessions) < MOST_ENTRIES:
-            counts = self._due.popleft()
-            # Who looked and then acted stands there twice.
-            if counts.entry.counts is counts:
-                counts.entry.counts = None
-                sessions.append(_told(counts))
+            entry = self._due.popleft()
+            # Who looked and acted stands there twice.
+            if entry.acts is not None or entry.looks or entry.pings:
+                sessions.append(_told(entry, until))
+                entry.acts = None
+                entry.looks = entry.pings = 0
         denials, self._denials = self._denials, {}
-        since, self._since = self._since, wall()
+        since, self._since = self._since, until
         return ActivityBatch(
             id=uuid4(),
             since=since,
-            until=self._since,
+            until=until,
             sessions=tuple(sessions),
             denials=tuple(_denial(word, *held) for (_, word), held in denials.items()),
         )
 
-    def _counts(self, entry: Entry) -> Counts:
-        counts = entry.counts = Counts(entry)
-        self._looking.append(counts)
+    def _looks(self, entry: Entry) -> None:
+        self._looking.append(entry)
         self._last_of(entry.session_id)
-        return counts
 
-    def _acted(self, entry: Entry, counts: Counts) -> None:
-        if counts.active_at is None:
-            self._acting.append(counts)
+    def _acts(self, entry: Entry) -> Acts:
+        acts: Acts | None = entry.acts
+        if acts is None:
+            acts = entry.acts = Acts()
+            self._acting.append(entry)
             self._active[entry.session_id] = now()
             self._active.move_to_end(entry.session_id)
-        counts.active_at = wall()
+            self._last_of(entry.session_id)
+        acts.at = wall()
+        return acts
 
     def _last_of(self, session_id: UUID) -> float:
         """When it last did something, or was first seen; the longest idle are forgotten where there are too many."""
@@ -147,8 +146,8 @@ class Activity:
         return last
 
 
-def _told(counts: Counts) -> SessionActivity:
-    entry = counts.entry
+def _told(entry: Entry, until: datetime) -> SessionActivity:
+    acts: Acts = entry.acts or Acts()
     return SessionActivity(
         session_id=entry.session_id,
         link_id=entry.link_id,
@@ -156,14 +155,15 @@ def _told(counts: Counts) -> SessionActivity:
         workspace_id=entry.workspace_id,
         organization_id=entry.organization_id,
         service=entry.plan.service if entry.plan else "unknown",
-        navigations=counts.navigations,
-        unsafe=counts.unsafe,
-        frames=counts.frames,
-        background=counts.background,
-        pings=counts.pings,
+        navigations=acts.navigations,
+        unsafe=acts.unsafe,
+        frames=acts.frames,
+        background=entry.looks,
+        pings=entry.pings,
         open_websockets=len(entry.open),
-        active_at=counts.active_at,
-        background_at=counts.seen_at if counts.background or counts.pings else None,
+        active_at=acts.at,
+        # When exactly is not worth a look at the clock with each.
+        background_at=until if entry.looks or entry.pings else None,
     )
 
 

@@ -65,10 +65,22 @@ class Subject:
 class Entry(Subject):
     """One session's decision. `link_open` counts what is open under its link, shared by the link's sessions.
 
-    `counts` belongs to whoever counts activity.
+    `acts`, `looks` and `pings` belong to whoever counts activity.
     """
 
-    __slots__ = ("cached", "counts", "digest", "expires_at", "host", "link_open", "open", "plan", "revision")
+    __slots__ = (
+        "acts",
+        "cached",
+        "digest",
+        "expires_at",
+        "host",
+        "link_open",
+        "looks",
+        "open",
+        "pings",
+        "plan",
+        "revision",
+    )
 
     def __init__(
         self,
@@ -101,7 +113,8 @@ class Entry(Subject):
         self.link_open = link_open
         self.open: set[Open] | frozenset[Open] = NOTHING
         self.cached = False
-        self.counts: Any = None
+        self.acts: Any = None
+        self.looks = self.pings = 0
 
     def opened(self, one: Open) -> None:
         if isinstance(self.open, set):
@@ -109,13 +122,6 @@ class Entry(Subject):
         else:
             self.open = {one}
         self.link_open[0] += 1
-
-    def closed(self, one: Open) -> None:
-        if isinstance(self.open, set) and one in self.open:
-            self.open.discard(one)
-            self.link_open[0] -= 1
-            if not self.open:
-                self.open = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +199,11 @@ class Cache:
 
     def closed(self, entry: Entry, one: Open) -> None:
         """Something open under an entry ended."""
-        entry.closed(one)
+        if isinstance(entry.open, set) and one in entry.open:
+            entry.open.discard(one)
+            entry.link_open[0] -= 1
+            if not entry.open:
+                entry.open = NOTHING
         if not entry.cached and not entry.open:
             self._forget(entry)
 

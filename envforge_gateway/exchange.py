@@ -264,11 +264,11 @@ class Exchange:
         elif not relay.is_full:
             front.deadline = now() + self.gateway.config.body_timeout_s
 
-    def answered(self, *, keep: bool) -> None:
+    def answered(self) -> None:
         """The last byte of the service's answer is written."""
         if self.entry is not None:
             self.gateway.cache.closed(self.entry, self)
-        self.front.done(keep=keep and self.request.keep_alive and not self.wants_body)
+        self.front.done(keep=self.request.keep_alive and not self.wants_body)
 
     def reply(self, answer: Answer) -> None:
         """Answer by ourselves."""

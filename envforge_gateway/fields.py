@@ -5,7 +5,7 @@ import re
 from envforge_gateway import siblings
 from envforge_gateway.config import Config
 from envforge_gateway.errors import BadRequest
-from envforge_gateway.requests import Request
+from envforge_gateway.requests import SAFE, Request
 
 _METHOD = re.compile(rb"[A-Z][A-Z-]{0,31}").fullmatch
 _HOST = re.compile(rb"([A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?)\.?(?::([0-9]{1,5}))?").fullmatch
@@ -193,6 +193,7 @@ class Fields:
                 request.expects = True
         request.forwarded_for = get(b"x-forwarded-for")
         request.is_navigation = _is_navigation(request)
+        request.is_act = request.is_navigation or request.method not in SAFE
 
     def _connection(self, request: Request, seen: dict[bytes, bytes]) -> set[bytes]:
         """The names of what is for this hop alone (RFC 9110, 7.6.1)."""

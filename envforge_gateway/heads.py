@@ -11,7 +11,7 @@ from envforge_gateway import paths
 from envforge_gateway.config import Config
 from envforge_gateway.errors import BadRequest
 from envforge_gateway.fields import Fields
-from envforge_gateway.requests import SESSION_COOKIE, Request
+from envforge_gateway.requests import DEFAULTS, SESSION_COOKIE, Request
 from envforge_protocol.gateway.base import is_opaque
 
 _OWN = b"__Host-envforge"
@@ -20,7 +20,7 @@ _USUAL_START = re.compile(
     rb"([A-Z]+) (" + paths.PLAIN + rb")((?:\?[\x21\x24-\x7e]*)?) HTTP/1\.1(?=\r\n)"
 ).match
 _USUAL_COOKIES = re.compile(rb"[\t\x20-\x7e\x80-\xff]*").fullmatch
-_SESSION = re.compile(rb"(?:^|; ?)" + SESSION_COOKIE.encode() + rb"=([A-Za-z0-9_-]{43})(?=;|\Z)").search
+_SESSION = re.compile(SESSION_COOKIE.encode() + rb"=([A-Za-z0-9_-]{43})(?=;|\Z)").search
 _COOKIES = b"\r\nCookie: "
 _CLEAN = re.compile(rb"[\t\r\n\x20-\x7e\x80-\xff]*").fullmatch
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL).fullmatch
@@ -75,7 +75,7 @@ class Reader:
         if known is None or not _USUAL_COOKIES(cookies):
             return self._whole(head, key, cookies if cookied else None, peer, trusted)
         request = Request()
-        request.__dict__.update(known)
+        request.__dict__ = known.copy()
         request.path = path
         request.query = query
         return self._by_whom(request, cookies.strip(b" \t"), peer, trusted)
@@ -100,7 +100,7 @@ class Reader:
         ):
             if len(self._heads) >= HEADS_REMEMBERED:
                 self._heads.clear()
-            self._heads[key] = dict(request.__dict__)
+            self._heads[key] = {**DEFAULTS, **request.__dict__}
         self._target(request, url)
         return self._by_whom(request, seen.get(b"cookie", b""), peer, trusted)
 
@@ -155,9 +155,10 @@ class Reader:
         """Take out what is the gateway's; the rest is the app's."""
         own = value.count(_OWN)
         session = _SESSION(value) if own == 1 else None
-        if session is not None:
+        before = value[: session.start()] if session is not None else b""
+        if session is not None and (not before or before[-2:] == b"; "):
             request.digest = hashlib.sha256(session[1]).digest()
-            value = (value[: session.start()] + value[session.end() :]).lstrip(b"; ")
+            value = (before[:-2] + value[session.end() :]).lstrip(b"; ")
         elif own:
             value = self._sorted_out(request, value)
         if value:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _CONTINUE, _SWITCHING, _FINAL = 100, 101, 200
 _MOST_INTERIM = 16
 SMALL = 16_384
+# An empty line, joined to those before it.
+_END = (b"", b"")
 NEVER = float("inf")
 
 
@@ -58,8 +60,15 @@ class Relay:
         self._upstream.transport.write(
             b"".join(
                 (
-                    *(request.method, b" ", request.path, request.query, request.fields, request.cookies),
-                    *(b"\r\nX-Forwarded-For: ", request.client.encode("ascii"), b"\r\n\r\n"),
+                    request.method,
+                    b" ",
+                    request.path,
+                    request.query,
+                    request.fields,
+                    request.cookies,
+                    b"\r\nX-Forwarded-For: ",
+                    request.client.encode("ascii"),
+                    b"\r\n\r\n",
                 )
             )
         )
@@ -132,7 +141,8 @@ class Relay:
         elif request.minor == 0:
             lines.append(b"Connection: keep-alive")
         exchange.gateway.metrics.answers[response.status] += 1
-        return b"\r\n".join(lines) + b"\r\n\r\n"
+        lines += _END
+        return b"\r\n".join(lines)
 
     def _content(self, data: bytes, head: bytes, *, started: bool = False) -> None:
         front = self._exchange.front
@@ -235,7 +245,7 @@ class Relay:
         else:
             upstream.close()
         exchange.relay = None
-        exchange.answered(keep=exchange.request.keep_alive)
+        exchange.answered()
 
     def upstream_lost(self) -> None:
         exchange = self._exchange

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 SESSION_COOKIE = "__Host-envforge"
 STATE_COOKIE = "__Host-envforge-state"
@@ -13,7 +14,8 @@ class Request:
     """A request. All but `path`, `query`, `client`, the cookies and `digest` follow from its method and its other fields alone.
 
     `fields` ends the request line and holds what the service sees after it, save `cookies` and who asks. `may_come` says that it
-    does not come from another site (THREATS G4). `digest` is the session's.
+    does not come from another site (THREATS G4); `is_act` that somebody meant it: a navigation, or what is not safe to repeat (W7).
+    `digest` is the session's.
     """
 
     # Most requests change few of these.
@@ -22,6 +24,7 @@ class Request:
     has_body = False
     is_websocket = False
     is_navigation = False
+    is_act = False
     may_come = False
     expects = False
     digest: bytes | None = None
@@ -49,3 +52,13 @@ class Request:
     @property
     def is_by_browser(self) -> bool:
         return self.site is not None or self.mode is not None or self.origin is not None
+
+
+# What every request has of its own once its head is known: an attribute of the class is found last, and each is asked for often.
+DEFAULTS: Mapping[str, Any] = MappingProxyType(
+    {
+        name: value
+        for name, value in vars(Request).items()
+        if not name.startswith("_") and not isinstance(value, property)
+    }
+)

@@ -20,6 +20,7 @@ _LOOKED_AT = _DROPPED | _FRAMING | {b"set-cookie", b"clear-site-data", b"sec-web
 _NO_BODY = frozenset({204, 304})
 # What is done with a line, if it is not looked at by its name and value; no name has a colon.
 _PASS, _DROP = (b":pass", b""), (b":drop", b"")
+_NONE: frozenset[bytes] = frozenset()
 # Never kept for another answer.
 _PRIVATE = frozenset({b"set-cookie"})
 STARTS_REMEMBERED = 256
@@ -33,16 +34,19 @@ class Response:
     `start` is its first line, and `named` what `Connection` lists.
     """
 
-    status = 0
-    start = upgrade = accept = b""
-    length: int | None = None
-    chunked = False
-    keep_alive = True
-    is_read = False
-    named: frozenset[bytes] = frozenset()
+    __slots__ = (
+        *("accept", "chunked", "is_read", "keep_alive", "length", "lines", "named", "start", "status"),
+        "upgrade",
+    )
 
     def __init__(self) -> None:
+        self.status = 0
+        self.start = self.upgrade = self.accept = b""
         self.lines: list[bytes] = []
+        self.length: int | None = None
+        self.chunked = self.is_read = False
+        self.keep_alive = True
+        self.named: frozenset[bytes] = _NONE
 
 
 class _Head:

@@ -9,6 +9,7 @@ from envforge_gateway import fields, heads, responses
 from envforge_gateway.config import Config
 from envforge_gateway.errors import BadRequest, BadResponse
 from envforge_gateway.heads import Reader
+from envforge_gateway.requests import DEFAULTS
 from tests.gateway.double import HOST
 
 CONFIG = Config.model_validate(
@@ -26,7 +27,8 @@ USUAL = f"GET /here?a=1 HTTP/1.1\r\nHost: {HOST}\r\nAccept: */*\r\nCookie: theme
 def understood(reader: Reader, head: bytes) -> dict[str, Any] | tuple[int, str]:
     """Everything that is known of a request, or how it is refused."""
     try:
-        return dict(vars(reader.read(head, "10.1.2.3", True)))
+        request = reader.read(head, "10.1.2.3", True)
+        return {name: getattr(request, name) for name in DEFAULTS}
     except BadRequest as bad:
         return bad.status, bad.word
 
@@ -131,7 +133,8 @@ ANSWER = b'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: keep-alive
 
 def told(reader: responses.Reader, head: bytes) -> dict[str, Any] | str:
     try:
-        return dict(vars(reader.read(head, host=HOST, to_head=False)))
+        response = reader.read(head, host=HOST, to_head=False)
+        return {name: getattr(response, name) for name in response.__slots__ if name != "is_read"}
     except BadResponse as bad:
         return str(bad)
 

@@ -1,4 +1,4 @@
-"""Open WebSockets: raw bytes both ways, frames counted by their headers, and activity told."""
+"""Open WebSockets: raw bytes both ways, and frames counted by their headers."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from envforge_gateway.frames import Frames, accept
 from tests.gateway.client import frame
 from tests.gateway.conftest import SESSION, Place
 from tests.gateway.services import Seen, accept_websocket, answer, echo
+from tests.gateway.test_activity import total
 
 Play = Callable[..., None]
 # What `Client.upgrade` sends.
@@ -132,45 +133,6 @@ def test_w7_data_frames_are_activity_and_pings_are_not(play: Play) -> None:
         client.send(frame(b"typed", opcode=1) + frame(b"more", opcode=0) + frame(b"x" * 70_000))
         await place.until(lambda: total(place, "frames") == 3)
         assert [one for batch in place.control.batches for one in batch.sessions if one.active_at]
-
-    play(scene)
-
-
-def total(place: Place, what: str) -> int:
-    return sum(getattr(one, what) for batch in place.control.batches for one in batch.sessions)
-
-
-def test_navigations_writes_and_polls_are_told_apart(play: Play) -> None:
-    async def scene(place: Place) -> None:
-        said = place.awake()
-        same = "Sec-Fetch-Site: same-origin"
-        await place.get(
-            fields=("Sec-Fetch-Site: none", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document")
-        )
-        await place.get(method="POST", fields=(same, "Sec-Fetch-Mode: cors"), body=b"x")
-        await place.get(method="DELETE")
-        for _ in range(4):
-            await place.get(fields=(same, "Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: empty"))
-        await place.until(lambda: total(place, "background") == 4)
-        assert (total(place, "navigations"), total(place, "unsafe")) == (1, 2)
-        told = place.control.batches[0].sessions[0]
-        assert (told.session_id, told.link_id, told.service) == (said["session_id"], said["link_id"], "web")
-
-    play(scene)
-
-
-def test_activity_that_was_not_taken_is_told_again(play: Play) -> None:
-    async def scene(place: Place) -> None:
-        place.awake()
-        place.control.down.add("activity")
-        for _ in range(3):
-            await place.get(method="POST")
-            await asyncio.sleep(0.1)
-        place.control.down.clear()
-        await place.until(lambda: total(place, "unsafe") == 3)
-        await asyncio.sleep(0.15)
-        assert total(place, "unsafe") == 3
-        assert len({batch.id for batch in place.control.batches}) == len(place.control.batches)
 
     play(scene)
 

@@ -1,6 +1,7 @@
 """The true gateway in front of the true control plane: a link opens, the app answers, the link goes, and nothing passes any more."""
 
 import asyncio
+import os
 import re
 import threading
 import time
@@ -25,7 +26,8 @@ from tests.product.devlinks.yard import Yard, token_of
 
 T = TypeVar("T")
 # Of this machine alone, and no address that anything else listens at.
-VM = "127.20.1.7"
+# Each worker of a test run its own: the port is one.
+VM = f"127.20.1.{7 + int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0')[2:])}"
 PAGE = (
     "Accept: text/html",
     "Sec-Fetch-Site: same-site",
