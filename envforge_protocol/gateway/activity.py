@@ -22,7 +22,7 @@ class SessionActivity(Message):
 
     Activity: `navigations` (documents a person asked for), `unsafe` (requests that are not GET, HEAD or OPTIONS), `frames`
     (WebSocket data frames sent by the client). Background, which extends by minutes only: `background` (other GETs), `pings`
-    (WebSocket control frames of the client).
+    (WebSocket control frames of the client); `background_at` is the end of the time in which there was any.
     """
 
     session_id: UUID
