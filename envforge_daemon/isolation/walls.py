@@ -81,7 +81,7 @@ async def raise_walls(config: Config) -> Walls:
             + "\n  ".join(walls.sentences())
             + '\nInstall what is missing, or set "walls": "where_possible" on a machine for development.'
         )
-    if Wall.NAMESPACES in walls:
+    if Wall.NAMESPACES in walls and config.owner_pid is not None:
         await leftovers.sweep()
         leftovers.register(config)
     if Wall.LIMITS in walls:

@@ -21,7 +21,7 @@ from typing import Any
 
 from local_cloud.home import read_document, write_private
 from local_cloud.processes import boot_id, inspect
-from local_cloud.vms import traces
+from local_cloud.vms import lost, traces
 
 RECORD = "vm.json"
 INTENT = "intent.json"
@@ -171,6 +171,8 @@ class Machine:
             token_key=kept or secrets.token_hex(32),
         )
         self._keep()
+        # Until its init runs, it ends with whoever boots it.
+        self._note_end(os.getpid())
         own_disk = boot.kind is Kind.DISK
         spec = {
             "namespaces": boot.kind is not Kind.TREE,
@@ -204,6 +206,7 @@ class Machine:
             raise OSError(f"the VM of {self.instance_id} did not boot; see {self.console}")
         self.record = replace(self.record, pid=pid, started_ticks=found.started_ticks)
         self._keep()
+        self._note_end(pid)
 
     def stop(self, grace_s: float) -> None:
         """Press the power button, wait so long, then cut the power: nothing of the VM runs afterwards."""
@@ -273,6 +276,19 @@ class Machine:
         others = (one for one in machines(self.directory.parent) if one.instance_id != self.instance_id)
         if not any(one.record is not None and one.record.tag == record.tag and one.is_on for one in others):
             traces.remove_network(record.tag)
+        lost.forget(self.instance_id)
+
+    def _note_end(self, pid: int) -> None:
+        """Say for other local clouds what this VM leaves behind once that process has ended, and nobody sweeps."""
+        record, process = self.record, inspect(pid)
+        if record is not None and process is not None and record.kind is not Kind.TREE:
+            lost.note(
+                self.instance_id,
+                pid=pid,
+                started_ticks=process.started_ticks,
+                tag=record.tag,
+                cgroup=record.cgroup,
+            )
 
     def _keep(self) -> None:
         if self.record is not None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from local_cloud.aws.control_client import ControlClient, ControlRefusedError, EndpointGoneError
 from local_cloud.aws.instance_credentials import mint
-from local_cloud.vms import tampering, wanted
+from local_cloud.vms import lost, tampering, wanted
 from local_cloud.vms.machines import Machine, machines
 from local_cloud.vms.metadata import MetadataService, Subject
 from local_cloud.vms.shapes import Shapes
@@ -63,6 +63,8 @@ class Simulator:
         for machine in self._machines.values():
             if machine.is_on:
                 log.info("%s runs on from before", machine.instance_id)
+        for instance_id in await asyncio.to_thread(lost.sweep):
+            log.info("%s had left traces, which are removed", instance_id)
         is_first = True
         while not stopping.is_set():
             if await self._ask() and is_first:

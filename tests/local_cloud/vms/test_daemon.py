@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,3 +72,37 @@ def test_the_daemon_runs_on_a_vm_and_is_gone_with_it(daemons_cloud: Cloud) -> No
     if walled:
         assert f"envforge_{TAG}" not in tables()
     assert not list(Path("/sys/fs/cgroup").glob(f"**/envforge-vm-{one}"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("nft") is None, reason="only root's VMs leave traces")
+def test_the_next_local_cloud_removes_what_a_killed_one_left(daemons_cloud: Cloud) -> None:
+    """Everything of it was killed and its directory is gone; what still runs elsewhere keeps its firewall."""
+    cloud = daemons_cloud
+
+    def launch(tag: str) -> str:
+        host = HOST | {"host_id": f"{str(HOST['host_id'])[:-6]}{tag}"}
+        file = {"path": "/etc/envforge/host.json", "content": json.dumps(host)}
+        one = cloud.launch(cloud_config(write_files=[file]))
+        cloud.vms.wait_on(one)
+        eventually(lambda: f"envforge_{tag}" in tables(), cloud.vms.console(one))
+        return one
+
+    lost, living = launch("00d1e6"), launch("00d1e7")
+    record = cloud.vms.machine(lost).record
+    assert record is not None
+    cloud.vms.end(signal.SIGKILL)
+    os.kill(record.pid, signal.SIGKILL)
+    eventually(lambda: not cloud.vms.is_on(lost), "it lives on")
+    shutil.rmtree(cloud.vms.state / lost)
+    assert "envforge_00d1e6" in tables()
+    other = new_cloud()
+    try:
+        assert "envforge_00d1e6" not in tables()
+        assert not list(Path("/sys/fs/cgroup").glob(f"**/{record.cgroup}"))
+        assert "envforge_00d1e7" in tables()
+        assert cloud.vms.is_on(living)
+    finally:
+        end(other)
+    cloud.vms.start()
+    cloud.ec2.terminate_instances(InstanceIds=[lost, living])
+    eventually(lambda: "envforge_00d1e7" not in tables(), "its firewall is still there")
