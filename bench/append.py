@@ -31,6 +31,7 @@ from envforge.actor import SYSTEM
 from envforge.ids import uuid7
 from orgs import operations
 from orgs.models import Person
+from orgs.operations import organizations
 
 GOAL = 1.25
 WRITE, TWIN, LIMIT, LIMIT_TWIN = (
@@ -112,7 +113,7 @@ def write_rounds(rounds: int, writes: int) -> Latencies:
             order = [*kinds][number % 4 :] + [*kinds][: number % 4]
             for kind in order:
                 _barrier.wait()
-                with patch.object(operations, "append", untold if kind == TWIN else append):
+                with patch.object(organizations, "append", untold if kind == TWIN else append):
                     taken = [timed(kinds[kind]) for _ in range(writes)]
                 if number:
                     latencies[kind].append(taken)
@@ -149,7 +150,7 @@ def raw(alice: Person, org_id: UUID, *, event: bool) -> Iterator[Callable[[], No
 
     with (
         connection.execute_wrapper(listen),
-        patch.object(operations, "append", append if event else untold),
+        patch.object(organizations, "append", append if event else untold),
     ):
         renaming(alice, org_id)()
     config = settings.DATABASES["default"]

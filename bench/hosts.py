@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from bench import _django
 from bench._figures import Figures, ms, p50, quick
@@ -24,7 +24,7 @@ from envforge.actor import SYSTEM
 from hosts import ec2
 from hosts.fleet import Comparison, Page
 from hosts.lookups import hosts_due
-from hosts.models import Host
+from hosts.models import Host, HostRole, Observed, Power, Size
 from orgs import operations
 
 CHANGED = 100
@@ -80,23 +80,29 @@ def organizations() -> list[UUID]:
 
 def grow_to(orgs: list[UUID], number: int) -> list[Page]:
     """That many running VMs in all, and EC2's pages of them."""
-    rows = []
+    now = timezone.now()
     with _django.superuser() as admin:
-        for index in range(admin.execute("SELECT count(*) FROM hosts_host").fetchone()[0], number):  # type: ignore[index]
-            org, host = orgs[index % len(orgs)], uuid4()
-            rows.append((host, org, index, f"i-{host.hex[:17]}"))
-        with admin.cursor().copy(
-            "COPY hosts_host (id, org_id, number, instance_id, role, size, wanted, wanted_at, wanted_cause, observed, observed_at,"
-            " mend, mend_cause, generation, version, attempts, failures, option, trouble, zone, image, created_at) FROM STDIN"
-        ) as copy:
-            now = timezone.now()
-            for host, org, index, instance in rows:
-                copy.write_row(
-                    (
-                        *(host, org, index, instance, "runtime", "small", "running", now, "", "running", now),
-                        *("", "", 1, 1, 0, 0, 0, "", "eu-central-1a", "1", now),
-                    )
+        begun: int = admin.execute("SELECT count(*) FROM hosts_host").fetchone()[0]  # type: ignore[index]
+        _django.load(
+            admin,
+            Host,
+            (
+                Host(
+                    org_id=orgs[index % len(orgs)],
+                    number=index,
+                    instance_id=f"i-{index:017x}",
+                    role=HostRole.RUNTIME,
+                    size=Size.SMALL,
+                    wanted=Power.RUNNING,
+                    wanted_at=now,
+                    observed=Observed.RUNNING,
+                    observed_at=now,
+                    zone="eu-central-1a",
+                    image="1",
                 )
+                for index in range(begun, number)
+            ),
+        )
         admin.execute("ANALYZE hosts_host")
         every = admin.execute("SELECT id, org_id, instance_id FROM hosts_host").fetchall()
     instances = [as_ec2_says(*row) for row in every]

@@ -9,7 +9,7 @@ import gc
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from bench import _django
 from bench._figures import Figures, ms, p50, quick
@@ -20,8 +20,9 @@ from django.utils import timezone
 from envforge import tenancy
 from envforge.actor import SYSTEM
 from orgs import operations
+from projects.models import Project
 from workspaces import idle, lookups
-from workspaces.models import Runtime
+from workspaces.models import Runtime, Workspace
 
 DUE = 100
 ORGANIZATIONS = 50
@@ -78,37 +79,29 @@ def grow_to(orgs: list[UUID], number: int) -> None:
     """That many workspaces in all, asleep, in a project of each organization."""
     now = timezone.now()
     with _django.superuser() as admin:
-        for org in orgs:
-            admin.execute(
-                "INSERT INTO projects_project (id, org_id, slug, name, created_at) VALUES (%s, %s, 'bench', 'Bench', %s)"
-                " ON CONFLICT DO NOTHING",
-                [uuid4(), org, now],
-            )
+        if not admin.execute("SELECT count(*) FROM projects_project").fetchone()[0]:  # type: ignore[index]
+            _django.load(admin, Project, [Project(org_id=org, slug="bench", name="Bench") for org in orgs])
         projects: dict[UUID, UUID] = dict(admin.execute("SELECT org_id, id FROM projects_project").fetchall())
-        begun = admin.execute("SELECT count(*) FROM workspaces_workspace").fetchone()[0]  # type: ignore[index]
-        made = [(uuid4(), orgs[index % len(orgs)], index) for index in range(begun, number)]
-        with admin.cursor().copy(
-            "COPY workspaces_workspace (id, org_id, project_id, branch, slug, size, public, opened_by, opened_at, wanted, wanted_at,"
-            " wanted_by, version, attempts) FROM STDIN"
-        ) as copy:
-            for workspace, org, index in made:
-                copy.write_row(
-                    (
-                        *(workspace, org, projects[org], f"b{index}", f"b{index}", "", True, "Bench", now),
-                        *("present", now, "Bench", 1, 0),
-                    )
-                )
-        with admin.cursor().copy(
-            "COPY workspaces_runtime (id, org_id, workspace_id, wanted, wanted_at, wanted_cause, wanted_by, observed, observed_at,"
-            " epoch, routed, generation, size, idle_timeout_s, active_cause, trouble, trouble_word, version, attempts) FROM STDIN"
-        ) as copy:
-            for workspace, org, _ in made:
-                copy.write_row(
-                    (
-                        *(uuid4(), org, workspace, "asleep", now, "", "", "asleep", now),
-                        *(0, False, 0, "small", 1800, "", "", "", 1, 0),
-                    )
-                )
+        begun: int = admin.execute("SELECT count(*) FROM workspaces_workspace").fetchone()[0]  # type: ignore[index]
+        made = [
+            Workspace(
+                org_id=(org := orgs[index % len(orgs)]),
+                project_id=projects[org],
+                branch=f"b{index}",
+                slug=f"b{index}",
+                opened_by="Bench",
+                opened_at=now,
+                wanted_at=now,
+                wanted_by="Bench",
+            )
+            for index in range(begun, number)
+        ]
+        _django.load(admin, Workspace, made)
+        _django.load(
+            admin,
+            Runtime,
+            [Runtime(org_id=one.org_id, workspace=one, wanted_at=now, observed_at=now) for one in made],
+        )
         admin.execute("VACUUM ANALYZE workspaces_workspace, workspaces_runtime")
         # What loading them left to be written is not the sweep's work.
         admin.execute("CHECKPOINT")

@@ -17,8 +17,6 @@ from envforge_gateway.plans import Plan
 from envforge_protocol.gateway.events import Key
 
 PURGES_REMEMBERED = 4096
-# An empty set of one's own is 200 bytes for each of a hundred thousand sessions.
-NOTHING: frozenset[Any] = frozenset()
 
 
 class Open(Protocol):
@@ -29,6 +27,15 @@ class Open(Protocol):
 
     def cut(self) -> None:
         """End it at once, and close what it had."""
+
+
+class Count:
+    """How much is open under one link."""
+
+    __slots__ = ("open",)
+
+    def __init__(self) -> None:
+        self.open = 0
 
 
 class Subject:
@@ -63,7 +70,7 @@ class Subject:
 
 
 class Entry(Subject):
-    """One session's decision. `link_open` counts what is open under its link, shared by the link's sessions.
+    """One session's decision, and what is open under it. `of_link` counts that of all sessions of its link.
 
     `acts`, `looks` and `pings` belong to whoever counts activity.
     """
@@ -74,8 +81,8 @@ class Entry(Subject):
         "digest",
         "expires_at",
         "host",
-        "link_open",
         "looks",
+        "of_link",
         "open",
         "pings",
         "plan",
@@ -90,7 +97,7 @@ class Entry(Subject):
         plan: Plan | None,
         revision: int,
         expires_at: float,
-        link_open: list[int],
+        of_link: Count,
         session_id: UUID,
         link_id: UUID | None,
         person_id: UUID | None,
@@ -110,18 +117,15 @@ class Entry(Subject):
         self.plan = plan
         self.revision = revision
         self.expires_at = expires_at
-        self.link_open = link_open
-        self.open: set[Open] | frozenset[Open] = NOTHING
+        self.of_link = of_link
+        self.open: tuple[Open, ...] = ()
         self.cached = False
         self.acts: Any = None
         self.looks = self.pings = 0
 
     def opened(self, one: Open) -> None:
-        if isinstance(self.open, set):
-            self.open.add(one)
-        else:
-            self.open = {one}
-        self.link_open[0] += 1
+        self.open += (one,)
+        self.of_link.open += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +146,7 @@ class Cache:
             kind: {} for kind in ("link", "workspace", "organization", "person")
         }
         self._by_session: dict[UUID, tuple[Entry, ...]] = {}
-        self._link_open: dict[UUID, list[int]] = {}
+        self._of_links: dict[UUID, Count] = {}
         self._expiries: list[tuple[float, int, Entry]] = []
         self._forgotten = 0
         self._number = itertools.count()
@@ -163,9 +167,9 @@ class Cache:
             return None
         return entry
 
-    def link_open(self, link_id: UUID | None) -> list[int]:
+    def of_link(self, link_id: UUID | None) -> Count:
         """The shared count of a link; a fresh one for a session without."""
-        return [0] if link_id is None else self._link_open.setdefault(link_id, [0])
+        return Count() if link_id is None else self._of_links.setdefault(link_id, Count())
 
     def is_current(self, subject: Subject, revision: int) -> bool:
         """Whether a decision of that revision is not older than any purge of its keys."""
@@ -188,7 +192,7 @@ class Cache:
         """Let purges and the end of its time find what is open under the entry."""
         if entry.link_id is not None:
             # The link's other sessions may have been forgotten since the entry was made.
-            entry.link_open = self._link_open.setdefault(entry.link_id, entry.link_open)
+            entry.of_link = self._of_links.setdefault(entry.link_id, entry.of_link)
         for kind, known in self._by_key.items():
             named = getattr(entry, f"{kind}_id")
             if named is not None:
@@ -199,11 +203,11 @@ class Cache:
 
     def closed(self, entry: Entry, one: Open) -> None:
         """Something open under an entry ended."""
-        if isinstance(entry.open, set) and one in entry.open:
-            entry.open.discard(one)
-            entry.link_open[0] -= 1
-            if not entry.open:
-                entry.open = NOTHING
+        if one in entry.open:
+            entry.open = (
+                tuple(other for other in entry.open if other is not one) if len(entry.open) > 1 else ()
+            )
+            entry.of_link.open -= 1
         if not entry.cached and not entry.open:
             self._forget(entry)
 
@@ -239,7 +243,7 @@ class Cache:
         for known in self._by_key.values():
             known.clear()
         self._by_session.clear()
-        self._link_open.clear()
+        self._of_links.clear()
         self._expiries.clear()
         for entry in left:
             self.register(entry)
@@ -258,7 +262,8 @@ class Cache:
         while self._expiries and self._expiries[0][0] <= clock:
             entry = heapq.heappop(self._expiries)[2]
             self._uncache(entry)
-            ended += self._cut(entry)
+            if entry.open:
+                ended += self._cut(entry)
         return ended
 
     @property
@@ -285,11 +290,13 @@ class Cache:
             self._forget(entry)
 
     def _cut(self, entry: Entry) -> int:
-        ending = list(entry.open)
+        ending, entry.open = entry.open, ()
         for one in ending:
             one.shut()
-            self.closed(entry, one)
+        entry.of_link.open -= len(ending)
         self.ending.extend(ending)
+        if not entry.cached:
+            self._forget(entry)
         return len(ending)
 
     def _forget(self, entry: Entry) -> None:
@@ -306,7 +313,7 @@ class Cache:
         else:
             self._by_session.pop(entry.session_id, None)
         if entry.link_id is not None and entry.link_id not in self._by_key["link"]:
-            self._link_open.pop(entry.link_id, None)
+            self._of_links.pop(entry.link_id, None)
         self._forgotten += 1
         if self._forgotten > 1024 and self._forgotten * 2 > len(self._expiries):
             # Seldom enough that it costs each of those forgotten next to nothing.

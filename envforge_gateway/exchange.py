@@ -39,6 +39,7 @@ class Exchange:
         "gateway",
         "relay",
         "request",
+        "wants_body",
     )
 
     def __init__(self, front: "Front", request: Request) -> None:
@@ -48,6 +49,8 @@ class Exchange:
         self.entry: Entry | None = None
         self.relay: Relay | None = None
         self._body = Body(request, self.gateway.config.body_bytes) if request.has_body else None
+        # Whether more of the request's body is to come.
+        self.wants_body = request.has_body
         self._answered = False
         self._form: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -121,7 +124,7 @@ class Exchange:
             return
         if (
             len(entry.open) >= gateway.config.connections_per_session
-            or entry.link_open[0] >= gateway.config.connections_per_link
+            or entry.of_link.open >= gateway.config.connections_per_link
         ):
             gateway.metrics.refused["limit"] += 1
             self.reply(answers.problem(request, 429, "limit", retry_after_s=5))
@@ -206,10 +209,6 @@ class Exchange:
             self._later(self._connect(entry, pool))
 
     @property
-    def wants_body(self) -> bool:
-        return self._body is not None and not self._body.done
-
-    @property
     def is_upstream_full(self) -> bool:
         return self.relay is not None and self.relay.is_full
 
@@ -231,6 +230,7 @@ class Exchange:
             await self._form
         front.deadline = NEVER
         text = body.feed(front.buffer)
+        self.wants_body = not body.done
         front.buffer = body.rest
         try:
             return dict(parse_qsl(text.decode("ascii"), keep_blank_values=True, max_num_fields=8))
@@ -256,6 +256,7 @@ class Exchange:
             else:
                 self.reply(answers.problem(self.request, bad.status, bad.word))
             return
+        self.wants_body = not body.done
         if out:
             relay.send(out)
         if not self.wants_body:
@@ -293,7 +294,8 @@ class Exchange:
             body.feed(front.buffer)
         except BadRequest:
             return
-        front.buffer = body.rest if body.done else b""
+        self.wants_body = not body.done
+        front.buffer = body.rest
 
     def deny(self, word: str, *, status: int = 403) -> None:
         """The session does not reach so far; counted for the audit where there is a session."""

@@ -172,7 +172,8 @@ class Front(asyncio.Protocol):
                 turns -= 1
         finally:
             self._in_next = False
-        self.check_waiting()
+        if self.buffer or self._paused:
+            self.check_waiting()
 
     def _next_turn(self) -> None:
         self._has_turn = False

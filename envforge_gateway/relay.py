@@ -6,7 +6,7 @@ from envforge_gateway import responses
 from envforge_gateway.chunked import Chunked
 from envforge_gateway.errors import BadRequest, BadResponse
 from envforge_gateway.frames import accept
-from envforge_gateway.requests import SAFE
+from envforge_gateway.requests import SAFE, Request
 from envforge_gateway.responses import Response
 from envforge_gateway.tunnel import Tunnel
 from envforge_gateway.upstream import Upstream
@@ -96,8 +96,8 @@ class Relay:
                 return
             self._head = b""
             self._begun(head[: end + 4], head[end + 4 :])
-            return
-        self._content(data, b"")
+        else:
+            self._content(data, b"")
 
     def _begun(self, head: bytes, rest: bytes) -> None:
         exchange = self._exchange
@@ -120,27 +120,33 @@ class Relay:
     def _framed(self, response: Response) -> bytes:
         """The head as the client gets it; decides how the body is framed for it."""
         exchange = self._exchange
-        request = exchange.request
-        lines = [response.start, *response.lines]
+        request, gateway = exchange.request, exchange.gateway
+        gateway.metrics.answers[response.status] += 1
         if response.chunked:
             self._chunked = Chunked()
         elif response.length is not None:
             self._left = response.length
         if response.length is None:
             self._rechunk = request.minor == 1
-            if self._rechunk:
-                lines.append(b"Transfer-Encoding: chunked")
-            else:
-                request.keep_alive = False
-        elif response.status not in {204, 304} and request.method != b"HEAD":
+        if exchange.wants_body or gateway.draining or (response.length is None and not self._rechunk):
+            request.keep_alive = False
+        if not request.keep_alive or request.minor == 0 or request.method == b"HEAD":
+            return self._head_for(request, response)
+        # All of these get the same.
+        response.usual = response.usual or self._head_for(request, response)
+        return response.usual
+
+    def _head_for(self, request: Request, response: Response) -> bytes:
+        lines = [response.start, *response.lines]
+        if self._rechunk:
+            lines.append(b"Transfer-Encoding: chunked")
+        elif response.length is not None and response.status not in {204, 304} and request.method != b"HEAD":
             lines.append(b"Content-Length: %d" % response.length)
         lines.append(b"X-Robots-Tag: noindex")
-        if not request.keep_alive or exchange.wants_body or exchange.gateway.draining:
-            request.keep_alive = False
+        if not request.keep_alive:
             lines.append(b"Connection: close")
         elif request.minor == 0:
             lines.append(b"Connection: keep-alive")
-        exchange.gateway.metrics.answers[response.status] += 1
         lines += _END
         return b"\r\n".join(lines)
 
@@ -251,7 +257,7 @@ class Relay:
         exchange = self._exchange
         response = self._response
         if response is not None:
-            if self._chunked is None and self._left < 0:
+            if self._chunked is None and self._left < 0 and not self._upstream.failed:
                 if self._rechunk:
                     exchange.front.send(b"0\r\n\r\n")
                 self._finish(has_rest=False)

@@ -79,7 +79,7 @@ class Resolver:
             plan=self._plans.plan(decision),
             revision=revision,
             expires_at=self._clock.local(decision.expires_at),
-            link_open=self._cache.link_open(decision.link_id),
+            of_link=self._cache.of_link(decision.link_id),
             session_id=decision.session_id,
             link_id=decision.link_id,
             person_id=decision.person_id,

@@ -26,25 +26,28 @@ _PRIVATE = frozenset({b"set-cookie"})
 STARTS_REMEMBERED = 256
 LINES_REMEMBERED = 4096
 LONGEST_REMEMBERED = 256
+HEADS_REMEMBERED = 256
+LONGEST_HEAD_REMEMBERED = 1024
 
 
 class Response:
-    """What an answer's head says. `length` is None where its body is chunked or ends with the connection.
+    """What an answer's head says; once it is read, nothing of it changes. `length` is None where its body is chunked or ends with
+    the connection.
 
-    `start` is its first line, and `named` what `Connection` lists.
+    `start` is its first line, and `named` what `Connection` lists. `usual`: the head that most clients get for it, once one did.
     """
 
     __slots__ = (
-        *("accept", "chunked", "is_read", "keep_alive", "length", "lines", "named", "start", "status"),
-        "upgrade",
+        *("accept", "chunked", "is_private", "is_read", "keep_alive", "length", "lines", "named", "start"),
+        *("status", "upgrade", "usual"),
     )
 
     def __init__(self) -> None:
         self.status = 0
-        self.start = self.upgrade = self.accept = b""
+        self.start = self.upgrade = self.accept = self.usual = b""
         self.lines: list[bytes] = []
         self.length: int | None = None
-        self.chunked = self.is_read = False
+        self.chunked = self.is_read = self.is_private = False
         self.keep_alive = True
         self.named: frozenset[bytes] = _NONE
 
@@ -64,9 +67,11 @@ class _Head:
 
 
 class Reader:
-    """Reads heads of answers. An app says nearly the same with each: lines that llhttp has read once are known after that."""
+    """Reads heads of answers. An app says nearly the same with each: lines that llhttp has read once are known after that, and so
+    are heads that are said again, as a busy app does within a second."""
 
     def __init__(self) -> None:
+        self._heads: dict[bytes, Response] = {}
         self._starts: dict[bytes, tuple[int, bytes, bool]] = {}
         self._lines: dict[bytes, tuple[bytes, bytes]] = {}
 
@@ -76,6 +81,18 @@ class Reader:
         Raises:
             BadResponse: it is none that can be passed on.
         """
+        if not to_head:
+            known = self._heads.get(head)
+            if known is not None:
+                return known
+        response = self._read(head, host, to_head=to_head)
+        if not (to_head or response.is_private) and len(head) <= LONGEST_HEAD_REMEMBERED:
+            if len(self._heads) >= HEADS_REMEMBERED:
+                self._heads.clear()
+            self._heads[head] = response
+        return response
+
+    def _read(self, head: bytes, host: str, *, to_head: bool) -> Response:
         first, *fields = head[:-4].split(b"\r\n")
         if len(fields) > _MOST_FIELDS:
             raise BadResponse("fields")
@@ -151,7 +168,11 @@ class Reader:
 
 def _look_at(response: Response, line: bytes, name: bytes, value: bytes, host: str) -> None:
     """Note what a line says, and pass it on if it may go."""
-    if name in _FRAMING:
+    if name in _PRIVATE:
+        response.is_private = True
+        if _is_own(value, host):
+            response.lines.append(line)
+    elif name in _FRAMING:
         _framing(response, name, value)
     elif name == b"connection":
         response.named |= {one.strip() for one in value.lower().split(b",")}
@@ -160,10 +181,8 @@ def _look_at(response: Response, line: bytes, name: bytes, value: bytes, host: s
     elif name == b"sec-websocket-accept":
         response.accept = value
         response.lines.append(line)
-    elif (name == b"set-cookie" and _is_own(value, host)) or (
-        # Browsers clear the cookies of all sites below one domain.
-        name == b"clear-site-data" and b"cookies" not in value.lower() and b"*" not in value
-    ):
+    elif name == b"clear-site-data" and b"cookies" not in value.lower() and b"*" not in value:
+        # Browsers would clear the cookies of all sites below one domain.
         response.lines.append(line)
 
 

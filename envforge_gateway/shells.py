@@ -104,7 +104,7 @@ class Shells:
             plan=None,
             revision=revision,
             expires_at=self._clock.local(shell.expires_at),
-            link_open=gateway.cache.link_open(None),
+            of_link=gateway.cache.of_link(None),
             session_id=shell.session_id,
             link_id=None,
             person_id=shell.person_id,

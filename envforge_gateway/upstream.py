@@ -27,16 +27,19 @@ class Taker(Protocol):
 
 
 class Upstream(asyncio.Protocol):
-    """One connection to a service; whoever takes it gets its bytes until it is given back or closed."""
+    """One connection to a service; whoever takes it gets its bytes until it is given back or closed.
 
-    __slots__ = ("closed", "idle_since", "pool", "reused", "taker", "transport")
+    `failed`: it ended otherwise than by the service's own end of it, so that what came may not be all.
+    """
+
+    __slots__ = ("closed", "failed", "idle_since", "pool", "reused", "taker", "transport")
 
     transport: asyncio.Transport
 
     def __init__(self, pool: "Pool") -> None:
         self.pool = pool
         self.taker: Taker | None = None
-        self.closed = False
+        self.closed = self.failed = False
         self.reused = False
         self.idle_since = 0.0
 
@@ -51,8 +54,9 @@ class Upstream(asyncio.Protocol):
             return
         self.taker.upstream_data(data)
 
-    def connection_lost(self, _exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
+        self.failed = exc is not None
         self.pool.forget(self)
         taker, self.taker = self.taker, None
         if taker is not None:

@@ -27,7 +27,7 @@ def entry(cache: Cache, number: int, *, revision: int = 1, lasts_s: float = 600)
         plan=None,
         revision=revision,
         expires_at=now() + lasts_s,
-        link_open=cache.link_open(UUID(int=number % 7)),
+        of_link=cache.of_link(UUID(int=number % 7)),
         session_id=UUID(int=1000 + number),
         link_id=UUID(int=number % 7),
         person_id=None,
@@ -73,7 +73,7 @@ def test_whatever_happens_a_purge_finds_what_is_open_under_it() -> None:
         assert cache.open == len(held)
         for link in range(7):
             expected = sum(one.link_id == UUID(int=link) for one, _ in held)
-            assert cache.link_open(UUID(int=link))[0] == expected, number
+            assert cache.of_link(UUID(int=link)).open == expected, number
     assert cache.empty(revision, cut=True).cut == len(held)
     assert cache.open == 0
 

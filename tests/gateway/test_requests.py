@@ -1,8 +1,12 @@
 """Ordinary HTTP through the gateway, right to the byte."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from tests.gateway.conftest import SESSION, Place
 from tests.gateway.services import Seen, answer, read_body
@@ -240,22 +244,27 @@ def test_a_client_of_http_1_0_gets_no_chunks(play: Play) -> None:
     play(scene)
 
 
-def test_half_an_answer_does_not_look_like_a_whole_one(play: Play) -> None:
+@pytest.mark.parametrize(
+    ("framing", "resets"),
+    [("Content-Length: 100", False), ("Transfer-Encoding: chunked", False), ("Connection: close", True)],
+)
+def test_half_an_answer_does_not_look_like_a_whole_one(play: Play, framing: str, resets: bool) -> None:
     async def scene(place: Place) -> None:
         place.awake()
 
         async def half(seen: Seen, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+            writer.write(f"HTTP/1.1 200 OK\r\n{framing}\r\n\r\n4\r\nhalf\r\n".encode())
+            await asyncio.sleep(0.02)
+            if resets:
+                linger = struct.pack("ii", 1, 0)
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             return False
 
         place.app.behave = half
         client = await place.client()
         client.ask(session=SESSION)
-        try:
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
             await client.answer()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return
-        raise AssertionError
 
     play(scene)
 
