@@ -168,7 +168,8 @@ async def measure(
     figures.tell("the limit: NOTIFY to a bare listener, p50 / p99", told(limit))
     figures.tell(f"command, commit to receipt, {a_second} a second, p50 / p99", told(steady))
     figures.at_most("  its p99", at(steady, 99) * 1000, GOAL_MS, " ms")
-    figures.tell("  its p50 as a multiple of the limit's", f"{at(steady, 50) / at(limit, 50):.1f}")
+    if at(limit, 50):
+        figures.tell("  its p50 as a multiple of the limit's", f"{at(steady, 50) / at(limit, 50):.1f}")
     figures.tell(f"all {len(hosts)} at once, p50 / p99", told(burst))
     figures.tell(
         "  processor time a command, polls that come back included", f"{ran * 1000 / len(steady):.1f} ms"

@@ -18,7 +18,7 @@ COMMANDS: dict[str, Command] = {
     "test": Command("test [PYTEST ARGUMENTS]", "run the tests, in the browser too", "dev"),
     "check": Command("check", "format, lint, types, migrations, rooms, links in the documents", "dev"),
     "drill": Command("drill [PYTEST ARGUMENTS]", "run the long fault tests", "dev"),
-    "bench": Command("bench [NAME]", "run the measurements in bench/", "dev"),
+    "bench": Command("bench [NAME] [--quick]", "run the measurements in bench/", "dev"),
     "manage": Command("manage COMMAND ...", "run manage.py against the local cloud", "local"),
     "shell": Command("shell", "open a Django shell against the local cloud", "local"),
     "vm": Command("vm COMMAND ...", "list VMs, crash them, switch EC2's faults", "local"),

@@ -19,14 +19,16 @@ WHOLE = frozenset({"wake"})
 
 
 def run(home: Home, caller: Mapping[str, str], arguments: Sequence[str], console: Console) -> int:
-    """Run the named measurement with the arguments after it, or all of them in turn."""
+    """Run the named measurement, or all of them in turn, with the arguments after it."""
     have = {path.stem: path for path in sorted(BENCHES.glob("*.py")) if not path.stem.startswith("_")}
-    if arguments and arguments[0] not in have:
+    named = [one for one in arguments[:1] if not one.startswith("-")]
+    options = arguments[len(named) :]
+    if named and named[0] not in have:
         listed = ", ".join(have) or "none yet"
-        raise LocalCloudError(f"There is no measurement {arguments[0]!r} in bench/. There are: {listed}.")
+        raise LocalCloudError(f"There is no measurement {named[0]!r} in bench/. There are: {listed}.")
     if not have:
         raise LocalCloudError("There are no measurements in bench/ yet.")
-    chosen = [have[arguments[0]]] if arguments else list(have.values())
+    chosen = [have[one] for one in named] or list(have.values())
     worst = 0
     for script in chosen:
         console.say(f"\n{script.stem}")
@@ -39,6 +41,6 @@ def run(home: Home, caller: Mapping[str, str], arguments: Sequence[str], console
             if not whole:
                 collect_static(cloud, console)
             # As a module: as a script, its directory would come first, and bench/timeline.py would hide the app.
-            command = [sys.executable, "-m", f"bench.{script.stem}", *arguments[1:]]
+            command = [sys.executable, "-m", f"bench.{script.stem}", *options]
             worst = max(worst, run_in_foreground(command, environment(cloud, caller) | peers))
     return worst
