@@ -88,3 +88,23 @@ def test_a_token_is_issued_by_keyboard_and_shown_once(window: Watched, place: Pl
     page.get_by_role("link", name="I have copied it").click()
     expect(page.get_by_text("never used")).to_be_visible()
     assert "envf_sa_" not in page.content()
+
+
+def test_what_is_shown_once_is_copied_by_a_button(chromium: Browser, place: Place, tmp_path: Path) -> None:
+    pictures = Path(os.environ.get("PYTEST_ENVFORGE_PICTURES", tmp_path))
+    scripted = chromium.new_context(color_scheme="dark", viewport={"width": 320, "height": 860})
+    scripted.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = scripted.new_page()
+    enter(page, place, "alice", at="/o/acme/tokens")
+    page.get_by_label("Name").fill("copies")
+    page.keyboard.press("Enter")
+    page.get_by_label("see the organization and its people").check()
+    page.get_by_role("textbox", name="Name").fill("laptop")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Copy").click()
+    expect(page.get_by_role("status")).to_have_text("Copied.")
+    shot(page, pictures / "people-copied-dark-320.png", 320)
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == page.locator("#once").inner_text()
+    assert copied.startswith("envf_sa_")
+    scripted.close()
