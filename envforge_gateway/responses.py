@@ -20,6 +20,7 @@ _LOOKED_AT = _DROPPED | _FRAMING | {b"set-cookie", b"clear-site-data", b"sec-web
 _NO_BODY = frozenset({204, 304})
 # What is done with a line, if it is not looked at by its name and value; no name has a colon.
 _PASS, _DROP = (b":pass", b""), (b":drop", b"")
+_FINAL = 200
 _NONE: frozenset[bytes] = frozenset()
 # Never kept for another answer.
 _PRIVATE = frozenset({b"set-cookie"})
@@ -86,7 +87,8 @@ class Reader:
             if known is not None:
                 return known
         response = self._read(head, host, to_head=to_head)
-        if not (to_head or response.is_private) and len(head) <= LONGEST_HEAD_REMEMBERED:
+        is_for_all = not (to_head or response.is_private or response.status < _FINAL)
+        if is_for_all and len(head) <= LONGEST_HEAD_REMEMBERED:
             if len(self._heads) >= HEADS_REMEMBERED:
                 self._heads.clear()
             self._heads[head] = response
