@@ -154,8 +154,9 @@ class Cache:
         # Decisions of an earlier revision than this cannot be compared with every purge since, and are discarded.
         self._floor = 0
         self.when_purged: list[Callable[[Key], None]] = []
-        # Shut and not yet closed. Where ten thousand end at once, closing can wait, and their clients cannot.
-        self.ending: deque[Open] = deque()
+        # Shut and not yet closed; uncached and still in the books. Where ten thousand end at once, these can wait, and clients cannot.
+        self._ending: deque[Open] = deque()
+        self._leaving: deque[Entry] = deque()
 
     def __len__(self) -> int:
         return len(self._by_digest)
@@ -216,16 +217,14 @@ class Cache:
         self._uncache(entry)
 
     def purge(self, key: Key, revision: int, *, cut: bool) -> Purged:
-        """Forget decisions older than the purge; with `cut`, shut what is open under them, and leave it to `ending`."""
+        """Forget decisions older than the purge; with `cut`, shut what is open under them. `settle` does the rest."""
         if len(self._purges) == PURGES_REMEMBERED:
             self._floor = max(self._floor, self._purges[0][0])
         self._purges.append((revision, key))
         under = [one for one in self._under(key) if one.revision < revision and one.is_under(key)]
-        # First what people are at, then the books.
         ended = sum(self._cut(one) for one in under if one.open) if cut else 0
-        forgotten = sum(one.cached for one in under)
-        for entry in under:
-            self._uncache(entry)
+        forgotten = sum(self._give_up(one) for one in under)
+        self._leaving.extend(under)
         for told in self.when_purged:
             told(key)
         return Purged(forgotten, ended)
@@ -251,8 +250,18 @@ class Cache:
             told(Key(kind="everything"))
         return Purged(forgotten, ended)
 
+    def settle(self, most: int) -> bool:
+        """Close and forget some of what has ended; whether there is more of it."""
+        for _ in range(min(most, len(self._ending))):
+            self._ending.popleft().cut()
+        for _ in range(min(most, len(self._leaving))):
+            entry = self._leaving.popleft()
+            if not (entry.cached or entry.open):
+                self._forget(entry)
+        return bool(self._ending or self._leaving)
+
     def cut_all(self) -> int:
-        """Shut everything that is open, and leave it to `ending`."""
+        """Shut everything that is open; `settle` closes it."""
         return sum(self._cut(entry) for entry in [one for one in self._everything() if one.open])
 
     def expire(self) -> int:
@@ -281,11 +290,17 @@ class Cache:
     def _everything(self) -> Iterable[Entry]:
         return (entry for entries in self._by_session.values() for entry in entries)
 
+    def _give_up(self, entry: Entry) -> bool:
+        """Use it no more; whether it was used until now."""
+        if not entry.cached:
+            return False
+        entry.cached = False
+        if self._by_digest.get(entry.digest) is entry:
+            del self._by_digest[entry.digest]
+        return True
+
     def _uncache(self, entry: Entry) -> None:
-        if entry.cached:
-            entry.cached = False
-            if self._by_digest.get(entry.digest) is entry:
-                del self._by_digest[entry.digest]
+        self._give_up(entry)
         if not entry.open:
             self._forget(entry)
 
@@ -294,9 +309,9 @@ class Cache:
         for one in ending:
             one.shut()
         entry.of_link.open -= len(ending)
-        self.ending.extend(ending)
+        self._ending.extend(ending)
         if not entry.cached:
-            self._forget(entry)
+            self._leaving.append(entry)
         return len(ending)
 
     def _forget(self, entry: Entry) -> None:

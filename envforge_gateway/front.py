@@ -51,6 +51,7 @@ class Front(asyncio.Protocol):
             "_idle_timeout_s",
             "_in_next",
             "_lingering",
+            "_number",
             "_paused",
             "_timer",
             "buffer",
@@ -84,6 +85,7 @@ class Front(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
+        self._number: int = transport.get_extra_info("socket").fileno()
         named = transport.get_extra_info("peername")
         self.peer = str(named[0]) if named else ""
         config = self.gateway.config
@@ -247,7 +249,7 @@ class Front(asyncio.Protocol):
             return
         self.closed = True
         # Closing waits for the loop's next turn, and so behind everything else that is cut in this one.
-        reset(self.transport.get_extra_info("socket").fileno())
+        reset(self._number)
         if not self._paused and not self.transport.is_closing():
             self._paused = True
             self.transport.pause_reading()

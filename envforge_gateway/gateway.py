@@ -116,10 +116,7 @@ class Gateway:
 
     async def close_what_is_cut(self) -> None:
         """Close what was shut by a purge or by its time, in turns with everybody's requests."""
-        ending = self.cache.ending
-        while ending:
-            for _ in range(min(CLOSED_AT_ONCE, len(ending))):
-                ending.popleft().cut()
+        while self.cache.settle(CLOSED_AT_ONCE):
             await asyncio.sleep(0)
 
     async def ended(self) -> None:

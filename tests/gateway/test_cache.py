@@ -12,12 +12,14 @@ from envforge_protocol.gateway.events import Key
 class Connection:
     def __init__(self) -> None:
         self.is_shut = False
+        self.cuts = 0
 
     def shut(self) -> None:
         self.is_shut = True
 
     def cut(self) -> None:
-        raise AssertionError("closing is not the cache's")
+        assert self.is_shut, "clients come first"
+        self.cuts += 1
 
 
 def entry(cache: Cache, number: int, *, revision: int = 1, lasts_s: float = 600) -> Entry:
@@ -41,6 +43,7 @@ def test_whatever_happens_a_purge_finds_what_is_open_under_it() -> None:
     choose = random.Random(6)  # noqa: S311
     cache = Cache(50)
     held: list[tuple[Entry, Connection]] = []
+    ended: list[Connection] = []
     revision = 1
     for number in range(6000):
         what = choose.random()
@@ -70,10 +73,17 @@ def test_whatever_happens_a_purge_finds_what_is_open_under_it() -> None:
             assert cache.purge(key, revision, cut=True).cut == len(under)
             assert all(connection.is_shut for connection in under)
             held = [(one, connection) for one, connection in held if not one.is_under(key)]
+            ended += under
+        else:
+            cache.settle(choose.randrange(4))
         assert cache.open == len(held)
         for link in range(7):
             expected = sum(one.link_id == UUID(int=link) for one, _ in held)
             assert cache.of_link(UUID(int=link)).open == expected, number
+    while cache.settle(10):
+        assert cache.open == len(held)
+    assert [connection.cuts for connection in ended] == [1] * len(ended)
+    assert all(made.cached or made.open for made in cache._everything())
     assert cache.empty(revision, cut=True).cut == len(held)
     assert cache.open == 0
 
@@ -89,7 +99,9 @@ def test_a_session_that_is_over_is_found_by_its_time() -> None:
     assert cache.get(made.digest, "h") is None
     assert cache.expire() == 1
     assert connection.is_shut
-    assert list(cache.ending) == [connection]
+    assert list(cache._ending) == [connection]
+    assert not cache.settle(1)
+    assert (connection.cuts, len(cache._by_session)) == (1, 0)
 
 
 def test_forgetting_many_is_not_slower_for_each() -> None:
