@@ -116,7 +116,7 @@ class Gateway:
 
     async def close_what_is_cut(self) -> None:
         """Close what was shut by a purge or by its time, in turns with everybody's requests."""
-        while self.cache.settle(CLOSED_AT_ONCE):
+        while self.cache.settle(CLOSED_AT_ONCE):  # noqa: ASYNC110 - a turn for the others, no waiting
             await asyncio.sleep(0)
 
     async def ended(self) -> None:
