@@ -230,7 +230,7 @@ class Front(asyncio.Protocol):
         else:
             self.deadline = now() + self._idle_timeout_s
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | memoryview) -> None:
         if not self.closed:
             self.transport.write(data)
 

@@ -95,27 +95,33 @@ class Relay:
                     self._head = head
                 return
             self._head = b""
-            self._begun(head[: end + 4], head[end + 4 :])
+            self._begun(head, end + 4)
         else:
             self._content(data, b"")
 
-    def _begun(self, head: bytes, rest: bytes) -> None:
+    def _begun(self, data: bytes, end: int) -> None:
+        """The head is whole; `end` is where the body begins in what came with it."""
         exchange = self._exchange
         request = exchange.request
         try:
             response = exchange.gateway.responses.read(
-                head, host=request.host, to_head=request.method == b"HEAD"
+                data[:end], host=request.host, to_head=request.method == b"HEAD"
             )
         except BadResponse:
             self._broken("response")
             return
         if response.status < _FINAL:
-            self._interim_answer(response, rest)
+            self._interim_answer(response, data[end:])
             return
         self._response = response
         self.has_begun = True
         exchange.front.deadline = NEVER
-        self._content(rest, self._framed(response), started=True)
+        head = self._framed(response)
+        if self._left > SMALL < len(data):
+            # Passed on as it is, without being copied.
+            self._counted(memoryview(data)[end:], head)
+        else:
+            self._content(data[end:], head, started=True)
 
     def _framed(self, response: Response) -> bytes:
         """The head as the client gets it; decides how the body is framed for it."""
@@ -168,22 +174,26 @@ class Relay:
             elif head or out:
                 front.send(head + out)
         elif self._left >= 0:
-            size = len(data)
-            if size < self._left:
-                self._left -= size
-                if head and size < SMALL:
-                    front.send(head + data)
-                else:
-                    # Two writes of one turn go out as one; a large part is not copied for it.
-                    if head:
-                        front.send(head)
-                    front.send(data)
-            else:
-                has_rest = size > self._left
-                front.send(head + (data[: self._left] if has_rest else data))
-                self._finish(has_rest=has_rest)
+            self._counted(data, head)
         elif started or data:
             front.send(head + self._rechunked([data] if data else []))
+
+    def _counted(self, data: bytes | memoryview, head: bytes) -> None:
+        """Part of a body of known length."""
+        front, left, size = self._exchange.front, self._left, len(data)
+        if size > left:
+            data = data[:left]
+        if size < SMALL:
+            front.send(head + data)
+        else:
+            # Two writes of one turn go out as one; a large part is not copied for it.
+            if head:
+                front.send(head)
+            front.send(data)
+        if size < left:
+            self._left = left - size
+        else:
+            self._finish(has_rest=size > left)
 
     def _rechunked(self, pieces: list[bytes]) -> bytes:
         if self._rechunk:
