@@ -58,7 +58,7 @@ def issue(browser: Client, world: World, account: ServiceAccount, name: str = "l
     )
     assert answer.status_code == 200, answer.text
     assert answer["Cache-Control"] == "no-store"
-    found = re.search(r'class="once">(envf_sa_[\w-]+)<', answer.text)
+    found = re.search(r'class="once" id="once">(envf_sa_[\w-]+)<', answer.text)
     assert found
     return found[1]
 
