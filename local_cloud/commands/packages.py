@@ -17,10 +17,11 @@ NEEDED = {
     "ssh": "openssh-client",
     "git": "git",
 }
-# What VMs in AWS have, and tests alone try here: the way to files on EFS, and a disk's first format.
+# What tests alone try here: of VMs in AWS the way to files on EFS and a disk's first format; and a reader of the image's scripts.
 TRIED = {
     "stunnel4": "stunnel4",
     "mkfs.ext4": "e2fsprogs",
+    "shellcheck": "shellcheck",
 }
 _PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -143,9 +143,12 @@ def test_without_kms_it_seals_and_says_what_is_missing(world: World, monkeypatch
 
 
 def test_e1_checkpoints_are_put_out_of_reach(world: World) -> None:
-    assert world.acme
+    acme = world.acme
     seal()
     sign()
+    with connections["sealer"].cursor() as cursor:
+        # Of the organizations of other tests there may be hundreds.
+        cursor.execute("UPDATE audit_checkpoint SET vaulted_at = now() WHERE org_id <> %s", [acme.id])
     with sealer_identity():
         while sealer.vault_pass():
             pass
