@@ -27,7 +27,8 @@ USES = {
     "assert do('PING').startswith('-NOAUTH')\n"
     "assert do('AUTH', os.environ['PASSWORD']) == '+OK'\n"
     "if sys.argv[1]: assert do('SET', 'v', sys.argv[1]) == '+OK'\n"
-    "do('GET', 'v'); print(f.readline().strip())\nP",
+    "assert do('GET', 'v') != '$-1', 'no such key'\n"
+    "print(f.readline().strip())\nP",
     "s3": "exec /usr/bin/python3 - \"$1\" <<'P'\n"
     "import os, sys\n"
     f"sys.path.append('{PACKAGES}')\n"
