@@ -7,6 +7,8 @@ from local_cloud.errors import LocalCloudError
 from local_cloud.home import REPOSITORY, Home, read_document, write_private
 
 REGION = "eu-central-1"
+# Where Debian has its programs, root's among them: the PATH that somebody came with may lack those.
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 AUDIT_KEY = "alias/envforge-audit"
 AUDIT_VAULT_BUCKET = "envforge-audit-vault"
 READER_ROLE_ARN = "arn:aws:iam::123456789012:role/envforge-secrets-reader"

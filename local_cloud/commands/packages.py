@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from local_cloud.bootstrap import apt_get_install
 from local_cloud.console import Console
+from local_cloud.environment import SYSTEM_PATH
 from local_cloud.errors import LocalCloudError
 
 # Program, and the package that has it.
@@ -23,12 +24,13 @@ TRIED = {
     "mkfs.ext4": "e2fsprogs",
     "shellcheck": "shellcheck",
 }
-_PLACES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def missing(programs: Mapping[str, str]) -> list[str]:
     """The packages whose programs are not here."""
-    return [package for program, package in programs.items() if shutil.which(program, path=_PLACES) is None]
+    return [
+        package for program, package in programs.items() if shutil.which(program, path=SYSTEM_PATH) is None
+    ]
 
 
 def prepare_machine(console: Console, programs: Mapping[str, str] = NEEDED) -> None:

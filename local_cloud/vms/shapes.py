@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from local_cloud.environment import SYSTEM_PATH
 from local_cloud.home import REPOSITORY
 from local_cloud.vms import user_data
 from local_cloud.vms.boot import CLONE_NEWNS, MS_PRIVATE, MS_REC, mount
@@ -19,7 +20,6 @@ from local_cloud.vms.volumes import Volumes
 from local_cloud.vms.wanted import Instance
 
 LONGEST_RUN_DIRECTORY = 64  # for the sockets in it
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PROGRAMS = "/opt/envforge/programs"
 # What people in shells find on a VM, as `deploy/daemon/install.sh` puts it there.
 COMMANDS = (REPOSITORY / "deploy" / "daemon" / "envforge-keep-awake",)
@@ -97,7 +97,7 @@ class Shapes:
         home = self._seen(machine, "/root")
         (machine.disk / "root").mkdir(mode=0o700, parents=True, exist_ok=True)
         return {
-            "PATH": PATH,
+            "PATH": SYSTEM_PATH,
             "HOME": home,
             "LANG": "C.UTF-8",
             "PYTHONPATH": str(REPOSITORY),

@@ -2,13 +2,13 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from local_cloud.environment import SYSTEM_PATH
 from local_cloud.processes import PROC, ProcessInfo, everything, inspect
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -125,8 +125,7 @@ def remove_network(tag: str) -> None:
     """Remove the firewall table and the interfaces that the daemon of a VM names after `tag`; root's, so only as root."""
     if not tag or os.geteuid() != 0:
         return
-    if shutil.which("nft"):
-        _run("nft", "delete", "table", "inet", f"envforge_{tag}")
+    _run("nft", "delete", "table", "inet", f"envforge_{tag}")
     for link in Path("/sys/class/net").glob(f"ef{tag}*"):
         _run("ip", "link", "delete", link.name)
     names = Path("/run/netns")
@@ -136,4 +135,4 @@ def remove_network(tag: str) -> None:
 
 def _run(*command: str) -> None:
     with contextlib.suppress(OSError):
-        subprocess.run(command, check=False, capture_output=True, timeout=10)
+        subprocess.run(command, check=False, capture_output=True, timeout=10, env={"PATH": SYSTEM_PATH})

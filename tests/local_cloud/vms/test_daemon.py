@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from local_cloud.vms.traces import remove_network
 from tests.local_cloud.vms.conftest import Cloud, cloud_config, end, new_cloud
 from tests.vms import eventually
 
 TAG = "00d1e5"
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("nft") is None, reason="only root's VMs leave traces"
+)
 HOST = {
     "control_plane": "http://127.0.0.1:9",  # nobody answers there
     "host_id": f"7f1c9d52-1f0e-4c39-9d57-a3b2c1{TAG}",
@@ -36,6 +40,16 @@ def daemons_cloud() -> Iterator[Cloud]:
 
 def tables() -> str:
     return subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
+
+
+@needs_root
+def test_a_table_is_removed_whatever_path_somebody_came_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`su` keeps a user's PATH, and a program that was started without one finds no program of root's."""
+    subprocess.run(["nft", "add", "table", "inet", "envforge_00d1e8"], check=True)
+    monkeypatch.setenv("PATH", "/nowhere")
+    remove_network("00d1e8")
+    monkeypatch.undo()
+    assert "envforge_00d1e8" not in tables()
 
 
 def test_the_daemon_runs_on_a_vm_and_is_gone_with_it(daemons_cloud: Cloud) -> None:
@@ -74,7 +88,7 @@ def test_the_daemon_runs_on_a_vm_and_is_gone_with_it(daemons_cloud: Cloud) -> No
     assert not list(Path("/sys/fs/cgroup").glob(f"**/envforge-vm-{one}"))
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("nft") is None, reason="only root's VMs leave traces")
+@needs_root
 def test_the_next_local_cloud_removes_what_a_killed_one_left(daemons_cloud: Cloud) -> None:
     """Everything of it was killed and its directory is gone; what still runs elsewhere keeps its firewall."""
     cloud = daemons_cloud
