@@ -223,11 +223,11 @@ class Cache:
         self._purges.append((revision, key))
         under = [one for one in self._under(key) if one.revision < revision and one.is_under(key)]
         ended = sum(self._cut(one) for one in under if one.open) if cut else 0
-        forgotten = sum(self._give_up(one) for one in under)
-        self._leaving.extend(under)
+        given_up = [one for one in under if self._give_up(one)]
+        self._leaving.extend(given_up)
         for told in self.when_purged:
             told(key)
-        return Purged(forgotten, ended)
+        return Purged(len(given_up), ended)
 
     def empty(self, floor: int, *, cut: bool) -> Purged:
         """Forget everything, and every decision made before revision `floor`."""

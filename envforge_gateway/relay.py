@@ -14,7 +14,7 @@ from envforge_gateway.upstream import Upstream
 if TYPE_CHECKING:
     from envforge_gateway.exchange import Exchange
 
-_CONTINUE, _SWITCHING, _FINAL = 100, 101, 200
+_CONTINUE, _SWITCHING = 100, 101
 _MOST_INTERIM = 16
 SMALL = 16_384
 # An empty line, joined to those before it.
@@ -104,13 +104,16 @@ class Relay:
         exchange = self._exchange
         request = exchange.request
         try:
-            response = exchange.gateway.responses.read(
-                data[:end], host=request.host, to_head=request.method == b"HEAD"
+            response = self._upstream.pool.said.read(
+                exchange.gateway.responses,
+                data[:end],
+                host=request.host,
+                to_head=request.method == b"HEAD",
             )
         except BadResponse:
             self._broken("response")
             return
-        if response.status < _FINAL:
+        if response.status < responses.FINAL:
             self._interim_answer(response, data[end:])
             return
         self._response = response

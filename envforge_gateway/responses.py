@@ -18,16 +18,17 @@ _DROPPED = frozenset(
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _LOOKED_AT = _DROPPED | _FRAMING | {b"set-cookie", b"clear-site-data", b"sec-websocket-accept"}
 _NO_BODY = frozenset({204, 304})
+# The first status that is no interim one.
+FINAL = 200
 # What is done with a line, if it is not looked at by its name and value; no name has a colon.
 _PASS, _DROP = (b":pass", b""), (b":drop", b"")
-_FINAL = 200
 _NONE: frozenset[bytes] = frozenset()
 # Never kept for another answer.
 _PRIVATE = frozenset({b"set-cookie"})
 STARTS_REMEMBERED = 256
 LINES_REMEMBERED = 4096
 LONGEST_REMEMBERED = 256
-HEADS_REMEMBERED = 256
+HEADS_REMEMBERED = 64
 LONGEST_HEAD_REMEMBERED = 1024
 
 
@@ -68,11 +69,9 @@ class _Head:
 
 
 class Reader:
-    """Reads heads of answers. An app says nearly the same with each: lines that llhttp has read once are known after that, and so
-    are heads that are said again, as a busy app does within a second."""
+    """Reads heads of answers. An app says nearly the same with each: lines that llhttp has read once are known after that."""
 
     def __init__(self) -> None:
-        self._heads: dict[bytes, Response] = {}
         self._starts: dict[bytes, tuple[int, bytes, bool]] = {}
         self._lines: dict[bytes, tuple[bytes, bytes]] = {}
 
@@ -82,19 +81,6 @@ class Reader:
         Raises:
             BadResponse: it is none that can be passed on.
         """
-        if not to_head:
-            known = self._heads.get(head)
-            if known is not None:
-                return known
-        response = self._read(head, host, to_head=to_head)
-        is_for_all = not (to_head or response.is_private or response.status < _FINAL)
-        if is_for_all and len(head) <= LONGEST_HEAD_REMEMBERED:
-            if len(self._heads) >= HEADS_REMEMBERED:
-                self._heads.clear()
-            self._heads[head] = response
-        return response
-
-    def _read(self, head: bytes, host: str, *, to_head: bool) -> Response:
         first, *fields = head[:-4].split(b"\r\n")
         if len(fields) > _MOST_FIELDS:
             raise BadResponse("fields")
@@ -166,6 +152,29 @@ class Reader:
                 self._lines.clear()
             self._lines[line] = understood
         return understood
+
+
+class Said:
+    """Heads that one service said lately: a busy app says the same one again within a second. No other service's are among them, so
+    that none finds out what another one said."""
+
+    __slots__ = ("_heads",)
+
+    def __init__(self) -> None:
+        self._heads: dict[bytes, Response] = {}
+
+    def read(self, reader: Reader, head: bytes, *, host: str, to_head: bool) -> Response:
+        """As `Reader.read`."""
+        known = None if to_head else self._heads.get(head)
+        if known is not None:
+            return known
+        response = reader.read(head, host=host, to_head=to_head)
+        is_for_all = not (to_head or response.is_private or response.status < FINAL)
+        if is_for_all and len(head) <= LONGEST_HEAD_REMEMBERED:
+            if len(self._heads) >= HEADS_REMEMBERED:
+                self._heads.clear()
+            self._heads[head] = response
+        return response
 
 
 def _look_at(response: Response, line: bytes, name: bytes, value: bytes, host: str) -> None:

@@ -8,6 +8,7 @@ from typing import Protocol, cast
 from uuid import UUID
 
 from envforge_gateway.clock import now
+from envforge_gateway.responses import Said
 
 Address = IPv4Address | IPv6Address
 MOST_IDLE = 64
@@ -100,6 +101,7 @@ class Pool:
         "epoch",
         "idle",
         "port",
+        "said",
         "withdrawn",
         "workspace_id",
     )
@@ -111,6 +113,7 @@ class Pool:
         self.port = port
         self.idle: list[Upstream] = []
         self.connections: set[Upstream] = set()
+        self.said = Said()
         self.withdrawn = False
 
     def take(self) -> Upstream | None:

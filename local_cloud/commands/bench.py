@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from local_cloud.commands.foreground import run_in_foreground
 from local_cloud.commands.packages import prepare_machine
@@ -18,9 +19,14 @@ BENCHES = REPOSITORY / "bench"
 WHOLE = frozenset({"wake"})
 
 
+def measurements() -> dict[str, Path]:
+    """Each measurement's program, by name."""
+    return {path.stem: path for path in sorted(BENCHES.glob("*.py")) if not path.stem.startswith("_")}
+
+
 def run(home: Home, caller: Mapping[str, str], arguments: Sequence[str], console: Console) -> int:
     """Run the named measurement, or all of them in turn, with the arguments after it."""
-    have = {path.stem: path for path in sorted(BENCHES.glob("*.py")) if not path.stem.startswith("_")}
+    have = measurements()
     named = [one for one in arguments[:1] if not one.startswith("-")]
     options = arguments[len(named) :]
     if named and named[0] not in have:

@@ -6,15 +6,13 @@ import sys
 
 import pytest
 
-from local_cloud.commands.bench import BENCHES
+from local_cloud.commands.bench import measurements
 from local_cloud.home import REPOSITORY, Home
 
 pytestmark = pytest.mark.drill
 
-NAMES = sorted(path.stem for path in BENCHES.glob("*.py") if not path.stem.startswith("_"))
 
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", measurements())
 def test_a_quick_run_comes_to_its_end(home: Home, name: str) -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "local_cloud", "bench", name, "--quick"],

@@ -71,7 +71,7 @@ def test_whatever_happens_a_purge_finds_what_is_open_under_it() -> None:
             key = Key.model_validate({"kind": kind, "id": UUID(int=named)})
             under = [connection for one, connection in held if one.is_under(key)]
             assert cache.purge(key, revision, cut=True).cut == len(under)
-            assert all(connection.is_shut for connection in under)
+            assert all(connection.is_shut and not connection.cuts for connection in under)
             held = [(one, connection) for one, connection in held if not one.is_under(key)]
             ended += under
         else:

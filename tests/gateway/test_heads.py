@@ -169,22 +169,24 @@ def test_known_lines_that_contradict_each_other_are_refused() -> None:
 
 
 def test_no_cookie_of_an_answer_is_kept() -> None:
-    reader = responses.Reader()
+    reader, said = responses.Reader(), responses.Said()
     for name in (b"Set-Cookie", b"set-cookie"):
-        reader.read(b"HTTP/1.1 200 OK\r\n" + name + b": a=the-value\r\n\r\n", host=HOST, to_head=False)
-    assert b"the-value" not in repr((reader._starts, reader._lines, reader._heads)).encode()
+        head = b"HTTP/1.1 200 OK\r\n" + name + b": a=the-value\r\n\r\n"
+        said.read(reader, head, host=HOST, to_head=False)
+    assert b"the-value" not in repr((reader._starts, reader._lines, said._heads)).encode()
 
 
 def test_a_head_that_is_said_again_is_known_whole() -> None:
-    reader = responses.Reader()
-    first = reader.read(ANSWER, host=HOST, to_head=False)
-    assert reader.read(ANSWER, host=HOST, to_head=False) is first
-    to_head = reader.read(ANSWER, host=HOST, to_head=True)
+    reader, said = responses.Reader(), responses.Said()
+    first = said.read(reader, ANSWER, host=HOST, to_head=False)
+    assert said.read(reader, ANSWER, host=HOST, to_head=False) is first
+    assert responses.Said().read(reader, ANSWER, host=HOST, to_head=False) is not first, "another service's"
+    to_head = said.read(reader, ANSWER, host=HOST, to_head=True)
     assert (to_head.length, first.length) == (0, 5)
     assert b"Content-Length: 5" in to_head.lines
-    assert reader.read(ANSWER, host=HOST, to_head=False) is first
+    assert said.read(reader, ANSWER, host=HOST, to_head=False) is first
     for number in range(2 * responses.HEADS_REMEMBERED):
-        reader.read(ANSWER[:-2] + b"X-Number: %d\r\n\r\n" % number, host=HOST, to_head=False)
-    reader.read(ANSWER[:-2] + b"X: " + b"y" * 2000 + b"\r\n\r\n", host=HOST, to_head=False)
-    assert len(reader._heads) <= responses.HEADS_REMEMBERED
-    assert max(map(len, reader._heads)) <= responses.LONGEST_HEAD_REMEMBERED
+        said.read(reader, ANSWER[:-2] + b"X-Number: %d\r\n\r\n" % number, host=HOST, to_head=False)
+    said.read(reader, ANSWER[:-2] + b"X: " + b"y" * 2000 + b"\r\n\r\n", host=HOST, to_head=False)
+    assert len(said._heads) <= responses.HEADS_REMEMBERED
+    assert max(map(len, said._heads)) <= responses.LONGEST_HEAD_REMEMBERED
